@@ -1,0 +1,328 @@
+//! The components of a control plane and the command line of each.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::build::Binaries;
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::pki::{self, Pki, User};
+use crate::seed::SIMULATED_LABEL;
+
+const AUDIT_POLICY: &str = include_str!("../config/audit-policy.yaml");
+/// Our own, not kwok's: they carry the behaviours that tests ask for by annotation.
+const STAGES: [(&str, &str); 3] = [
+    ("stage-node.yaml", include_str!("../stages/node.yaml")),
+    ("stage-pod.yaml", include_str!("../stages/pod.yaml")),
+    ("stage-volume.yaml", include_str!("../stages/volume.yaml")),
+];
+const SERVICE_RANGE: &str = "10.96.0.0/16";
+const POD_RANGE: &str = "10.244.0.0/16";
+
+/// A component of the control plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Component {
+    /// etcd.
+    Etcd,
+    /// kube-apiserver.
+    ApiServer,
+    /// kube-controller-manager.
+    ControllerManager,
+    /// kube-scheduler.
+    Scheduler,
+    /// kwok, which plays the nodes.
+    Kwok,
+}
+
+impl Component {
+    /// All of them, in the order in which they start.
+    pub const ALL: [Self; 5] =
+        [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Kwok];
+
+    /// The name of its binary and of its log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::ApiServer => "kube-apiserver",
+            Self::ControllerManager => "kube-controller-manager",
+            Self::Scheduler => "kube-scheduler",
+            Self::Kwok => "kwok",
+        }
+    }
+
+    /// Whom it is to the API server. Names of the real ones are fixed by Kubernetes' own roles.
+    fn user(self) -> Option<User<'static>> {
+        match self {
+            Self::Etcd | Self::ApiServer => None,
+            Self::ControllerManager => Some(User { name: "system:kube-controller-manager", groups: &[] }),
+            Self::Scheduler => Some(User { name: "system:kube-scheduler", groups: &[] }),
+            Self::Kwok => Some(User { name: "plinth:simulator", groups: &["system:masters"] }),
+        }
+    }
+}
+
+impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The ports of one cluster, all on the loopback interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ports {
+    pub(crate) api: u16,
+    etcd_client: u16,
+    etcd_peer: u16,
+}
+
+impl Ports {
+    /// Three ports that are free now. They lie below the range from which systems hand out ports for outgoing
+    /// connections, so that a component that restarts finds its port again.
+    pub(crate) fn free() -> Result<Self> {
+        const FIRST: u16 = 12_000;
+        const COUNT: u32 = 20_000;
+        // Spread by process and time: clusters that start at once must not all try the same ports.
+        let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let start = std::process::id().wrapping_mul(7919).wrapping_add(clock.subsec_micros());
+        let mut held = Vec::new();
+        for offset in 0..COUNT {
+            let port = FIRST + u16::try_from(start.wrapping_add(offset) % COUNT).expect("COUNT fits");
+            held.extend(TcpListener::bind(("127.0.0.1", port)));
+            if let [api, etcd_client, etcd_peer] = &held[..] {
+                let number = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
+                let ports = || -> std::io::Result<Self> {
+                    Ok(Self {
+                        api: number(api)?,
+                        etcd_client: number(etcd_client)?,
+                        etcd_peer: number(etcd_peer)?,
+                    })
+                };
+                return ports().map_err(Error::io("127.0.0.1"));
+            }
+        }
+        let none = std::io::Error::new(std::io::ErrorKind::AddrInUse, "no three free ports");
+        Err(Error::io("127.0.0.1")(none))
+    }
+
+    /// Whether all of them are free now.
+    pub(crate) fn are_free(self) -> bool {
+        [self.api, self.etcd_client, self.etcd_peer]
+            .into_iter()
+            .all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+    }
+
+    pub(crate) fn server_url(self) -> String {
+        format!("https://127.0.0.1:{}", self.api)
+    }
+}
+
+/// A program and its arguments.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<OsString>,
+}
+
+/// What the command lines are made of.
+pub(crate) struct Context<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) layout: &'a Layout,
+    pub(crate) binaries: &'a Binaries,
+    pub(crate) pki: &'a Pki,
+    pub(crate) ports: Ports,
+    pub(crate) audit: bool,
+}
+
+impl Context<'_> {
+    /// Writes the files that the components read. They name ports, so each attempt writes them again.
+    pub(crate) fn write_config(&self) -> Result<()> {
+        let server = self.ports.server_url();
+        for component in Component::ALL {
+            if let Some(user) = component.user() {
+                let path = self.layout.kubeconfig(component.name());
+                self.pki.kubeconfig(&path, self.name, &server, &user)?;
+            }
+        }
+        let admin = User { name: "plinth:admin", groups: &["system:masters"] };
+        self.pki.kubeconfig(&self.layout.kubeconfig("admin"), self.name, &server, &admin)?;
+        let config = self.layout.config();
+        pki::write(&config.join("audit-policy.yaml"), AUDIT_POLICY)?;
+        pki::write(&self.scheduler_config(), &self.scheduler_settings())?;
+        for (file, text) in STAGES {
+            pki::write(&config.join(file), text)?;
+        }
+        Ok(())
+    }
+
+    fn scheduler_config(&self) -> PathBuf {
+        self.layout.config().join("scheduler.yaml")
+    }
+
+    fn scheduler_settings(&self) -> String {
+        // JSON is YAML, and quotes the path by itself.
+        let settings = serde_json::json!({
+            "apiVersion": "kubescheduler.config.k8s.io/v1",
+            "kind": "KubeSchedulerConfiguration",
+            "clientConnection": {
+                "kubeconfig": self.layout.kubeconfig(Component::Scheduler.name()),
+                "qps": 1000,
+                "burst": 2000,
+            },
+            "leaderElection": { "leaderElect": false },
+            "podInitialBackoffSeconds": 1,
+            "podMaxBackoffSeconds": 2,
+        });
+        settings.to_string()
+    }
+
+    pub(crate) fn invocation(&self, component: Component) -> Invocation {
+        let args = match component {
+            Component::Etcd => self.etcd(),
+            Component::ApiServer => self.api_server(),
+            Component::ControllerManager => self.controller_manager(),
+            Component::Scheduler => {
+                Flags::default().path("config", &self.scheduler_config()).flag("secure-port", 0)
+            }
+            Component::Kwok => self.kwok(),
+        };
+        Invocation { program: self.binaries.path(component), args: args.0 }
+    }
+
+    fn etcd(&self) -> Flags {
+        let (cert, key) = self.pki.server_files("etcd");
+        let client = format!("https://127.0.0.1:{}", self.ports.etcd_client);
+        let peer = format!("https://127.0.0.1:{}", self.ports.etcd_peer);
+        Flags::default()
+            .flag("name", "etcd")
+            .path("data-dir", &self.layout.data().join("etcd"))
+            .flag("listen-client-urls", &client)
+            .flag("advertise-client-urls", &client)
+            .flag("listen-peer-urls", &peer)
+            .flag("initial-advertise-peer-urls", &peer)
+            .flag("initial-cluster", format!("etcd={peer}"))
+            .path("cert-file", &cert)
+            .path("key-file", &key)
+            .path("trusted-ca-file", &self.pki.ca_cert())
+            .flag("client-cert-auth", true)
+            .path("peer-cert-file", &cert)
+            .path("peer-key-file", &key)
+            .path("peer-trusted-ca-file", &self.pki.ca_cert())
+            .flag("peer-client-cert-auth", true)
+            // A crash of the machine may lose data of this cluster; a crash of etcd does not.
+            .flag("unsafe-no-fsync", true)
+            .flag("quota-backend-bytes", 8_u64 << 30)
+            .flag("log-level", "warn")
+    }
+
+    fn api_server(&self) -> Flags {
+        let (etcd_cert, etcd_key) = self.pki.server_files("etcd");
+        let (cert, key) = self.pki.server_files("kube-apiserver");
+        let mut flags = Flags::default()
+            .flag("etcd-servers", format!("https://127.0.0.1:{}", self.ports.etcd_client))
+            .path("etcd-cafile", &self.pki.ca_cert())
+            .path("etcd-certfile", &etcd_cert)
+            .path("etcd-keyfile", &etcd_key)
+            .flag("bind-address", "127.0.0.1")
+            // Without it the server looks for a default route, which a machine without a network does not have.
+            .flag("advertise-address", "127.0.0.1")
+            .flag("secure-port", self.ports.api)
+            // Kubernetes refuses loopback addresses as endpoints, and no pod could reach this one.
+            .flag("endpoint-reconciler-type", "none")
+            .path("tls-cert-file", &cert)
+            .path("tls-private-key-file", &key)
+            .path("client-ca-file", &self.pki.ca_cert())
+            .flag("authorization-mode", "Node,RBAC")
+            .flag("enable-admission-plugins", "NodeRestriction")
+            .flag("anonymous-auth", false)
+            .flag("allow-privileged", true)
+            .flag("service-cluster-ip-range", SERVICE_RANGE)
+            .flag("service-account-issuer", "https://kubernetes.default.svc.cluster.local")
+            .path("service-account-key-file", &self.pki.service_account_public_key())
+            .path("service-account-signing-key-file", &self.pki.service_account_key())
+            .flag("profiling", false);
+        if self.audit {
+            flags = flags
+                .path("audit-policy-file", &self.layout.config().join("audit-policy.yaml"))
+                .path("audit-log-path", &self.layout.audit_log())
+                // Lines are counted: none may be dropped, buffered or rotated away.
+                .flag("audit-log-mode", "blocking")
+                .flag("audit-log-maxsize", 100_000);
+        }
+        flags
+    }
+
+    fn controller_manager(&self) -> Flags {
+        let mut flags = Flags::default()
+            .path("kubeconfig", &self.layout.kubeconfig(Component::ControllerManager.name()))
+            .flag("secure-port", 0)
+            .flag("leader-elect", false)
+            .flag("use-service-account-credentials", true)
+            .path("service-account-private-key-file", &self.pki.service_account_key())
+            .path("root-ca-file", &self.pki.ca_cert())
+            .path("cluster-signing-cert-file", &self.pki.ca_cert())
+            .path("cluster-signing-key-file", &self.pki.ca_key())
+            .flag("service-cluster-ip-range", SERVICE_RANGE)
+            .flag("cluster-cidr", POD_RANGE)
+            // The defaults (20 and 30) would make the waiting of a test that of the client's own throttle.
+            .flag("kube-api-qps", 1000)
+            .flag("kube-api-burst", 2000)
+            .flag("profiling", false);
+        for syncs in
+            ["deployment", "replicaset", "statefulset", "endpoint", "service-endpoint", "namespace", "gc"]
+        {
+            flags = flags.flag(&format!("concurrent-{syncs}-syncs"), 20);
+        }
+        flags
+    }
+
+    fn kwok(&self) -> Flags {
+        let mut flags = Flags::default()
+            .path("kubeconfig", &self.layout.kubeconfig(Component::Kwok.name()))
+            .flag("manage-all-nodes", false)
+            .flag("manage-nodes-with-label-selector", format!("{SIMULATED_LABEL}=true"))
+            .flag("node-lease-duration-seconds", 40)
+            .flag("cidr", POD_RANGE)
+            .flag("node-ip", "10.0.0.1");
+        for (file, _) in STAGES {
+            flags = flags.path("config", &self.layout.config().join(file));
+        }
+        flags
+    }
+}
+
+/// Arguments of the form `--name=value`.
+#[derive(Default)]
+struct Flags(Vec<OsString>);
+
+impl Flags {
+    fn flag(self, name: &str, value: impl fmt::Display) -> Self {
+        self.path(name, Path::new(&value.to_string()))
+    }
+
+    fn path(mut self, name: &str, value: &Path) -> Self {
+        let mut argument = OsString::from(format!("--{name}="));
+        argument.push(value);
+        self.0.push(argument);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_three_and_free() {
+        let ports = Ports::free().unwrap();
+        assert!(ports.are_free());
+        let _held = TcpListener::bind(("127.0.0.1", ports.api)).unwrap();
+        assert!(!ports.are_free());
+        assert_ne!(ports.api, ports.etcd_client);
+        assert_ne!(ports.etcd_client, ports.etcd_peer);
+    }
+}

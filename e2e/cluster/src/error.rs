@@ -1,0 +1,116 @@
+//! What can go wrong, each in a sentence that says what to do next.
+
+use std::path::{Path, PathBuf};
+
+/// The result of everything in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a control plane could not be built, started or stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no Go toolchain.
+    #[error(
+        "the control plane is built from Go modules and `go` was not found: install Go {required} or newer \
+         (https://go.dev/dl) and put it on PATH"
+    )]
+    GoMissing {
+        /// The oldest release that will do.
+        required: String,
+    },
+    /// There is a Go toolchain, but it refuses the module.
+    #[error("this Go toolchain cannot build the control plane, which needs Go {required} or newer: {said}")]
+    GoTooOld {
+        /// The oldest release that will do.
+        required: String,
+        /// What `go` said.
+        said: String,
+    },
+    /// The build ran and failed.
+    #[error("building the control plane failed ({status}); the last lines of {}:\n{tail}", .log.display())]
+    BuildFailed {
+        /// How `go` ended.
+        status: String,
+        /// The whole output.
+        log: PathBuf,
+        /// Its last lines.
+        tail: String,
+    },
+    /// A component did not do what it was waited for.
+    #[error("{component} {what}; the last lines of {}:\n{tail}", .log.display())]
+    Component {
+        /// The component at fault.
+        component: &'static str,
+        /// What it did or did not do.
+        what: String,
+        /// Its log.
+        log: PathBuf,
+        /// The log's last lines.
+        tail: String,
+    },
+    /// Something else did not happen in time.
+    #[error("waited {seconds} s for {what}: {last}")]
+    Timeout {
+        /// What was waited for.
+        what: String,
+        /// For how long.
+        seconds: u64,
+        /// What was seen last.
+        last: String,
+    },
+    /// There is no running cluster of that name.
+    #[error("no cluster runs from {}", .0.display())]
+    NotRunning(PathBuf),
+    /// A name that cannot be a folder and a context at once.
+    #[error(
+        "{0:?} cannot name a cluster: use 1 to 40 lower-case letters, digits and dashes, with a letter or digit at both ends"
+    )]
+    BadName(String),
+    /// Neither the XDG folder nor a home is known.
+    #[error("no folder to keep {0} in: set HOME or the XDG variable for it")]
+    NoHome(&'static str),
+    /// A file could not be read or written.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A certificate could not be made.
+    #[error("certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// More groups than a certificate can name.
+    #[error("a client certificate holds at most two groups here, not {0}")]
+    TooManyGroups(usize),
+    /// A file of ours does not hold what we wrote.
+    #[error("{}: {said}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        said: String,
+    },
+    /// The API server answered with an error.
+    #[error("{doing}: {source}")]
+    Api {
+        /// What was being done.
+        doing: String,
+        /// What the server said.
+        source: Box<kube::Error>,
+    },
+}
+
+impl Error {
+    /// For `map_err` on file operations.
+    pub(crate) fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        move |source| Self::Io { path, source }
+    }
+
+    /// For `map_err` on requests.
+    pub(crate) fn api(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Api { doing, source: Box::new(source) }
+    }
+}

@@ -1,0 +1,52 @@
+//! A real Kubernetes control plane for Plinth's tests and for `plinth up`.
+//!
+//! etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok are built from their Go modules into one
+//! binary ([`Build`]), once for each user, and run as child processes ([`ControlPlane`]). Nodes are played by kwok: what
+//! becomes Ready on them proves order, never content, and every one of them says so in the label
+//! `plinth.dev/simulated`.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), plinth_cluster::Error> {
+//! use plinth_cluster::{ControlPlane, Nodes, Options, Silent};
+//!
+//! let plane = ControlPlane::start(Options::new("demo").nodes(Nodes::Simulated(3)), &Silent).await?;
+//! println!("KUBECONFIG={}", plane.kubeconfig().display());
+//! plane.stop().await
+//! # }
+//! ```
+
+mod build;
+mod component;
+mod error;
+mod layout;
+mod pki;
+mod plane;
+mod process;
+mod progress;
+mod ready;
+mod record;
+mod seed;
+pub mod testing;
+
+pub use build::{Binaries, Build};
+pub use component::Component;
+pub use error::{Error, Result};
+pub use layout::clusters_dir;
+pub use plane::{ControlPlane, Nodes, Options};
+pub use progress::{Lines, Progress, Silent};
+
+/// The release of Kubernetes that is built and run.
+pub const KUBERNETES_VERSION: &str = "v1.37.2";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_the_one_that_is_built_and_simulated() {
+        let module = include_str!("../go/go.mod");
+        assert!(module.contains(&format!("k8s.io/kubernetes {KUBERNETES_VERSION}\n")));
+        let node = include_str!("../stages/node.yaml");
+        assert!(node.contains(&format!("kubeletVersion: {KUBERNETES_VERSION}+simulated\n")));
+    }
+}

@@ -1,0 +1,502 @@
+//! A control plane: started, found again, hurt on purpose, stopped.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+
+use crate::build::{Binaries, Build};
+use crate::component::{Component, Context, Invocation, Ports};
+use crate::error::{Error, Result};
+use crate::layout::{Layout, check_name, clusters_dir};
+use crate::pki::{Pki, User};
+use crate::process::{self, GRACE, Process};
+use crate::progress::Progress;
+use crate::ready;
+use crate::record::{Lock, Record};
+use crate::seed::seed;
+
+const STAGE: &str = "Starting the control plane";
+/// Another process may just be starting or stopping the same cluster.
+const LOCK: Duration = Duration::from_secs(150);
+/// Generous: on a small machine that compiles at the same time, seconds become a minute.
+const READY: Duration = Duration::from_secs(120);
+/// Between the choice of a port and its use, somebody else may take it.
+const ATTEMPTS: u32 = 5;
+
+/// Without these, there is no API.
+const API_SERVER: [Component; 2] = [Component::Etcd, Component::ApiServer];
+
+/// What the cluster's nodes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Nodes {
+    /// None: pods stay Pending.
+    None,
+    /// So many, played by kwok.
+    Simulated(u32),
+}
+
+/// How to start a control plane.
+#[derive(Debug, Clone)]
+pub struct Options {
+    name: String,
+    nodes: Nodes,
+    state_dir: Option<PathBuf>,
+    detach: bool,
+    audit: bool,
+}
+
+impl Options {
+    /// A control plane of this name, without nodes, with an audit log, that ends with this process.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), nodes: Nodes::None, state_dir: None, detach: false, audit: true }
+    }
+
+    /// Its nodes.
+    #[must_use]
+    pub fn nodes(self, nodes: Nodes) -> Self {
+        Self { nodes, ..self }
+    }
+
+    /// The folder of this cluster, instead of `$XDG_STATE_HOME/plinth/clusters/<name>`.
+    #[must_use]
+    pub fn state_dir(self, dir: impl Into<PathBuf>) -> Self {
+        Self { state_dir: Some(dir.into()), ..self }
+    }
+
+    /// Whether it outlives this process.
+    #[must_use]
+    pub fn detach(self, detach: bool) -> Self {
+        Self { detach, ..self }
+    }
+
+    /// Whether requests are logged to [`ControlPlane::audit_log`].
+    #[must_use]
+    pub fn audit(self, audit: bool) -> Self {
+        Self { audit, ..self }
+    }
+}
+
+/// A running control plane. Unless detached, or found rather than started, it ends when this is dropped.
+#[derive(Debug)]
+pub struct ControlPlane {
+    layout: Layout,
+    binaries: Binaries,
+    name: String,
+    ports: Ports,
+    nodes: Nodes,
+    audit: bool,
+    /// Whether dropping this ends the processes.
+    owned: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    record: Record,
+    processes: BTreeMap<Component, Process>,
+}
+
+impl State {
+    /// The rest of the record stays: the cluster comes back on the same ports, so that kubeconfigs stay valid.
+    fn forget_processes(&mut self, layout: &Layout) -> Result<()> {
+        self.record.pids.clear();
+        self.record.save(layout)
+    }
+}
+
+impl ControlPlane {
+    /// Builds what has to be built, starts everything and returns once pods can be created and the nodes are Ready.
+    ///
+    /// A cluster of that name that runs already is returned as it is, whoever started it. One that was stopped comes
+    /// back with its data, its certificates and, where they are free, its ports.
+    pub async fn start(options: Options, progress: &dyn Progress) -> Result<Self> {
+        check_name(&options.name)?;
+        let binaries = Build::ensure(progress).await?;
+        let layout = layout(&options.name, options.state_dir.clone())?;
+        layout.create()?;
+        let _lock = Lock::take(&layout.lock(), LOCK).await?;
+        let mut ports = None;
+        if let Some(record) = Record::load(&layout)? {
+            let earlier = Self::recorded(&layout, record);
+            if earlier.runs().await {
+                earlier.wait_ready(progress).await?;
+                return Ok(earlier);
+            }
+            ports = Some(earlier.ports);
+            earlier.end_all().await?;
+        }
+        let pki = Pki::ensure(&layout)?;
+        let mut ports = match ports.filter(|ports| ports.are_free()) {
+            Some(ports) => ports,
+            None => Ports::free()?,
+        };
+        progress.begin(STAGE, Some(Component::ALL.len() as u64));
+        for attempt in 1.. {
+            let mut plane = Self::new(&options, &layout, &binaries, ports);
+            match plane.boot(&pki, progress).await {
+                Ok(()) => {
+                    progress.finish(STAGE);
+                    // Only now may it outlive us: a start that is given up halfway leaves nothing.
+                    plane.owned = !options.detach;
+                    return Ok(plane);
+                }
+                Err(error) => {
+                    plane.end_all().await?;
+                    if attempt == ATTEMPTS || ports.are_free() {
+                        return Err(error);
+                    }
+                    tracing::info!(%error, "a port was taken in the meantime: trying others");
+                    ports = Ports::free()?;
+                }
+            }
+        }
+        unreachable!("the loop returns at the last attempt")
+    }
+
+    /// Finds the running cluster of this name.
+    pub async fn attach(name: &str) -> Result<Self> {
+        check_name(name)?;
+        Self::attach_at(&clusters_dir()?.join(name)).await
+    }
+
+    /// Finds the cluster that runs from this folder.
+    pub async fn attach_at(state_dir: &Path) -> Result<Self> {
+        let layout = Layout::new(state_dir.to_path_buf());
+        let Some(record) = Record::load(&layout)? else {
+            return Err(Error::NotRunning(state_dir.to_path_buf()));
+        };
+        let plane = Self::recorded(&layout, record);
+        if plane.runs().await { Ok(plane) } else { Err(Error::NotRunning(state_dir.to_path_buf())) }
+    }
+
+    /// Stops the cluster of this name, whoever started it, and keeps its data. Exactly the recorded processes are ended, each after a look
+    /// at its command line.
+    pub async fn stop_named(name: &str) -> Result<()> {
+        check_name(name)?;
+        Self::stop_at(&clusters_dir()?.join(name)).await
+    }
+
+    /// Stops the cluster that runs from this folder.
+    pub async fn stop_at(state_dir: &Path) -> Result<()> {
+        let layout = Layout::new(state_dir.to_path_buf());
+        match Record::load(&layout)? {
+            Some(record) if !record.pids.is_empty() => Self::recorded(&layout, record).stop().await,
+            _ => Err(Error::NotRunning(state_dir.to_path_buf())),
+        }
+    }
+
+    /// Stops the cluster of this name if it runs, and deletes everything it kept.
+    pub async fn delete_named(name: &str) -> Result<()> {
+        match Self::stop_named(name).await {
+            Ok(()) | Err(Error::NotRunning(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let dir = clusters_dir()?.join(name);
+        match std::fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&dir)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends every component in order, waits until all are gone, and keeps data and logs.
+    pub async fn stop(self) -> Result<()> {
+        let _lock = Lock::take(&self.layout.lock(), LOCK).await?;
+        self.end_all().await
+    }
+
+    /// The name of the cluster.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What its nodes are.
+    pub fn nodes(&self) -> Nodes {
+        self.nodes
+    }
+
+    /// The kubeconfig of an administrator.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.layout.kubeconfig("admin")
+    }
+
+    /// Writes a kubeconfig, with a client certificate of its own, for any user and at most two groups.
+    pub fn kubeconfig_for(&self, user: &str, groups: &[&str]) -> Result<PathBuf> {
+        let pki = Pki::ensure(&self.layout)?;
+        // The name of a user may hold anything, that of a file may not.
+        let plain: String = user.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let digest = Sha256::digest(format!("{user}\n{groups:?}"));
+        let path = self
+            .layout
+            .kubeconfig(&format!("user-{plain}-{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2]));
+        pki.kubeconfig(&path, &self.name, &self.server_url(), &User { name: user, groups })?;
+        Ok(path)
+    }
+
+    /// A client that speaks as the administrator. It belongs to the runtime it is made in.
+    pub async fn client(&self) -> Result<Client> {
+        client_from(&self.kubeconfig()).await
+    }
+
+    /// The API server's address.
+    pub fn server_url(&self) -> String {
+        self.ports.server_url()
+    }
+
+    /// One JSON line for each completed request, except the control plane's own reads. A line is written right after the
+    /// answer has been sent, so let a counter be still before it is read.
+    pub fn audit_log(&self) -> PathBuf {
+        self.layout.audit_log()
+    }
+
+    /// The folder with one log for each component.
+    pub fn log_dir(&self) -> PathBuf {
+        self.layout.logs()
+    }
+
+    /// The folder of the cluster.
+    pub fn state_dir(&self) -> &Path {
+        self.layout.root()
+    }
+
+    /// The binaries it runs, kubectl among them.
+    pub fn binaries(&self) -> &Binaries {
+        &self.binaries
+    }
+
+    /// The process of a component, `None` while it does not run.
+    pub async fn pid(&self, component: Component) -> Option<u32> {
+        let mut state = self.state.lock().await;
+        let process = state.processes.get_mut(&component)?;
+        process.alive(&self.layout).then_some(process.pid)
+    }
+
+    /// Kills a component with SIGKILL and waits until it is gone.
+    pub async fn kill_component(&self, component: Component) -> Result<()> {
+        let mut state = self.state.lock().await;
+        if let Some(process) = state.processes.get_mut(&component) {
+            process.end_now(&self.layout).await;
+        }
+        Ok(())
+    }
+
+    /// Ends a component, unless it is dead already, starts it again on its port and waits until the API server is ready,
+    /// unless that or etcd was killed and is still to be restarted.
+    ///
+    /// On a cluster that was found and is not detached, the new process ends with the caller, not with the owner.
+    pub async fn restart_component(&self, component: Component) -> Result<()> {
+        let pki = Pki::ensure(&self.layout)?;
+        {
+            let mut state = self.state.lock().await;
+            if let Some(process) = state.processes.get_mut(&component) {
+                process.end(&self.layout).await;
+            }
+            self.spawn(&mut state, &pki, component)?;
+            if API_SERVER
+                .iter()
+                .any(|needed| !state.processes.get_mut(needed).is_some_and(|it| it.alive(&self.layout)))
+            {
+                return Ok(());
+            }
+        }
+        self.wait_api_server().await
+    }
+
+    fn new(options: &Options, layout: &Layout, binaries: &Binaries, ports: Ports) -> Self {
+        let record = Record {
+            name: options.name.clone(),
+            owner: (!options.detach).then(std::process::id),
+            audit: options.audit,
+            nodes: options.nodes,
+            ports,
+            binaries: binaries.dir().to_path_buf(),
+            pids: BTreeMap::new(),
+        };
+        let mut plane = Self::recorded(layout, record);
+        plane.owned = true;
+        plane
+    }
+
+    fn recorded(layout: &Layout, record: Record) -> Self {
+        let processes = record.pids.iter().map(|(&component, &pid)| (component, Process::recorded(pid)));
+        Self {
+            layout: layout.clone(),
+            binaries: Binaries::at(record.binaries.clone()),
+            name: record.name.clone(),
+            ports: record.ports,
+            nodes: record.nodes,
+            audit: record.audit,
+            owned: false,
+            state: Mutex::new(State { processes: processes.collect(), record }),
+        }
+    }
+
+    /// Whether all of it runs. A cluster whose owner died is dying too, however alive it looks for the moment.
+    async fn runs(&self) -> bool {
+        let mut state = self.state.lock().await;
+        let orphaned = state.record.owner.is_some_and(|owner| !process::exists(owner));
+        !orphaned
+            && !state.processes.is_empty()
+            && state.processes.values_mut().all(|process| process.alive(&self.layout))
+    }
+
+    async fn boot(&self, pki: &Pki, progress: &dyn Progress) -> Result<()> {
+        self.context(pki).write_config()?;
+        progress.advance(STAGE, 0, "etcd and the API server");
+        self.spawn_all(pki, &API_SERVER).await?;
+        self.wait_api_server().await?;
+        progress.advance(STAGE, 2, "the controllers and the scheduler");
+        self.spawn_all(pki, &[Component::ControllerManager, Component::Scheduler]).await?;
+        if let Nodes::Simulated(count) = self.nodes {
+            self.spawn_all(pki, &[Component::Kwok]).await?;
+            seed(&self.client().await?, count).await?;
+        }
+        self.wait_controllers(progress).await
+    }
+
+    /// For a cluster that was found: somebody else may have hurt it.
+    async fn wait_ready(&self, progress: &dyn Progress) -> Result<()> {
+        progress.begin(STAGE, Some(Component::ALL.len() as u64));
+        self.wait_api_server().await?;
+        self.wait_controllers(progress).await?;
+        progress.finish(STAGE);
+        Ok(())
+    }
+
+    async fn wait_controllers(&self, progress: &dyn Progress) -> Result<()> {
+        let client = self.client().await?;
+        let suspect = Component::ControllerManager;
+        let what = "the service account `default`";
+        self.wait(what, suspect, async || ready::default_account(&client).await).await?;
+        if let Nodes::Simulated(count) = self.nodes {
+            progress.advance(STAGE, 4, "the simulated nodes");
+            self.wait("the simulated nodes", Component::Kwok, async || ready::nodes(&client, count).await)
+                .await?;
+        }
+        progress.advance(STAGE, Component::ALL.len() as u64, "ready");
+        Ok(())
+    }
+
+    async fn wait_api_server(&self) -> Result<()> {
+        let client = self.client().await?;
+        self.wait("the API server", Component::ApiServer, async || ready::api_server(&client).await).await
+    }
+
+    /// Waits, and blames a component that died, or else the one that was waited for.
+    async fn wait(
+        &self,
+        what: &str,
+        suspect: Component,
+        mut ask: impl AsyncFnMut() -> Result<(), String>,
+    ) -> Result<()> {
+        let outcome = ready::until(what, READY, async || {
+            let mut state = self.state.lock().await;
+            for (&component, process) in &mut state.processes {
+                let needed = component == suspect || API_SERVER.contains(&component);
+                if needed && !process.alive(&self.layout) {
+                    return Err(self.blame(component, "ended".to_owned()));
+                }
+            }
+            drop(state);
+            Ok(ask().await)
+        });
+        match outcome.await {
+            Err(Error::Timeout { what, seconds, last }) => {
+                Err(self.blame(suspect, format!("did not provide {what} within {seconds} s ({last})")))
+            }
+            other => other,
+        }
+    }
+
+    fn blame(&self, component: Component, what: String) -> Error {
+        let log = self.layout.log(component);
+        let tail = process::tail(&log);
+        Error::Component { component: component.name(), what, log, tail }
+    }
+
+    fn context<'a>(&'a self, pki: &'a Pki) -> Context<'a> {
+        let Self { name, layout, binaries, ports, audit, .. } = self;
+        Context { name, layout, binaries, pki, ports: *ports, audit: *audit }
+    }
+
+    async fn spawn_all(&self, pki: &Pki, components: &[Component]) -> Result<()> {
+        let mut state = self.state.lock().await;
+        components.iter().try_for_each(|&component| self.spawn(&mut state, pki, component))
+    }
+
+    fn spawn(&self, state: &mut State, pki: &Pki, component: Component) -> Result<()> {
+        let invocation: Invocation = self.context(pki).invocation(component);
+        let detached = state.record.owner.is_none();
+        let process = Process::spawn(&invocation, component, &self.layout, detached)?;
+        state.record.pids.insert(component, process.pid);
+        state.processes.insert(component, process);
+        state.record.save(&self.layout)
+    }
+
+    async fn end_all(&self) -> Result<()> {
+        let mut state = self.state.lock().await;
+        let etcd = state.processes.remove(&Component::Etcd);
+        // All at once; then etcd, which the API server still writes to on its way out.
+        for process in state.processes.values_mut() {
+            process.signal(Signal::SIGTERM, &self.layout);
+        }
+        for process in state.processes.values_mut() {
+            if !process.gone_within(GRACE, &self.layout).await {
+                process.end_now(&self.layout).await;
+            }
+        }
+        if let Some(mut etcd) = etcd {
+            etcd.end(&self.layout).await;
+        }
+        state.processes.clear();
+        state.forget_processes(&self.layout)
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        if !self.owned {
+            return;
+        }
+        let state = self.state.get_mut();
+        if state.processes.is_empty() {
+            return;
+        }
+        // etcd writes ahead, so that even a killed cluster starts again.
+        state.processes.values_mut().for_each(Process::kill_and_reap);
+        if let Err(error) = state.forget_processes(&self.layout) {
+            tracing::warn!(%error, "the record names processes that ended");
+        }
+    }
+}
+
+fn layout(name: &str, state_dir: Option<PathBuf>) -> Result<Layout> {
+    let dir = match state_dir {
+        // The folder is how a process is recognised as ours, whatever the current folder of whoever looks.
+        Some(dir) => std::path::absolute(&dir).map_err(Error::io(&dir))?,
+        None => clusters_dir()?.join(name),
+    };
+    Ok(Layout::new(dir))
+}
+
+async fn client_from(kubeconfig: &Path) -> Result<Client> {
+    let damaged = |error: kube::config::KubeconfigError| Error::Damaged {
+        path: kubeconfig.to_path_buf(),
+        said: error.to_string(),
+    };
+    let read = Kubeconfig::read_from(kubeconfig).map_err(damaged)?;
+    let mut config =
+        kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(damaged)?;
+    // kube sends none by itself, and the audit log is read by it.
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static("plinth-cluster")));
+    // The server is on this machine, whatever proxy leads out of it.
+    config.proxy_url = None;
+    Client::try_from(config).map_err(Error::api("making a client"))
+}

@@ -1,0 +1,67 @@
+//! What the tests have in common: making objects, and waiting for what becomes of them.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::PostParams;
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// How long anything on simulated nodes may take, on a machine that does other work too.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Asks until there is an answer; at the end, fails with what was seen last.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    let end = Instant::now() + LIMIT;
+    loop {
+        let seen = match ask().await {
+            Ok(Some(answer)) => return Ok(answer),
+            Ok(None) => "not yet".to_owned(),
+            Err(error) => format!("{error:#}"),
+        };
+        if Instant::now() >= end {
+            bail!("waited {} s for {what}: {seen}", LIMIT.as_secs());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A namespace of one's own.
+#[allow(dead_code, reason = "each test binary compiles this file and uses its own part")]
+pub async fn namespace(client: &Client, name: &str) -> Result<()> {
+    let object: Namespace = serde_json::from_value(json!({ "metadata": { "name": name } }))?;
+    Api::all(client.clone()).create(&PostParams::default(), &object).await?;
+    Ok(())
+}
+
+/// Creates a namespaced object.
+#[allow(dead_code, reason = "each test binary compiles this file and uses its own part")]
+pub async fn create<K>(client: &Client, namespace: &str, object: Value) -> Result<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    K: Clone + std::fmt::Debug + Serialize + DeserializeOwned,
+{
+    let typed: K = serde_json::from_value(object).context("the test's own object")?;
+    Ok(Api::namespaced(client.clone(), namespace).create(&PostParams::default(), &typed).await?)
+}
+
+/// A pod template that Pod Security `restricted` admits.
+#[allow(dead_code, reason = "each test binary compiles this file and uses its own part")]
+pub fn template(labels: &Value, annotations: &Value, pod: Value) -> Value {
+    let mut spec = json!({
+        "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } },
+        "containers": [{
+            "name": "main",
+            "image": "example.org/none:1",
+            "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
+        }],
+    });
+    if let (Value::Object(spec), Value::Object(more)) = (&mut spec, pod) {
+        spec.extend(more);
+    }
+    json!({ "metadata": { "labels": labels, "annotations": annotations }, "spec": spec })
+}

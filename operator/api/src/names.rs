@@ -1,0 +1,100 @@
+//! Every name that leaves the process, in one place: changing one breaks running installations, so a test
+//! snapshots them all.
+
+/// API group of every kind.
+pub const GROUP: &str = "plinth.dev";
+/// The served API version.
+pub const VERSION: &str = "v1alpha1";
+/// Field manager for objects that Plinth renders.
+pub const FIELD_MANAGER: &str = "plinth";
+/// Field manager for status subresources, so that status never shares ownership with spec.
+pub const STATUS_MANAGER: &str = "plinth-status";
+/// Finalizer on a Stack: held until everything it deployed is gone or deliberately retained.
+pub const FINALIZER: &str = "plinth.dev/teardown";
+
+/// Label: which tool manages the object (value [`MANAGED_BY`]). Every watch selects on it.
+pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Value of [`LABEL_MANAGED_BY`].
+pub const MANAGED_BY: &str = "plinth";
+/// Label: component name inside a block.
+pub const LABEL_NAME: &str = "app.kubernetes.io/name";
+/// Label: product that the component belongs to.
+pub const LABEL_PART_OF: &str = "app.kubernetes.io/part-of";
+/// Label: namespace of the Stack that owns the object.
+pub const LABEL_STACK_NAMESPACE: &str = "plinth.dev/stack-namespace";
+/// Label: name of the Stack that owns the object.
+pub const LABEL_STACK: &str = "plinth.dev/stack";
+/// Label: block of the Stack that the object belongs to.
+pub const LABEL_BLOCK: &str = "plinth.dev/block";
+/// Label: component of the block that the object belongs to.
+pub const LABEL_COMPONENT: &str = "plinth.dev/component";
+/// Label: marks an inventory ConfigMap.
+pub const LABEL_INVENTORY: &str = "plinth.dev/inventory";
+
+/// Annotation: digest of the desired object that was applied last.
+pub const ANNOTATION_HASH: &str = "plinth.dev/desired-hash";
+/// Annotation: who claimed a namespace, as `<installation>/<namespace>/<stack>/<block>`.
+pub const ANNOTATION_OWNER: &str = "plinth.dev/owner";
+/// Annotation on a pod template: digest of the configuration it mounts, so that a change rolls the pods.
+pub const ANNOTATION_CONFIG_HASH: &str = "plinth.dev/config-hash";
+/// Annotation: the object holds data that cannot be made again.
+pub const ANNOTATION_DATA: &str = "plinth.dev/data-bearing";
+/// Annotation on a Stack and an Operation: the person who changed it, stamped by admission.
+pub const ANNOTATION_AUTHOR: &str = "plinth.dev/author";
+/// Annotation on a Node: it is simulated and runs no containers.
+pub const LABEL_SIMULATED_NODE: &str = "plinth.dev/simulated";
+
+/// Longest name of a Stack, so that `<stack>-<block>` fits a namespace and every composed name fits a label.
+pub const MAX_STACK_NAME: usize = 30;
+/// Longest name of a block.
+pub const MAX_BLOCK_NAME: usize = 32;
+
+/// The building blocks' names: GovStack's, plus `api-gateway` and `trust-services`. An extension carries the prefix
+/// [`EXTENSION_PREFIX`].
+pub const BLOCKS: &[&str] = &[
+    "identity",
+    "payments",
+    "digital-registries",
+    "information-mediator",
+    "e-signature",
+    "consent",
+    "messaging",
+    "workflow",
+    "registration",
+    "scheduler",
+    "wallet",
+    "api-gateway",
+    "trust-services",
+];
+/// Prefix of a block name that is not one of [`BLOCKS`].
+pub const EXTENSION_PREFIX: &str = "x-";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_names_are_frozen() {
+        insta::assert_debug_snapshot!((
+            [super::GROUP, super::VERSION, super::FIELD_MANAGER, super::STATUS_MANAGER, super::FINALIZER],
+            [
+                super::LABEL_MANAGED_BY,
+                super::MANAGED_BY,
+                super::LABEL_NAME,
+                super::LABEL_PART_OF,
+                super::LABEL_STACK_NAMESPACE,
+                super::LABEL_STACK,
+                super::LABEL_BLOCK,
+                super::LABEL_COMPONENT,
+                super::LABEL_INVENTORY,
+                super::LABEL_SIMULATED_NODE,
+            ],
+            [
+                super::ANNOTATION_HASH,
+                super::ANNOTATION_OWNER,
+                super::ANNOTATION_CONFIG_HASH,
+                super::ANNOTATION_DATA,
+                super::ANNOTATION_AUTHOR,
+            ],
+            (super::MAX_STACK_NAME, super::MAX_BLOCK_NAME, super::BLOCKS, super::EXTENSION_PREFIX),
+        ));
+    }
+}

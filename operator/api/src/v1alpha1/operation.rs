@@ -1,0 +1,120 @@
+//! `Operation`: one immutable request of a person on duty. Its status is the audit trail.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::schema;
+
+/// One request, asked once, by a person: approve a plan, rotate a secret.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "plinth.dev",
+    version = "v1alpha1",
+    kind = "Operation",
+    namespaced,
+    status = "OperationStatus",
+    derive = "PartialEq",
+    shortname = "op",
+    category = "plinth",
+    doc = "One immutable request of a person on duty. Its status says who, what happened and how it ended.",
+    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
+    printcolumn(name = "Stack", type_ = "string", json_path = ".spec.stack"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "By", type_ = "string", json_path = ".status.by"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self == oldSelf").message("an Operation cannot change once it is asked; create another"),
+    validation = Rule::new("(self.type == 'Approve') == has(self.planHash)").message("planHash: required exactly for type Approve"),
+    validation = Rule::new("(self.type == 'Rotate') == has(self.rotate)").message("rotate: required exactly for type Rotate"),
+)]
+pub struct OperationSpec {
+    /// Stack in the same namespace.
+    pub stack: String,
+    /// What is asked.
+    #[serde(rename = "type")]
+    pub kind: OperationType,
+    /// Why, for the audit trail.
+    #[schemars(length(min = 1, max = 1024))]
+    pub reason: String,
+    /// Hash of the plan that is approved (`status.planHash` of the Stack).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    pub plan_hash: Option<String>,
+    /// Which secret is rotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate: Option<RotateTarget>,
+}
+
+/// What an Operation asks.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperationType {
+    /// Let a held plan run.
+    Approve,
+    /// Give a generated secret a new value.
+    Rotate,
+}
+
+/// Which secret is rotated.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RotateTarget {
+    /// Block name.
+    pub block: String,
+    /// Name of the Secret object in the block's namespace.
+    pub secret: String,
+    /// Key inside it; every generated key when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// What happened.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationStatus {
+    /// Generation of the spec that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// How far it is.
+    #[serde(default)]
+    pub phase: OperationPhase,
+    /// Who asked, as admission stamped it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// One line: what was done, or why it was refused and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// The steps taken, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
+    /// Conditions, kstatus-compatible.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+/// How far an Operation is.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OperationPhase {
+    /// Not looked at yet.
+    #[default]
+    Pending,
+    /// Under way.
+    Running,
+    /// Done.
+    Succeeded,
+    /// Not allowed; nothing was changed.
+    Refused,
+    /// Tried and failed; the message says how to go on.
+    Failed,
+}

@@ -1,0 +1,724 @@
+//! `Product`: a catalogue entry, and with it the catalogue's language. Built-in entries are files of the same form.
+//!
+//! Three ways to write a value, and no other: a literal (`value`), a typed reference (`ref`, a dotted path such as
+//! `requires.db.host` or `secrets.admin.password`), or an expression (`cel`). A reference to a secret is rendered as
+//! a reference, never as a value. Config files are MiniJinja templates over the same names.
+
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{schema, stack::Profile};
+
+/// A catalogue entry: what a product is and how it runs.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "plinth.dev",
+    version = "v1alpha1",
+    kind = "Product",
+    derive = "PartialEq",
+    shortname = "prod",
+    category = "plinth",
+    doc = "A catalogue entry of one's own: extends the built-in catalogue without a rebuild.",
+    printcolumn(name = "Block", type_ = "string", json_path = ".spec.block"),
+    printcolumn(name = "Maturity", type_ = "string", json_path = ".spec.maturity"),
+    printcolumn(name = "Licence", type_ = "string", json_path = ".spec.licence"),
+    printcolumn(name = "As of", type_ = "string", json_path = ".spec.asOf"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name.size() <= 40").message("metadata.name: at most 40 characters")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(self.role == 'Block') == has(self.block)").message("block: required exactly when role is Block"))]
+pub struct ProductSpec {
+    /// Whether it plays a building block or serves as a backing service inside one.
+    #[serde(default)]
+    pub role: Role,
+    /// Building block that the product plays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<String>,
+    /// Name for people.
+    pub title: String,
+    /// One or two sentences: what it is for.
+    pub description: String,
+    /// SPDX licence expression.
+    pub licence: String,
+    /// How far it can be trusted in production.
+    pub maturity: Maturity,
+    /// Listed in the Digital Public Goods registry.
+    #[serde(default)]
+    pub digital_public_good: bool,
+    /// Day on which the sources were read, `YYYY-MM-DD`.
+    #[schemars(regex(pattern = r"^\d{4}-\d{2}-\d{2}$"))]
+    pub as_of: String,
+    /// Where each fact comes from.
+    #[schemars(length(min = 1))]
+    pub sources: Vec<Source>,
+    /// What was looked for and not found, or is left out, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<String>,
+    /// Versions, newest first.
+    #[schemars(length(min = 1), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["version"]))]
+    pub versions: Vec<Version>,
+    /// What a Stack may set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub parameters: Vec<Parameter>,
+    /// What it needs from backing services and other blocks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub requires: Vec<Requirement>,
+    /// What it gives to others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["capability"]))]
+    pub provides: Vec<Provision>,
+    /// Secrets, by class.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub secrets: Vec<Secret>,
+    /// Configuration files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub configs: Vec<Config>,
+    /// What runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub components: Vec<Component>,
+    /// What the public reaches through the API gateway.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub routes: Vec<Route>,
+    /// Objects of other kinds, from the allow-list of kinds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub objects: Vec<RawObject>,
+}
+
+/// Where a product stands.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Plays a building block.
+    #[default]
+    Block,
+    /// A backing service, rendered inside each block that requires its capability.
+    Backing,
+}
+
+/// How far a product can be trusted in production.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Maturity {
+    /// Its makers support it in production.
+    #[default]
+    Stable,
+    /// Installable, not promised.
+    Beta,
+    /// Shows how; not for production.
+    Reference,
+}
+
+/// Where a fact comes from.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// Repository as `owner/name`, or a documentation site.
+    pub repository: String,
+    /// Path inside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Commit or tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// What was read there.
+    pub says: String,
+}
+
+/// One version of a product.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Version {
+    /// Version as its makers write it.
+    pub version: String,
+    /// End of support, `YYYY-MM-DD`; unknown where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_of_support: Option<String>,
+    /// Image references by the name that components use.
+    pub images: BTreeMap<String, String>,
+    /// Versions that this one may be upgraded to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upgrades: Vec<UpgradeEdge>,
+}
+
+/// An edge of the upgrade graph.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct UpgradeEdge {
+    /// Version that it leads to.
+    pub to: String,
+    /// The way back.
+    pub rollback: Rollback,
+}
+
+/// The way back over an upgrade edge.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rollback {
+    /// The old version starts on the new version's data.
+    Possible,
+    /// Only a restore point taken before leads back.
+    RestorePoint,
+}
+
+/// A parameter that a Stack may set.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Parameter {
+    /// Name, in camelCase.
+    pub name: String,
+    /// Type of its value.
+    #[serde(rename = "type")]
+    pub kind: ParameterType,
+    /// What it does.
+    pub description: String,
+    /// Value where the Stack sets none. A parameter without default is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::any_value")]
+    pub default: Option<Value>,
+    /// The values that are allowed, for type `string`.
+    #[serde(rename = "enum", default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<String>,
+    /// Regular expression that a string must match as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// Smallest integer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum: Option<i64>,
+    /// Largest integer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maximum: Option<i64>,
+    /// Set before the first start, guarded after.
+    #[serde(default)]
+    pub immutable: bool,
+}
+
+/// Type of a parameter.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum ParameterType {
+    /// Text.
+    String,
+    /// A whole number.
+    Integer,
+    /// true or false.
+    Boolean,
+    /// A list of texts.
+    Strings,
+}
+
+/// Something the product needs.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Requirement {
+    /// Name under which outputs are referred to: `requires.<name>.<output>`.
+    pub name: String,
+    /// Capability, for example `postgresql` or `oidc-issuer`.
+    pub capability: String,
+    /// Needed only when this is true (CEL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// May be missing; expressions then test `has(requires.<name>)`.
+    #[serde(default)]
+    pub optional: bool,
+    /// What is asked of the provider, for example `database` and `username`; a provider reads it as `claim.<name>`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(schema_with = "schema::any_object")]
+    pub parameters: Map<String, Value>,
+    /// Regular expression of names in configuration that must be listed in `parameters.topics`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic_pattern: Option<String>,
+}
+
+/// Something the product gives.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Provision {
+    /// Capability.
+    pub capability: String,
+    /// Component that serves it: outputs `host` and `port` come from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
+    /// Port name of the component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// Component (a Job, say) that must have finished before a consumer starts, where it is not `component`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_after: Option<String>,
+    /// Further outputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub outputs: Vec<Named>,
+}
+
+/// A named value.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.value), has(self.ref), has(self.cel)].filter(x, x).size() == 1").message("give exactly one of value, ref, cel"))]
+pub struct Named {
+    /// Name: of an environment variable, of an output.
+    pub name: String,
+    /// Literal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Typed reference.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Expression; its result is written as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cel: Option<String>,
+    /// Only when this is true (CEL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+}
+
+/// One instance for each element of a list.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ForEach {
+    /// CEL: the list. The element is `item` in every expression of the instance.
+    pub list: String,
+    /// CEL: text that is added to the instance's name, `<name>-<key>`.
+    pub key: String,
+}
+
+/// A secret.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Secret {
+    /// Name: the Secret object is `<product>-<name>`.
+    pub name: String,
+    /// One for each element.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<ForEach>,
+    /// Only when this is true (CEL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Who makes its values.
+    #[serde(default)]
+    pub class: SecretClass,
+    /// It opens data: when it vanishes while the data exists, Plinth raises an alarm and makes no new one.
+    #[serde(default)]
+    pub opens_data: bool,
+    /// Its keys.
+    #[schemars(length(min = 1), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub keys: Vec<SecretKey>,
+}
+
+/// Who makes a secret's values.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecretClass {
+    /// Plinth, once.
+    #[default]
+    Generated,
+    /// The Stack's author, in a Secret of the Stack's namespace.
+    Supplied,
+}
+
+/// One key of a secret.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKey {
+    /// Key in the Secret object.
+    pub name: String,
+    /// How the value is made, for class Generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate: Option<Generator>,
+    /// A fixed text beside the secret ones, for example a user name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// An expression beside the secret ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cel: Option<String>,
+    /// Never rotated in passing: salts, PINs, root keys.
+    #[serde(default)]
+    pub permanent: bool,
+}
+
+/// How a generated value is made.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Generator {
+    /// Characters.
+    #[serde(default)]
+    pub alphabet: Alphabet,
+    /// Length in characters.
+    #[serde(default = "thirty_two")]
+    #[schemars(range(min = 4, max = 512))]
+    pub length: u16,
+}
+
+fn thirty_two() -> u16 {
+    32
+}
+
+/// Characters of a generated value.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Alphabet {
+    /// Letters and digits.
+    #[default]
+    Alphanumeric,
+    /// `0-9a-f`.
+    Hex,
+    /// Digits.
+    Digits,
+    /// Letters and digits with at least one upper-case, one lower-case letter and one digit.
+    Pin,
+}
+
+/// A set of configuration files, rendered as one ConfigMap, or one Secret when a file needs secret values.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Config {
+    /// Name: the object is `<product>-<name>`.
+    pub name: String,
+    /// One for each element.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<ForEach>,
+    /// Only when this is true (CEL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Holds secret values: rendered as a Secret.
+    #[serde(default)]
+    pub secret: bool,
+    /// The files.
+    #[schemars(length(min = 1), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub files: Vec<ConfigFile>,
+}
+
+/// One configuration file.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigFile {
+    /// File name.
+    pub name: String,
+    /// MiniJinja template, strict: an unknown name is an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Template in a file beside the built-in entry; only built-in entries can use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// Something that runs.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Component {
+    /// Name of the objects in the block's namespace.
+    #[schemars(length(min = 1, max = 52), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// What it does, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// One for each element.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<ForEach>,
+    /// Only when this is true (CEL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Kind of workload.
+    #[serde(default)]
+    pub workload: Workload,
+    /// Key into the version's `images`.
+    pub image: String,
+    /// Entry point; the image's own where left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Arguments; `$(NAME)` refers to an environment variable, as in Kubernetes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Working directory; the image's own where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+    /// Environment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub env: Vec<Named>,
+    /// Ports: each is on the container and on the component's Service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub ports: Vec<Port>,
+    /// Probes.
+    #[serde(default)]
+    pub probes: Probes,
+    /// Seconds from start to ready that are normal; Unhealthy is not said before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub startup_budget_seconds: Option<u32>,
+    /// Pods, by profile.
+    #[serde(default)]
+    pub replicas: PerProfile<u32>,
+    /// Requests and limits, by profile.
+    #[serde(default)]
+    pub resources: PerProfile<Resources>,
+    /// Files and folders in the container.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<Mount>,
+    /// Persistent volumes, one set a pod; workload must be StatefulSet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub volumes: Vec<Volume>,
+    /// What must be ready first: component names, or `requires.<name>`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// What it calls: `<component>:<port name>` or `requires.<name>`. Only these paths are opened. What is called must
+    /// be ready first, unless the entry ends in ` (later)`: the component starts without it and retries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connects: Vec<String>,
+    /// How the pod is confined.
+    #[serde(default)]
+    pub security: Security,
+    /// Stop all old pods before new ones start: the product cannot run two versions at once.
+    #[serde(default)]
+    pub recreate: bool,
+    /// Further readiness, beyond what Kubernetes says: CEL over `object`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_when: Option<String>,
+}
+
+/// Kind of workload.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Workload {
+    /// Stateless pods.
+    #[default]
+    Deployment,
+    /// Pods with identity and volumes.
+    StatefulSet,
+    /// Runs to completion: migrations, provisioning. A changed Job is a new Job.
+    Job,
+}
+
+/// A port of a component.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Port {
+    /// Name.
+    #[schemars(length(min = 1, max = 15), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Port in the container.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+    /// Port of the Service; the container's where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub service_port: Option<u16>,
+}
+
+/// Probes of a component.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Probes {
+    /// May take traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<Probe>,
+    /// Must be restarted when it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub liveness: Option<Probe>,
+    /// Has started; its threshold is stretched to the start-up budget. The liveness probe where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub startup: Option<Probe>,
+}
+
+/// One probe; exactly one of `path` with `port`, `port` alone (TCP), or `command`.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe {
+    /// HTTP path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Port name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// Command that exits 0 when healthy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Speak TLS (certificate not verified, as kubelets do).
+    #[serde(default)]
+    pub https: bool,
+    /// Seconds between tries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period_seconds: Option<u32>,
+    /// Seconds before a try fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u32>,
+    /// Failures in a row that count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_threshold: Option<u32>,
+}
+
+/// A value by profile; a missing one falls back to the next smaller profile's, then to the next larger one's.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PerProfile<T> {
+    /// For `sandbox`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<T>,
+    /// For `standard`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standard: Option<T>,
+    /// For `national`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub national: Option<T>,
+}
+
+impl<T> Default for PerProfile<T> {
+    fn default() -> Self {
+        Self { sandbox: None, standard: None, national: None }
+    }
+}
+
+impl<T> PerProfile<T> {
+    /// The value for `profile`, or `None` when no profile has one.
+    pub fn get(&self, profile: Profile) -> Option<&T> {
+        let (s, t, n) = (self.sandbox.as_ref(), self.standard.as_ref(), self.national.as_ref());
+        match profile {
+            Profile::Sandbox => s.or(t).or(n),
+            Profile::Standard => t.or(s).or(n),
+            Profile::National => n.or(t).or(s),
+        }
+    }
+}
+
+/// Requests and limits of a container.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Resources {
+    /// CPU request, Kubernetes quantity.
+    pub cpu: String,
+    /// Memory request.
+    pub memory: String,
+    /// CPU limit; none where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_limit: Option<String>,
+    /// Memory limit; the request where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_limit: Option<String>,
+}
+
+/// A file or folder in the container; exactly one of `config`, `secret`, `volume`, `scratch`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.config), has(self.secret), has(self.volume), has(self.scratch)].filter(x, x).size() == 1").message("give exactly one of config, secret, volume, scratch"))]
+pub struct Mount {
+    /// Path in the container.
+    pub path: String,
+    /// Only when this is true (CEL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Config by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// Secret by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// Persistent volume by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<String>,
+    /// Empty folder by name, gone with the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<String>,
+    /// One file of the config or one key of the secret, mounted as the file `path`; the whole folder where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// A persistent volume.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Volume {
+    /// Name.
+    pub name: String,
+    /// Size by profile, Kubernetes quantity.
+    pub size: PerProfile<String>,
+}
+
+/// How a pod is confined. The default is Pod Security `restricted` with a read-only root file system.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Security {
+    /// User id; the image's own where left out (it must not be root).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as_user: Option<i64>,
+    /// Group id of the volumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fs_group: Option<i64>,
+    /// The root file system must be writable.
+    #[serde(default)]
+    pub writable_root: bool,
+    /// The product truly cannot run restricted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exception: Option<SecurityException>,
+}
+
+/// Why a product cannot run under Pod Security `restricted`, and what it gets instead.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SecurityException {
+    /// Level that its namespace enforces instead.
+    pub level: PodSecurity,
+    /// Why, with the source.
+    pub reason: String,
+}
+
+/// A Pod Security level.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
+pub enum PodSecurity {
+    /// The default of every block.
+    Restricted,
+    /// May run as root, without host access.
+    Baseline,
+    /// No limits.
+    Privileged,
+}
+
+/// A public endpoint, published through the Stack's API gateway as an HTTPRoute.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Route {
+    /// Name of the HTTPRoute.
+    pub name: String,
+    /// Only when this is true (CEL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Host label under the site's domain: `<host>.<domain>`.
+    pub host: String,
+    /// Component that serves it.
+    pub component: String,
+    /// Its port name.
+    pub port: String,
+    /// Path prefixes; everything where left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+}
+
+/// An object of another kind. Strings of the form `${…}` are CEL; the whole string is replaced by the result.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RawObject {
+    /// Name in the entry, for `after`.
+    pub name: String,
+    /// Only when this is true (CEL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// One for each element.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<ForEach>,
+    /// What must be ready first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// The object; namespace and labels are added.
+    #[schemars(schema_with = "schema::any_object")]
+    pub object: Map<String, Value>,
+    /// Readiness: CEL over `object`; kstatus where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_when: Option<String>,
+}

@@ -1,0 +1,531 @@
+//! `Stack`: a country's platform, declared.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::schema;
+use crate::condition::State;
+
+/// A country's digital public infrastructure: which building blocks run, with which products, where and how.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "plinth.dev",
+    version = "v1alpha1",
+    kind = "Stack",
+    namespaced,
+    status = "StackStatus",
+    derive = "Default",
+    derive = "PartialEq",
+    shortname = "stk",
+    category = "plinth",
+    doc = "A country's digital public infrastructure, declared.",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Blocks", type_ = "string", json_path = ".status.summary"),
+    printcolumn(name = "Country", type_ = "string", json_path = ".spec.country.code"),
+    printcolumn(name = "Profile", type_ = "string", json_path = ".spec.profile"),
+    printcolumn(name = "Paused", type_ = "boolean", json_path = ".spec.paused", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name.size() <= 30").message("metadata.name: at most 30 characters, so that every composed name fits"),
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name: lower-case letters, digits and '-', starting with a letter"),
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(oldSelf.namespacePrefix) && !has(self.namespacePrefix) || has(oldSelf.namespacePrefix) && has(self.namespacePrefix) && self.namespacePrefix == oldSelf.namespacePrefix")
+        .message("namespacePrefix cannot change: the namespaces that hold the data carry it"),
+    validation = Rule::new("self.country.code == oldSelf.country.code").message("country.code cannot change: identifiers are issued under it"),
+    validation = Rule::new("!has(self.namespacePrefix) || self.blocks.all(b, self.namespacePrefix.size() + b.name.size() < 63)")
+        .message("namespacePrefix and block name together: at most 62 characters"),
+)]
+pub struct StackSpec {
+    /// The country (or organisation) that the platform serves.
+    pub country: Country,
+    /// How large and how strict: replicas, sizes and what is refused.
+    #[serde(default)]
+    pub profile: Profile,
+    /// The building blocks, by name.
+    #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub blocks: Vec<Block>,
+    /// Which catalogue the versions come from; without it, the one that the running operator carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalogue: Option<CatalogueRef>,
+    /// Namespaces of blocks are `<prefix>-<block>`; without it the Stack's name is the prefix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 30), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    pub namespace_prefix: Option<String>,
+    /// Who provides each backing service; `Embedded` where nothing is said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["capability"]))]
+    pub backing: Vec<Backing>,
+    /// What the site gives: storage, gateway, DNS, proxy, trust.
+    #[serde(default)]
+    pub site: Site,
+    /// Where images come from and which are refused.
+    #[serde(default)]
+    pub images: Images,
+    /// How changes take effect.
+    #[serde(default)]
+    pub change_policy: ChangePolicy,
+    /// Which namespaces may refer to this Stack.
+    #[serde(default)]
+    pub tenants: Tenants,
+    /// Last words on rendered objects, where no parameter exists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub overrides: Vec<Override>,
+    /// Observe, write nothing.
+    #[serde(default)]
+    pub paused: bool,
+    /// What happens to data when the Stack or a block goes.
+    #[serde(default)]
+    pub deletion: Deletion,
+}
+
+/// The country (or organisation) that a Stack serves.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Country {
+    /// ISO 3166-1 alpha-2 code.
+    #[schemars(regex(pattern = r"^[A-Z]{2}$"))]
+    pub code: String,
+    /// Languages, BCP 47, the first is the default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(regex(pattern = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")))]
+    pub languages: Vec<String>,
+    /// Currencies, ISO 4217, the first is the default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(regex(pattern = r"^[A-Z]{3}$")))]
+    pub currencies: Vec<String>,
+    /// IANA time zone of people-facing schedules.
+    #[serde(default = "utc")]
+    pub time_zone: String,
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+/// How large and how strict a Stack is.
+#[derive(
+    JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// One replica of everything, mocks and test trust allowed.
+    Sandbox,
+    /// A ministry's production.
+    #[default]
+    Standard,
+    /// A country's production: replicas spread, mocks and test trust refused.
+    National,
+}
+
+impl Profile {
+    /// The profile as it stands in YAML.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Profile::Sandbox => "sandbox",
+            Profile::Standard => "standard",
+            Profile::National => "national",
+        }
+    }
+}
+
+/// One building block of a Stack: a product that Plinth installs, or a running system declared `external`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.product) != has(self.external)").message("give either product (Plinth installs it) or external (it already runs)"),
+    validation = Rule::new("self.name in ['identity','payments','digital-registries','information-mediator','e-signature','consent','messaging','workflow','registration','scheduler','wallet','api-gateway','trust-services'] || self.name.startsWith('x-')")
+        .message("name: a GovStack building block (identity, payments, digital-registries, information-mediator, e-signature, consent, messaging, workflow, registration, scheduler, wallet), api-gateway, trust-services, or an extension starting with 'x-'"),
+)]
+pub struct Block {
+    /// Building block name; its namespace is `<prefix>-<name>`.
+    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Catalogue entry to install.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// Version of the product; the newest of the catalogue where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Parameters of the product, as its catalogue entry declares them.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(schema_with = "schema::any_object")]
+    pub parameters: Map<String, Value>,
+    /// Values of supplied secrets: which Secret of the Stack's namespace holds each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub secrets: Vec<SuppliedSecret>,
+    /// Which block satisfies a requirement when several could.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub uses: BTreeMap<String, String>,
+    /// A running system that plays this block: probed and wired, never deployed, changed or deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<External>,
+    /// Observe this block, write nothing to it.
+    #[serde(default)]
+    pub paused: bool,
+    /// What to do when somebody changes an object of this block by hand.
+    #[serde(default)]
+    pub drift: DriftPolicy,
+}
+
+/// What to do when a live object differs from what was applied.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DriftPolicy {
+    /// Put it back.
+    #[default]
+    Correct,
+    /// Say so, leave it.
+    Report,
+}
+
+/// Where a supplied secret comes from.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SuppliedSecret {
+    /// Name of the secret in the catalogue entry.
+    pub name: String,
+    /// Secret in the Stack's namespace that holds its keys.
+    pub secret_name: String,
+}
+
+/// A system that already runs.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct External {
+    /// What it offers to the other blocks.
+    #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["capability"]))]
+    pub provides: Vec<ExternalCapability>,
+}
+
+/// One capability of an external system.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalCapability {
+    /// Capability as catalogue entries name it, for example `oidc-issuer`.
+    pub capability: String,
+    /// Host name that blocks call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// TCP port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<u16>,
+    /// Further outputs of the capability, by name (for example `issuer`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, String>,
+    /// Secret in the Stack's namespace with the capability's secret outputs as keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_secret: Option<String>,
+    /// ConfigMap in the Stack's namespace whose `ca.crt` signs the system's certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_config_map: Option<String>,
+    /// Network ranges that blocks may reach it at, CIDR; any address when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cidrs: Vec<String>,
+    /// OpenAPI document of the system, by URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_api: Option<String>,
+}
+
+/// Who provides a backing service.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(self.provider == 'External') == has(self.external)").message("external: required exactly when provider is External"))]
+pub struct Backing {
+    /// Capability, for example `postgresql`.
+    pub capability: String,
+    /// Embedded (an instance in each block that needs it) or External.
+    #[serde(default)]
+    pub provider: Provider,
+    /// The running service, when `External`. Secret keys are `<block>.<requirement>.<output>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalCapability>,
+}
+
+/// Provider of a backing service.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Provider {
+    /// An instance rendered beside the block.
+    #[default]
+    Embedded,
+    /// A service that already runs.
+    External,
+}
+
+/// Which catalogue a Stack's versions come from.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct CatalogueRef {
+    /// Digest of the catalogue as `plinth catalogue` prints it: `sha256:…`.
+    #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    pub revision: String,
+}
+
+/// What the site gives.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Site {
+    /// StorageClass of every volume; the cluster's default where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
+    /// GatewayClass that serves public routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway_class: Option<String>,
+    /// DNS domain under which public endpoints are published.
+    #[serde(default = "default_domain")]
+    pub domain: String,
+    /// The cluster's own DNS domain.
+    #[serde(default = "default_cluster_domain")]
+    pub cluster_domain: String,
+    /// Outbound proxy, for products that must reach the internet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
+    /// ConfigMap in the Stack's namespace whose `ca.crt` every block trusts in addition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra_ca_config_map: Option<String>,
+    /// Secrets in the Stack's namespace with registry credentials; copied to every block.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pull_secrets: Vec<String>,
+    /// Labels of the nodes that may run blocks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_selector: BTreeMap<String, String>,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self {
+            storage_class: None,
+            gateway_class: None,
+            domain: default_domain(),
+            cluster_domain: default_cluster_domain(),
+            proxy: None,
+            extra_ca_config_map: None,
+            pull_secrets: Vec::new(),
+            node_selector: BTreeMap::new(),
+        }
+    }
+}
+
+fn default_domain() -> String {
+    "plinth.localhost".to_owned()
+}
+
+fn default_cluster_domain() -> String {
+    "cluster.local".to_owned()
+}
+
+/// An outbound proxy.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Proxy {
+    /// Proxy URL for http.
+    pub http: String,
+    /// Proxy URL for https; the http one where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<String>,
+    /// Host suffixes and ranges that go direct, beside the cluster's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub no_proxy: Vec<String>,
+}
+
+/// Where images come from and which are refused.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Images {
+    /// Rewriting rules, the first match wins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub rewrites: Vec<ImageRewrite>,
+    /// Refuse an image without a digest.
+    #[serde(default)]
+    pub require_digest: bool,
+    /// Refuse tags that move (`latest`, `develop`, `main`, a missing tag).
+    #[serde(default = "yes")]
+    pub refuse_mutable_tags: bool,
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self { rewrites: Vec::new(), require_digest: false, refuse_mutable_tags: true }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// One image rewriting rule.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageRewrite {
+    /// Prefix of the image reference as the catalogue has it, for example `docker.io/mojaloop/`.
+    #[schemars(length(min = 1))]
+    pub from: String,
+    /// What stands there instead.
+    pub to: String,
+}
+
+/// How changes take effect.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangePolicy {
+    /// Whether a plan waits for an `Operation` of type Approve that names its hash.
+    #[serde(default)]
+    pub approval: Approval,
+}
+
+/// Whether a plan needs a person's consent.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Approval {
+    /// Changes take effect at once.
+    #[default]
+    NotRequired,
+    /// A plan is held until somebody other than its author approves its hash.
+    Required,
+}
+
+/// Which namespaces may refer to a Stack.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Tenants {
+    /// `Same`: only the Stack's own namespace. `Selector`: those that match. `All`: any.
+    #[serde(default)]
+    pub from: TenantsFrom,
+    /// Labels of admitted namespaces, when `from` is `Selector`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// Which namespaces are admitted.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TenantsFrom {
+    /// Only the Stack's own namespace.
+    #[default]
+    Same,
+    /// Namespaces whose labels match.
+    Selector,
+    /// Every namespace.
+    All,
+}
+
+/// A patch on rendered objects, merged in `plan`, shown in the diff.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Override {
+    /// Name of the override, for messages.
+    pub name: String,
+    /// Which objects; a missing field matches all.
+    #[serde(rename = "match")]
+    pub target: OverrideTarget,
+    /// JSON merge patch (RFC 7396) on each. `apiVersion`, `kind`, `metadata.name` and `metadata.namespace` are refused.
+    #[schemars(schema_with = "schema::any_object")]
+    pub patch: Map<String, Value>,
+}
+
+/// Which rendered objects an override changes.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct OverrideTarget {
+    /// Block name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<String>,
+    /// Component name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
+    /// Object kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Object name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// What happens to data when a Stack or a block goes.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Deletion {
+    /// `Retain` keeps volumes, their secrets and their namespaces; `Delete` removes them too.
+    #[serde(default)]
+    pub policy: DeletionPolicy,
+    /// With `Delete`: the Stack's name, written out, or nothing that holds data is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
+}
+
+/// What happens to data.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeletionPolicy {
+    /// Data stays.
+    #[default]
+    Retain,
+    /// Data goes, if `confirm` names the Stack.
+    Delete,
+}
+
+/// What is.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct StackStatus {
+    /// Generation of the spec that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready blocks of all blocks, as `4/5`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Conditions: Ready, Reconciling, Stalled and one an area.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+    /// Catalogue that the running plan was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalogue_revision: Option<String>,
+    /// Hash of the plan that is applied, or held for approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_hash: Option<String>,
+    /// Hash of the plan that was approved last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_hash: Option<String>,
+    /// Each block, in the order of the spec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub blocks: Vec<BlockSummary>,
+}
+
+/// One block's line in a Stack's status.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockSummary {
+    /// Block name.
+    pub name: String,
+    /// Product, or nothing when external.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// Version that runs or is being brought in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Namespace on its cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The block's state.
+    #[serde(default)]
+    pub state: State,
+    /// Why, naming the object at fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Public and in-cluster addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<String>,
+}

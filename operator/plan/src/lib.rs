@@ -1,0 +1,21 @@
+//! The pure part of Plinth: from a Stack and a catalogue to a plan, from a plan and what is to decisions, from
+//! decisions to status. No client, no clock, no files, no threads: a test proves it from the dependency tree.
+//!
+//! ```text
+//! validate -> plan            (Stack, Catalogue, Inputs) -> Plan      `resolve`, `render`, `graph`
+//! decide                      (Plan, Observed)           -> Decisions `decide`, `ready`, `diff`
+//! report                      (Plan, Decisions)          -> status    `status`
+//! closure                     Plan                       -> findings  `closure`
+//! ```
+
+pub mod catalogue;
+pub mod expr;
+pub mod graph;
+pub mod model;
+pub mod plan;
+pub mod render;
+pub mod resolve;
+pub mod token;
+
+pub use plan::plan;
+pub use resolve::Inputs;

@@ -1,0 +1,380 @@
+//! The values that flow through a reconcile: what should be ([`Plan`]), what is ([`Observed`]), what to do about it
+//! ([`Decisions`]). Pure data: no client, no clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use plinth_api::condition::{Reason, State};
+use plinth_api::v1alpha1::product::Generator;
+use plinth_api::v1alpha1::stack::DriftPolicy;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Identity of an object on one cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectKey {
+    /// `group/version`, or `version` for the core group.
+    pub api_version: String,
+    /// Kind.
+    pub kind: String,
+    /// Namespace; `None` for cluster-scoped objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Name.
+    pub name: String,
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{}/{namespace}/{}", self.kind, self.name),
+            None => write!(f, "{}/{}", self.kind, self.name),
+        }
+    }
+}
+
+/// Identity of a unit: a node of the order graph.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct UnitId {
+    /// Block name.
+    pub block: String,
+    /// Name inside the block: a component's name, or `foundation`, `secret/<name>`, `config/<name>`, `object/<name>`.
+    pub name: String,
+}
+
+impl fmt::Display for UnitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.block, self.name)
+    }
+}
+
+/// Name of the unit that every other unit of a block waits for: namespace, service account, network policy.
+pub const FOUNDATION: &str = "foundation";
+
+/// Which Stack an object belongs to. Part of every label set and of the inventory: never a hub's uid, so that a
+/// rebuilt hub adopts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StackId {
+    /// Namespace of the Stack.
+    pub namespace: String,
+    /// Name of the Stack.
+    pub name: String,
+}
+
+impl fmt::Display for StackId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Everything that should be, for one Stack.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The Stack.
+    pub stack: StackId,
+    /// Revision of the catalogue it was made from.
+    pub catalogue_revision: String,
+    /// `sha256:…` over everything below. Names the plan in approvals.
+    pub hash: String,
+    /// Blocks in the order of the spec.
+    pub blocks: Vec<BlockPlan>,
+}
+
+impl Plan {
+    /// Every unit of every block.
+    pub fn units(&self) -> impl Iterator<Item = &Unit> {
+        self.blocks.iter().flat_map(|b| &b.units)
+    }
+
+    /// Every desired object.
+    pub fn objects(&self) -> impl Iterator<Item = &Desired> {
+        self.units().flat_map(|u| &u.objects)
+    }
+}
+
+/// What should be, for one block.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockPlan {
+    /// Block name.
+    pub name: String,
+    /// Product; `None` when external.
+    pub product: Option<String>,
+    /// Version; `None` when external.
+    pub version: Option<String>,
+    /// Namespace; `None` when external.
+    pub namespace: Option<String>,
+    /// Why the block cannot be deployed at all (a requirement nobody provides, say). Its units are then empty and what
+    /// runs already stays as it is.
+    pub blocked: Vec<Finding>,
+    /// Nodes of the order graph; edges stay inside the plan but may cross blocks.
+    pub units: Vec<Unit>,
+    /// Observe, write nothing.
+    pub paused: bool,
+    /// What to do about drift.
+    #[serde(skip)]
+    pub drift: DriftPolicy,
+    /// Addresses for people.
+    pub endpoints: Vec<String>,
+}
+
+/// What the user can fix: a field, the value it has, what is allowed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// Path of the field, for example `spec.blocks[identity].version`.
+    pub path: String,
+    /// One sentence: the value and what is allowed.
+    pub message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+/// A node of the order graph: objects that are applied together and gate what comes after.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unit {
+    /// Identity.
+    pub id: UnitId,
+    /// People see it as a component (foundation, secrets and configs are details).
+    pub component: bool,
+    /// Units that must be Ready first.
+    pub after: Vec<UnitId>,
+    /// Its objects; namespaces come first, workloads last.
+    pub objects: Vec<Desired>,
+}
+
+/// One desired object.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Desired {
+    /// Identity.
+    pub key: ObjectKey,
+    /// The whole object with labels and the annotation [`plinth_api::names::ANNOTATION_HASH`]. A Secret has no data
+    /// here: see `secret`.
+    pub body: Value,
+    /// Digest of body and secret recipe; the value of the hash annotation.
+    pub hash: String,
+    /// How each key of a Secret gets its value; empty for other kinds.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret: BTreeMap<String, SecretSource>,
+    /// It holds data, or opens data: never deleted without policy and confirmation, never replaced when it vanishes.
+    pub data: bool,
+    /// Seconds from creation to ready that are normal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub startup_budget: Option<u32>,
+    /// Further readiness (CEL over `object`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready_when: Option<String>,
+}
+
+/// Where the value of one key of a Secret comes from. The plan never holds a secret value.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SecretSource {
+    /// Made once, adopted if present.
+    Generate {
+        /// How.
+        generator: Generator,
+        /// Never rotated in passing.
+        permanent: bool,
+    },
+    /// Text with secret values inside it, resolved in `apply`. One text piece alone is a plain value.
+    Compose {
+        /// The pieces, in order.
+        pieces: Vec<Piece>,
+    },
+}
+
+/// A piece of a composed secret value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Piece {
+    /// Plain text.
+    Text(String),
+    /// A key of another Secret, as it is on the cluster.
+    Secret(SecretKeyRef),
+}
+
+/// A key of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeyRef {
+    /// Namespace.
+    pub namespace: String,
+    /// Secret name.
+    pub name: String,
+    /// Key.
+    pub key: String,
+}
+
+/// What is, as far as the watches and reads can tell.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Live objects: those that carry the Stack's labels and every planned key that was looked up.
+    pub live: BTreeMap<ObjectKey, Live>,
+    /// What the inventories list, by block.
+    pub inventory: BTreeMap<String, Inventory>,
+    /// Pods by component: what workload objects do not tell (crash loops, image pulls, scheduling).
+    pub pods: BTreeMap<UnitId, Vec<PodBrief>>,
+    /// Kinds (`apiVersion`, `kind`) that the cluster does not serve.
+    pub missing_kinds: BTreeSet<(String, String)>,
+    /// Last failure to write an object, cleared by a success.
+    pub failures: BTreeMap<ObjectKey, Failure>,
+    /// The cluster does not answer, and why.
+    pub unreachable: Option<String>,
+    /// Nodes are simulated.
+    pub simulated: bool,
+    /// Seconds since the Unix epoch, from the injected clock.
+    pub now: i64,
+}
+
+/// A live object.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// uid: the precondition of a delete.
+    pub uid: String,
+    /// Seconds since the Unix epoch of its creation.
+    pub created: i64,
+    /// Seconds since the Unix epoch of Plinth's last change to it (the time in managedFields): a start-up budget runs
+    /// again from there.
+    pub applied: Option<i64>,
+    /// A delete is under way.
+    pub deleting: bool,
+    /// The object without managedFields. A Secret's values are never here: its `data` maps each key to null.
+    pub body: Arc<Value>,
+}
+
+impl Live {
+    /// Digest of what was applied last, from the annotation.
+    pub fn applied_hash(&self) -> Option<&str> {
+        self.body.pointer("/metadata/annotations/plinth.dev~1desired-hash").and_then(Value::as_str)
+    }
+}
+
+/// A pod in the words of the person on duty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodBrief {
+    /// Pod name.
+    pub name: String,
+    /// Ready condition.
+    pub ready: bool,
+    /// What keeps it: a waiting or terminated reason (CrashLoopBackOff, ImagePullBackOff, Unschedulable, OOMKilled).
+    pub trouble: Option<String>,
+    /// Kubernetes' message to it.
+    pub message: Option<String>,
+    /// Restarts of its containers.
+    pub restarts: u32,
+}
+
+/// A failed write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Conflict, NamespaceTaken, KindMissing, Denied, Invalid, SecretMissing, Waiting or ApplyFailed.
+    pub reason: Reason,
+    /// What happened, naming manager and field for a conflict.
+    pub message: String,
+    /// Hash of the desired object that failed: an unchanged one is not tried again before `retry_at`.
+    pub hash: String,
+    /// Seconds since the Unix epoch.
+    pub retry_at: i64,
+}
+
+/// Everything Plinth owns in one block: the union of previous and planned, written before a block's first write.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inventory {
+    /// Objects in apply order; deletion runs backwards.
+    pub entries: Vec<InventoryEntry>,
+}
+
+/// One inventory line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InventoryEntry {
+    /// The object.
+    #[serde(flatten)]
+    pub key: ObjectKey,
+    /// It holds or opens data.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub data: bool,
+}
+
+/// What to do, and the state of everything.
+#[derive(Clone, Debug, Default)]
+pub struct Decisions {
+    /// One for each unit of the plan, same order.
+    pub units: Vec<UnitDecision>,
+    /// What to write now, in order; all may run concurrently, except that a block's inventory and then its namespace
+    /// come first.
+    pub actions: Vec<Action>,
+    /// Objects that Plinth owns and no longer plans, by block: on their way out, or kept because they hold data.
+    pub orphans: BTreeMap<String, Vec<ObjectDecision>>,
+    /// Seconds since the Unix epoch at which time alone may change the picture: a retry is due, a start-up budget ends.
+    pub look_again: Option<i64>,
+}
+
+/// State of one unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitDecision {
+    /// Identity.
+    pub id: UnitId,
+    /// Its state: the worst of its objects', or Waiting.
+    pub state: State,
+    /// Why.
+    pub reason: Reason,
+    /// One line naming the object at fault; empty when Ready.
+    pub message: String,
+    /// Its objects that are not Ready.
+    pub objects: Vec<ObjectDecision>,
+}
+
+/// State of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectDecision {
+    /// The object.
+    pub key: ObjectKey,
+    /// Its state.
+    pub state: State,
+    /// Why.
+    pub reason: Reason,
+    /// One line: what is wrong and what to do.
+    pub message: String,
+}
+
+/// One write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Record what the block is about to own: the union of previous and planned.
+    RecordInventory {
+        /// Block name.
+        block: String,
+        /// Complete new content.
+        inventory: Inventory,
+    },
+    /// Server-side apply of a desired object.
+    Apply {
+        /// The unit it belongs to.
+        unit: UnitId,
+        /// The object.
+        key: ObjectKey,
+        /// It exists on the cluster already.
+        exists: bool,
+        /// Take fields over from whoever changed them: only after our own first apply.
+        force: bool,
+    },
+    /// Delete an object that Plinth owns and no longer wants.
+    Delete {
+        /// The object.
+        key: ObjectKey,
+        /// Precondition.
+        uid: String,
+    },
+}

@@ -1,0 +1,56 @@
+//! From a Stack to its plan.
+
+use plinth_api::Stack;
+use serde_json::{Value, json};
+
+use crate::graph;
+use crate::model::{BlockPlan, Finding, Plan, StackId};
+use crate::render::{full_digest, render};
+use crate::resolve::{Inputs, resolve, stack_id};
+
+/// A Stack with nothing left that can be wrong about it: every product found, every expression evaluated, every
+/// template rendered, every edge leading somewhere.
+pub struct Validated {
+    stack: StackId,
+    revision: String,
+    blocks: Vec<BlockPlan>,
+}
+
+/// Everything that can fail about the input fails here.
+///
+/// # Errors
+/// Every finding: the field, its value, what is allowed.
+pub fn validate(stack: &Stack, inputs: &Inputs) -> Result<Validated, Vec<Finding>> {
+    let resolved = resolve(stack, inputs)?;
+    let blocks = render(stack, inputs, &resolved)?;
+    Ok(Validated { stack: stack_id(stack), revision: inputs.catalogue.revision().to_owned(), blocks })
+}
+
+/// The plan of a validated Stack. Cannot fail.
+pub fn assemble(validated: Validated) -> Plan {
+    let units: Vec<Value> = validated
+        .blocks
+        .iter()
+        .flat_map(|b| &b.units)
+        .map(|unit| {
+            let objects: Vec<Value> = unit.objects.iter().map(|o| json!([o.key, o.hash])).collect();
+            json!([unit.id, unit.after, objects])
+        })
+        .collect();
+    Plan {
+        hash: full_digest(&json!([validated.stack, units])),
+        stack: validated.stack,
+        catalogue_revision: validated.revision,
+        blocks: validated.blocks,
+    }
+}
+
+/// Validate, then assemble, then check that the order holds.
+///
+/// # Errors
+/// As [`validate`], and a cycle in the order.
+pub fn plan(stack: &Stack, inputs: &Inputs) -> Result<Plan, Vec<Finding>> {
+    let plan = assemble(validate(stack, inputs)?);
+    graph::check(&plan)?;
+    Ok(plan)
+}

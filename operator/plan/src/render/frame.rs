@@ -1,0 +1,275 @@
+//! The names that a product's expressions see: what it is, where it runs, what it requires and from whom.
+
+use std::collections::BTreeMap;
+
+use plinth_api::Stack;
+use plinth_api::v1alpha1::product::{Component, ForEach, Provision, Workload};
+use serde_json::{Map, Value, json};
+
+use crate::expr::{Scope, is_label};
+use crate::model::{Finding, SecretKeyRef};
+use crate::resolve::{Binding, Claim, Instance, Resolved, finding, stack_vars};
+use crate::token::token;
+
+/// One product instance with the names its expressions see.
+pub struct Frame<'a> {
+    /// Block that it runs in.
+    pub block: &'a str,
+    /// Namespace of that block.
+    pub namespace: &'a str,
+    /// What is installed.
+    pub instance: &'a Instance<'a>,
+    /// Names without `requires`.
+    base: Map<String, Value>,
+    /// Keys of every `forEach`, by its source text.
+    keys: BTreeMap<String, Vec<(String, Value)>>,
+}
+
+impl<'a> Frame<'a> {
+    /// The frame of one instance.
+    pub fn new(
+        stack: &Stack,
+        resolved: &'a Resolved<'a>,
+        instance: &'a Instance<'a>,
+        findings: &mut Vec<Finding>,
+    ) -> Self {
+        let spec = &instance.entry.spec;
+        let domain = &stack.spec.site.cluster_domain;
+        let mut base = Map::from_iter([
+            ("stack".to_owned(), stack_vars(stack)),
+            ("block".to_owned(), json!({ "name": resolved.block.name, "namespace": resolved.namespace })),
+            (
+                "product".to_owned(),
+                json!({ "name": instance.entry.name, "version": instance.version.version }),
+            ),
+            ("params".to_owned(), Value::Object(instance.params.clone())),
+            ("claims".to_owned(), Value::Array(instance.claims.iter().map(Claim::value).collect())),
+        ]);
+        let routes: Map<String, Value> = spec
+            .routes
+            .iter()
+            .map(|route| {
+                let host = format!("{}.{}", route.host, stack.spec.site.domain);
+                (route.name.clone(), json!({ "host": host, "url": format!("https://{host}") }))
+            })
+            .collect();
+        base.insert("routes".to_owned(), Value::Object(routes));
+        let mut frame = Frame {
+            block: &resolved.block.name,
+            namespace: &resolved.namespace,
+            instance,
+            base,
+            keys: BTreeMap::new(),
+        };
+        let loops = spec
+            .components
+            .iter()
+            .filter_map(|c| c.for_each.as_ref())
+            .chain(spec.secrets.iter().filter_map(|s| s.for_each.as_ref()))
+            .chain(spec.configs.iter().filter_map(|c| c.for_each.as_ref()))
+            .chain(spec.objects.iter().filter_map(|o| o.for_each.as_ref()));
+        for for_each in loops {
+            match Scope::new(frame.base.clone()).instances(&for_each.list, &for_each.key) {
+                Ok(instances) => drop(frame.keys.insert(loop_id(for_each), instances)),
+                Err(message) => findings.push(frame.finding("spec", message)),
+            }
+        }
+        let components: Map<String, Value> =
+            spec.components.iter().map(|c| (c.name.clone(), frame.component_vars(c, domain))).collect();
+        frame.base.insert("components".to_owned(), Value::Object(components));
+        frame
+    }
+
+    /// A finding about the entry, for this block.
+    pub fn finding(&self, path: &str, message: impl Into<String>) -> Finding {
+        finding(
+            &format!("spec.blocks[{}]: Product/{}: {path}", self.block, self.instance.entry.name),
+            message,
+        )
+    }
+
+    /// Instances of a thing: one without key, or one for each element of its `forEach`.
+    pub fn instances(&self, for_each: Option<&ForEach>) -> Vec<(Option<String>, Value)> {
+        match for_each {
+            None => vec![(None, Value::Null)],
+            Some(for_each) => self
+                .keys
+                .get(&loop_id(for_each))
+                .map(|keys| keys.iter().map(|(key, item)| (Some(key.clone()), item.clone())).collect())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Name of the Secret object of a secret of the entry.
+    pub fn secret_object(&self, secret: &str, key: Option<&str>) -> String {
+        keyed(&format!("{}-{secret}", self.instance.entry.name), key)
+    }
+
+    /// Name of the ConfigMap (or Secret) object of a config of the entry.
+    pub fn config_object(&self, config: &str, key: Option<&str>) -> String {
+        keyed(&format!("{}-{config}", self.instance.entry.name), key)
+    }
+
+    /// The names that every instance of the product sees.
+    pub fn scope(&self, requires: &Map<String, Value>) -> Scope<'static> {
+        let mut vars = self.base.clone();
+        vars.insert("requires".to_owned(), Value::Object(requires.clone()));
+        vars.insert("secrets".to_owned(), Value::Object(self.secret_vars(None)));
+        Scope::new(vars)
+    }
+
+    /// What one element of a `forEach` sees beside that: `item` and the secrets of its key.
+    pub fn element(&self, key: Option<&str>, item: &Value) -> Map<String, Value> {
+        let mut vars = Map::new();
+        if let Some(key) = key {
+            vars.insert("item".to_owned(), item.clone());
+            if self.instance.entry.spec.secrets.iter().any(|s| s.for_each.is_some()) {
+                vars.insert("secrets".to_owned(), Value::Object(self.secret_vars(Some(key))));
+            }
+        }
+        vars
+    }
+
+    /// Outputs of a provision for one claim: texts and secret tokens.
+    pub fn outputs(
+        &self,
+        provision: &Provision,
+        claim: Option<&Claim>,
+        domain: &str,
+    ) -> Result<Map<String, Value>, Finding> {
+        let at = format!("spec.provides[{}]", provision.capability);
+        let mut outputs = Map::new();
+        if let (Some(name), Some(port)) = (&provision.component, &provision.port) {
+            let component = self.component(name).ok_or_else(|| {
+                self.finding(&format!("{at}.component"), format!("`{name}` is no component"))
+            })?;
+            let declared = component.ports.iter().find(|p| &p.name == port).ok_or_else(|| {
+                self.finding(&format!("{at}.port"), format!("`{name}` has no port `{port}`"))
+            })?;
+            outputs.insert("host".to_owned(), json!(host(name, self.namespace, domain)));
+            outputs.insert("port".to_owned(), json!(declared.service_port.unwrap_or(declared.port)));
+        }
+        let value = claim.map_or(Value::Null, Claim::value);
+        let base = self.scope(&Map::new());
+        let mut more = self.element(claim.map(|c| c.name.as_str()), &value);
+        more.insert("claim".to_owned(), value);
+        let scope = base.with(more);
+        for output in &provision.outputs {
+            let path = format!("{at}.outputs[{}]", output.name);
+            let wrong = |message: String| self.finding(&path, message);
+            if !scope.when(output.when.as_deref()).map_err(wrong)? {
+                continue;
+            }
+            let value = match &output.cel {
+                Some(source) => scope.cel(source).map_err(wrong)?,
+                None => json!(scope.text(output).map_err(wrong)?),
+            };
+            outputs.insert(output.name.clone(), value);
+        }
+        Ok(outputs)
+    }
+
+    /// A component of the entry.
+    pub fn component(&self, name: &str) -> Option<&'a Component> {
+        self.instance.entry.spec.components.iter().find(|c| c.name == name)
+    }
+
+    /// Object names of a component's instances; only that of `key` when the component has one of that key.
+    pub fn component_objects(&self, component: &Component, key: Option<&str>) -> Vec<String> {
+        let all: Vec<Option<String>> =
+            self.instances(component.for_each.as_ref()).into_iter().map(|(key, _)| key).collect();
+        let same: Vec<String> =
+            all.iter().flatten().filter(|k| Some(k.as_str()) == key).cloned().collect();
+        if let [key] = same.as_slice() {
+            return vec![keyed(&component.name, Some(key))];
+        }
+        all.into_iter().map(|key| keyed(&component.name, key.as_deref())).collect()
+    }
+
+    fn component_vars(&self, component: &Component, domain: &str) -> Value {
+        let ports: Map<String, Value> = component
+            .ports
+            .iter()
+            .map(|p| (p.name.clone(), json!(p.service_port.unwrap_or(p.port))))
+            .collect();
+        let one = |name: &str| json!({ "host": host(name, self.namespace, domain), "ports": ports });
+        match &component.for_each {
+            None => one(&component.name),
+            Some(for_each) => {
+                let instances: Map<String, Value> = self
+                    .instances(Some(for_each))
+                    .into_iter()
+                    .filter_map(|(key, _)| key)
+                    .map(|key| (key.clone(), one(&keyed(&component.name, Some(&key)))))
+                    .collect();
+                json!({ "instances": instances })
+            }
+        }
+    }
+
+    fn secret_vars(&self, current: Option<&str>) -> Map<String, Value> {
+        let mut vars = Map::new();
+        for secret in &self.instance.entry.spec.secrets {
+            let key = match &secret.for_each {
+                None => None,
+                Some(for_each) => {
+                    let known = self.instances(Some(for_each));
+                    match current.filter(|c| known.iter().any(|(k, _)| k.as_deref() == Some(*c))) {
+                        Some(key) => Some(key),
+                        None => continue,
+                    }
+                }
+            };
+            let name = self.secret_object(&secret.name, key);
+            let keys = secret
+                .keys
+                .iter()
+                .map(|k| {
+                    let reference = SecretKeyRef {
+                        namespace: self.namespace.to_owned(),
+                        name: name.clone(),
+                        key: k.name.clone(),
+                    };
+                    (k.name.clone(), json!(token(&reference)))
+                })
+                .collect();
+            vars.insert(secret.name.clone(), Value::Object(keys));
+        }
+        vars
+    }
+}
+
+fn loop_id(for_each: &ForEach) -> String {
+    format!("{}\u{0}{}", for_each.list, for_each.key)
+}
+
+/// `<name>` or `<name>-<key>`.
+pub fn keyed(name: &str, key: Option<&str>) -> String {
+    match key {
+        None => name.to_owned(),
+        Some(key) => format!("{name}-{key}"),
+    }
+}
+
+/// Fully qualified name of a Service.
+pub fn host(service: &str, namespace: &str, domain: &str) -> String {
+    format!("{service}.{namespace}.svc.{domain}")
+}
+
+/// Whether the composed name fits what Kubernetes allows for the workload's pods and labels.
+pub fn fits(name: &str, workload: Workload) -> bool {
+    // A StatefulSet's pods carry a revision label of name plus a hash; a Job's name carries Plinth's own hash.
+    let limit = match workload {
+        Workload::Deployment => 63,
+        Workload::StatefulSet | Workload::Job => 52,
+    };
+    is_label(name) && name.len() <= limit
+}
+
+/// The binding's claim.
+pub fn claim_of(binding: &Binding) -> Option<&Claim> {
+    match binding {
+        Binding::Embedded { claim, .. } | Binding::External { claim, .. } => Some(claim),
+        Binding::Block { .. } => None,
+    }
+}

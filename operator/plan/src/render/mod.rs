@@ -1,0 +1,341 @@
+//! From resolved blocks to units of objects. Every product goes through here in the same way.
+
+mod block;
+mod frame;
+mod meta;
+mod network;
+mod pod;
+mod workload;
+
+use std::collections::BTreeMap;
+
+use plinth_api::Stack;
+use serde_json::{Map, Value, json};
+
+pub use meta::full_digest;
+
+use self::frame::Frame;
+use self::meta::{Belongs, Draft};
+use self::network::Paths;
+use crate::model::{BlockPlan, Finding, StackId, Unit, UnitId};
+use crate::resolve::{Binding, Inputs, Resolved, finding, stack_id};
+
+/// Objects of a unit before overrides and digests.
+struct UnitDraft {
+    id: UnitId,
+    component: bool,
+    after: Vec<UnitId>,
+    drafts: Vec<Draft>,
+}
+
+/// Render every block.
+///
+/// # Errors
+/// Everything that an entry or an override gets wrong.
+pub fn render(stack: &Stack, inputs: &Inputs, resolved: &[Resolved<'_>]) -> Result<Vec<BlockPlan>, Vec<Finding>> {
+    let mut findings = Vec::new();
+    let id = stack_id(stack);
+    let frames: BTreeMap<&str, Vec<Frame<'_>>> = resolved
+        .iter()
+        .filter_map(|r| r.installed.as_ref().map(|installed| (r, installed)))
+        .map(|(r, installed)| {
+            let frames =
+                installed.instances.iter().map(|i| Frame::new(stack, r, i, &mut findings)).collect::<Vec<_>>();
+            (r.block.name.as_str(), frames)
+        })
+        .collect();
+    let gateway = gateway(stack, &frames, &mut findings);
+    let mut paths = Paths::default();
+    let mut drafts: BTreeMap<&str, Vec<UnitDraft>> = BTreeMap::new();
+    for r in resolved.iter().filter(|r| r.installed.is_some()) {
+        let context = block::Context {
+            stack,
+            id: &id,
+            inputs,
+            resolved: r,
+            frames: &frames,
+            gateway: gateway.as_ref(),
+        };
+        drafts.insert(&r.block.name, block::render(&context, &mut paths, &mut findings));
+    }
+    for (block, units) in &mut drafts {
+        block::policies(&id, block, units, &paths);
+    }
+    override_objects(stack, &mut drafts, &mut findings);
+    if !findings.is_empty() {
+        findings.sort();
+        findings.dedup();
+        return Err(findings);
+    }
+    Ok(resolved.iter().map(|r| block_plan(stack, r, &frames, &mut drafts)).collect())
+}
+
+/// The Gateway that public routes attach to.
+pub struct Gateway {
+    /// Name of the Gateway object.
+    name: String,
+    /// Its namespace.
+    namespace: String,
+    /// Namespace of the proxies that carry the traffic.
+    proxies: String,
+}
+
+fn gateway(
+    stack: &Stack,
+    frames: &BTreeMap<&str, Vec<Frame<'_>>>,
+    findings: &mut Vec<Finding>,
+) -> Option<Gateway> {
+    let (frame, provision) = frames.values().flatten().find_map(|frame| {
+        let spec = &frame.instance.entry.spec;
+        spec.provides.iter().find(|p| p.capability == "gateway").map(|p| (frame, p))
+    })?;
+    match frame.outputs(provision, None, &stack.spec.site.cluster_domain) {
+        Err(wrong) => {
+            findings.push(wrong);
+            None
+        }
+        Ok(outputs) => {
+            let text = |name: &str| outputs.get(name).and_then(Value::as_str).map(str::to_owned);
+            Some(Gateway {
+                name: text("name").unwrap_or_else(|| "public".to_owned()),
+                namespace: text("namespace").unwrap_or_else(|| frame.namespace.to_owned()),
+                proxies: text("proxyNamespace").unwrap_or_else(|| frame.namespace.to_owned()),
+            })
+        }
+    }
+}
+
+/// Merge the Stack's overrides into the rendered objects.
+fn override_objects(
+    stack: &Stack,
+    drafts: &mut BTreeMap<&str, Vec<UnitDraft>>,
+    findings: &mut Vec<Finding>,
+) {
+    for rule in &stack.spec.overrides {
+        let at = format!("spec.overrides[{}]", rule.name);
+        let patch = Value::Object(rule.patch.clone());
+        for field in ["/apiVersion", "/kind", "/metadata/name", "/metadata/namespace", "/metadata/labels", "/data", "/stringData"] {
+            if patch.pointer(field).is_some() {
+                let field = field.trim_start_matches('/').replace('/', ".");
+                findings.push(finding(&format!("{at}.patch.{field}"), "cannot be overridden"));
+            }
+        }
+        let mut matched = 0;
+        for unit in drafts.values_mut().flatten() {
+            for draft in &mut unit.drafts {
+                let key = draft.key();
+                let target = &rule.target;
+                let hit = target.block.as_ref().is_none_or(|b| b == &unit.id.block)
+                    && target.component.as_ref().is_none_or(|c| c == &unit.id.name)
+                    && target.kind.as_ref().is_none_or(|k| k == &key.kind)
+                    && target.name.as_ref().is_none_or(|n| n == &key.name);
+                if hit {
+                    matched += 1;
+                    merge(&mut draft.body, &patch);
+                }
+            }
+        }
+        if matched == 0 {
+            findings.push(finding(&format!("{at}.match"), "matches no object; `plinth plan` lists them"));
+        }
+    }
+}
+
+/// JSON merge patch (RFC 7396), and lists of named things are merged by name: a patch that sets one variable of one
+/// container must not have to repeat the container.
+fn merge(target: &mut Value, patch: &Value) {
+    match (target, patch) {
+        (Value::Object(target), Value::Object(patch)) => {
+            for (key, value) in patch {
+                if value.is_null() {
+                    target.remove(key);
+                } else {
+                    merge(target.entry(key.clone()).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (Value::Array(target), Value::Array(patch)) if all_named(target) && all_named(patch) => {
+            for item in patch {
+                match target.iter_mut().find(|t| t["name"] == item["name"]) {
+                    Some(twin) => merge(twin, item),
+                    None => target.push(item.clone()),
+                }
+            }
+        }
+        (target, patch) => *target = patch.clone(),
+    }
+}
+
+fn all_named(items: &[Value]) -> bool {
+    !items.is_empty() && items.iter().all(|i| i["name"].is_string())
+}
+
+fn block_plan(
+    stack: &Stack,
+    resolved: &Resolved<'_>,
+    frames: &BTreeMap<&str, Vec<Frame<'_>>>,
+    drafts: &mut BTreeMap<&str, Vec<UnitDraft>>,
+) -> BlockPlan {
+    let name = resolved.block.name.clone();
+    let main = frames.get(name.as_str()).and_then(|f| f.first());
+    let units = drafts
+        .remove(name.as_str())
+        .unwrap_or_default()
+        .into_iter()
+        .map(|unit| Unit {
+            id: unit.id,
+            component: unit.component,
+            after: unit.after,
+            objects: unit.drafts.into_iter().map(Draft::finish).collect(),
+        })
+        .collect();
+    let external = resolved.block.external.is_some();
+    BlockPlan {
+        product: resolved.block.product.clone(),
+        version: main
+            .map(|f| f.instance.version.version.clone())
+            .or_else(|| resolved.block.version.clone()),
+        namespace: (!external).then(|| resolved.namespace.clone()),
+        blocked: resolved.blocked.clone(),
+        units,
+        paused: stack.spec.paused || resolved.block.paused,
+        drift: resolved.block.drift,
+        endpoints: main.map(|f| endpoints(stack, f)).unwrap_or_else(|| external_endpoints(resolved)),
+        name,
+    }
+}
+
+/// Addresses for people: public routes first, then what the product provides inside the cluster.
+fn endpoints(stack: &Stack, frame: &Frame<'_>) -> Vec<String> {
+    let spec = &frame.instance.entry.spec;
+    let public = spec.routes.iter().map(|r| format!("https://{}.{}", r.host, stack.spec.site.domain));
+    let inside = spec.provides.iter().filter_map(|p| {
+        let outputs = frame.outputs(p, None, &stack.spec.site.cluster_domain).ok()?;
+        Some(format!("{}:{} ({})", outputs.get("host")?.as_str()?, outputs.get("port")?, p.capability))
+    });
+    public.chain(inside).collect()
+}
+
+fn external_endpoints(resolved: &Resolved<'_>) -> Vec<String> {
+    let provides = resolved.block.external.iter().flat_map(|e| &e.provides);
+    provides
+        .filter_map(|p| {
+            let port = p.port.map(|port| format!(":{port}")).unwrap_or_default();
+            p.host.as_ref().map(|host| format!("{host}{port} ({})", p.capability))
+        })
+        .collect()
+}
+
+/// Labels of an object that belongs to a block as a whole.
+fn of_block<'a>(id: &'a StackId, block: &'a str) -> Belongs<'a> {
+    Belongs { stack: id, block, product: None, component: None }
+}
+
+/// What a requirement gives: the provider's outputs, secrets as tokens of Secrets in the consumer's own namespace.
+struct Met {
+    outputs: Map<String, Value>,
+    /// Units that must be ready before the consumer starts.
+    ready: Vec<UnitId>,
+    /// Pods or addresses that it talks to.
+    targets: Vec<(network::Target, u16)>,
+    /// A Secret with copies of the provider's secret outputs.
+    copies: Option<Draft>,
+}
+
+fn meet(context: &block::Context<'_>, frame: &Frame<'_>, requirement: &str, binding: &Binding) -> Result<Met, Finding> {
+    let at = format!("spec.requires[{requirement}]");
+    let capability = frame
+        .instance
+        .entry
+        .spec
+        .requires
+        .iter()
+        .find(|r| r.name == requirement)
+        .map(|r| r.capability.as_str())
+        .unwrap_or_default();
+    let domain = &context.stack.spec.site.cluster_domain;
+    let (provider, claim) = match binding {
+        Binding::Embedded { product, claim } => (
+            context.frames[frame.block].iter().find(|f| &f.instance.entry.name == product),
+            Some(claim),
+        ),
+        Binding::Block { name } => (
+            // A block that is itself blocked has no frame: its consumers wait.
+            context.frames.get(name.as_str()).and_then(|frames| {
+                frames.iter().find(|f| f.instance.entry.spec.provides.iter().any(|p| p.capability == capability))
+            }),
+            None,
+        ),
+        Binding::External { system, key_prefix, claim } => {
+            return external(context, frame, requirement, system, key_prefix, &claim.parameters);
+        }
+    };
+    let Some(provider) = provider else {
+        return Err(frame.finding(&at, format!("the block that provides `{capability}` is itself blocked")));
+    };
+    let Some(provision) = provider.instance.entry.spec.provides.iter().find(|p| p.capability == capability) else {
+        return Err(frame.finding(&at, format!("`{}` no longer provides `{capability}`", provider.instance.entry.name)));
+    };
+    let outputs = provider.outputs(provision, claim, domain)?;
+    let key = claim.map(|c| c.name.as_str());
+    let unit = |name: String| UnitId { block: provider.block.to_owned(), name };
+    let waits_for = provision.ready_after.as_ref().or(provision.component.as_ref());
+    let ready = match waits_for {
+        None => Vec::new(),
+        Some(name) => {
+            let component = provider.component(name).ok_or_else(|| {
+                provider.finding(
+                    &format!("spec.provides[{capability}].readyAfter"),
+                    format!("`{name}` is no component"),
+                )
+            })?;
+            provider.component_objects(component, key).into_iter().map(unit).collect()
+        }
+    };
+    let mut targets = Vec::new();
+    if let (Some(name), Some(port)) = (&provision.component, &provision.port)
+        && let Some(component) = provider.component(name)
+        && let Some(port) = component.ports.iter().find(|p| &p.name == port)
+    {
+        for object in provider.component_objects(component, key) {
+            let peer = network::Peer { namespace: provider.namespace.to_owned(), component: Some(object) };
+            targets.push((network::Target::Component(peer), port.port));
+        }
+    }
+    let (outputs, copies) = block::localise(context, frame, requirement, outputs, provider.namespace);
+    Ok(Met { outputs, ready, targets, copies })
+}
+
+fn external(
+    context: &block::Context<'_>,
+    frame: &Frame<'_>,
+    requirement: &str,
+    system: &plinth_api::v1alpha1::stack::ExternalCapability,
+    key_prefix: &str,
+    parameters: &Map<String, Value>,
+) -> Result<Met, Finding> {
+    let mut outputs = parameters.clone();
+    outputs.extend(system.outputs.iter().map(|(k, v)| (k.clone(), json!(v))));
+    if let Some(host) = &system.host {
+        outputs.insert("host".to_owned(), json!(host));
+    }
+    if let Some(port) = system.port {
+        outputs.insert("port".to_owned(), json!(port));
+    }
+    let mut targets = Vec::new();
+    if let Some(port) = system.port {
+        targets.push((network::Target::External(system.cidrs.clone()), port));
+    }
+    if let Some(secret) = &system.credentials_secret {
+        for output in block::secret_outputs(context, frame, requirement, key_prefix, secret) {
+            let reference = crate::model::SecretKeyRef {
+                namespace: context.id.namespace.clone(),
+                name: secret.clone(),
+                key: format!("{key_prefix}{output}"),
+            };
+            outputs.insert(output, json!(crate::token::token(&reference)));
+        }
+    }
+    let (outputs, copies) = block::localise(context, frame, requirement, outputs, &context.id.namespace);
+    Ok(Met { outputs, ready: Vec::new(), targets, copies })
+}

@@ -1,0 +1,507 @@
+//! Which product, which version, which parameters, and who satisfies each requirement. Everything that can be wrong
+//! about the input is found here or while rendering; what comes out is a plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use plinth_api::Stack;
+use plinth_api::names;
+use plinth_api::v1alpha1::product::{Parameter, ParameterType, Role, Version};
+use plinth_api::v1alpha1::stack::{Block, ExternalCapability, Profile, Provider};
+use regex::Regex;
+use serde_json::{Map, Value, json};
+
+use crate::catalogue::{Catalogue, Entry};
+use crate::expr::{Scope, listed};
+use crate::model::{Finding, StackId};
+
+/// What the Stack refers to, fetched before planning.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// Built-in entries and the user's own.
+    pub catalogue: Catalogue,
+    /// Keys of the Secrets in the Stack's namespace that it names; `None` when nobody looked (offline plan).
+    pub secrets: Option<BTreeMap<String, BTreeSet<String>>>,
+    /// Contents of the ConfigMaps in the Stack's namespace that it names; `None` when nobody looked.
+    pub config_maps: Option<BTreeMap<String, BTreeMap<String, String>>>,
+}
+
+/// A block with everything decided.
+pub struct Resolved<'a> {
+    /// As the Stack has it.
+    pub block: &'a Block,
+    /// Namespace of its objects.
+    pub namespace: String,
+    /// What is installed; `None` when external or blocked.
+    pub installed: Option<Installed<'a>>,
+    /// What keeps it from being installed.
+    pub blocked: Vec<Finding>,
+}
+
+/// The product of a block and the backing services that it brings.
+pub struct Installed<'a> {
+    /// The block's own product first, then its embedded backing services.
+    pub instances: Vec<Instance<'a>>,
+}
+
+/// One product inside one block.
+pub struct Instance<'a> {
+    /// The catalogue entry.
+    pub entry: &'a Entry,
+    /// The version.
+    pub version: &'a Version,
+    /// Parameters with defaults filled in.
+    pub params: Map<String, Value>,
+    /// Who satisfies each requirement that is in force.
+    pub bindings: BTreeMap<String, Binding>,
+    /// For a backing service: what is asked of it, one for each requirement.
+    pub claims: Vec<Claim>,
+}
+
+/// What is asked of a backing service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// Name of the requirement.
+    pub name: String,
+    /// Block that asks.
+    pub block: String,
+    /// The requirement's parameters.
+    pub parameters: Map<String, Value>,
+}
+
+impl Claim {
+    /// As expressions see it: parameters beside `name` and `block`.
+    pub fn value(&self) -> Value {
+        let mut map = self.parameters.clone();
+        map.insert("name".to_owned(), json!(self.name));
+        map.insert("block".to_owned(), json!(self.block));
+        Value::Object(map)
+    }
+}
+
+/// Who satisfies a requirement.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Binding {
+    /// An embedded backing service of the same block.
+    Embedded {
+        /// Catalogue entry.
+        product: String,
+        /// What is asked.
+        claim: Claim,
+    },
+    /// Another block of the Stack, installed by Plinth.
+    Block {
+        /// Its name.
+        name: String,
+    },
+    /// A system that already runs: a block or a backing service.
+    External {
+        /// As the Stack declares it.
+        system: Box<ExternalCapability>,
+        /// Prefix of its keys in the credentials Secret: `<block>.<requirement>.` for a backing service, else empty.
+        key_prefix: String,
+        /// What is asked; outputs that the Stack does not give are read from here.
+        claim: Claim,
+    },
+}
+
+/// The stack's identity.
+pub fn stack_id(stack: &Stack) -> StackId {
+    StackId {
+        namespace: stack.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned()),
+        name: stack.metadata.name.clone().unwrap_or_default(),
+    }
+}
+
+/// Namespace of a block.
+pub fn namespace_of(stack: &Stack, block: &str) -> String {
+    let prefix =
+        stack.spec.namespace_prefix.clone().or_else(|| stack.metadata.name.clone()).unwrap_or_default();
+    format!("{prefix}-{block}")
+}
+
+/// Decide everything about every block.
+///
+/// # Errors
+/// Everything in the spec that the user must change.
+pub fn resolve<'a>(stack: &'a Stack, inputs: &'a Inputs) -> Result<Vec<Resolved<'a>>, Vec<Finding>> {
+    let mut findings = stack_findings(stack, inputs);
+    let mut products: BTreeMap<&str, &Entry> = BTreeMap::new();
+    for block in &stack.spec.blocks {
+        match entry_of(block, inputs) {
+            Ok(Some(entry)) => drop(products.insert(block.name.as_str(), entry)),
+            Ok(None) => {}
+            Err(finding) => findings.push(finding),
+        }
+    }
+    let mut resolved = Vec::with_capacity(stack.spec.blocks.len());
+    for block in &stack.spec.blocks {
+        let mut blocked = Vec::new();
+        let installed = match products.get(block.name.as_str()) {
+            None => None,
+            Some(entry) => match install(stack, block, entry, &products, inputs, &mut blocked) {
+                Ok(installed) => Some(installed),
+                Err(mut more) => {
+                    findings.append(&mut more);
+                    None
+                }
+            },
+        };
+        let installed = if blocked.is_empty() { installed } else { None };
+        resolved.push(Resolved { block, namespace: namespace_of(stack, &block.name), installed, blocked });
+    }
+    if findings.is_empty() { Ok(resolved) } else { Err(findings) }
+}
+
+/// What admission also checks, checked again: a skipped webhook or an older CRD skips nothing.
+fn stack_findings(stack: &Stack, inputs: &Inputs) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut seen = BTreeSet::new();
+    let name = stack.metadata.name.as_deref().unwrap_or_default();
+    if name.len() > names::MAX_STACK_NAME {
+        findings.push(finding(
+            "metadata.name",
+            format!("`{name}` has {} characters, at most {} are allowed", name.len(), names::MAX_STACK_NAME),
+        ));
+    }
+    for block in &stack.spec.blocks {
+        let at = block_path(block, "name");
+        if !seen.insert(&block.name) {
+            findings.push(finding(&at, format!("two blocks claim the name `{}`; names are unique", block.name)));
+        }
+        if !names::BLOCKS.contains(&block.name.as_str()) && !block.name.starts_with(names::EXTENSION_PREFIX) {
+            findings.push(finding(
+                &at,
+                format!(
+                    "`{}` is no building block; allowed are {}, or a name that starts with `{}`",
+                    block.name,
+                    listed(names::BLOCKS),
+                    names::EXTENSION_PREFIX
+                ),
+            ));
+        }
+        let namespace = namespace_of(stack, &block.name);
+        if namespace.len() > 63 {
+            findings.push(finding(&at, format!("namespace `{namespace}` is longer than 63 characters")));
+        }
+        if block.product.is_some() == block.external.is_some() {
+            findings.push(finding(
+                &block_path(block, "product"),
+                "give either product (Plinth installs it) or external (it already runs)",
+            ));
+        }
+    }
+    if let Some(reference) = &stack.spec.catalogue
+        && reference.revision != inputs.catalogue.revision()
+    {
+        findings.push(finding(
+            "spec.catalogue.revision",
+            format!(
+                "`{}` is not in this version of Plinth; it carries {}",
+                reference.revision,
+                inputs.catalogue.revision()
+            ),
+        ));
+    }
+    findings
+}
+
+fn entry_of<'a>(block: &Block, inputs: &'a Inputs) -> Result<Option<&'a Entry>, Finding> {
+    let Some(product) = &block.product else { return Ok(None) };
+    let at = block_path(block, "product");
+    let Some(entry) = inputs.catalogue.get(product) else {
+        let known: Vec<&str> = inputs
+            .catalogue
+            .entries()
+            .filter(|e| e.spec.role == Role::Block)
+            .map(|e| e.name.as_str())
+            .collect();
+        return Err(finding(&at, format!("`{product}` is not in the catalogue; it has {}", listed(&known))));
+    };
+    match (&entry.spec.role, entry.spec.block.as_deref()) {
+        (Role::Backing, _) => Err(finding(
+            &at,
+            format!("`{product}` is a backing service; blocks that need one bring it, or use spec.backing"),
+        )),
+        (Role::Block, Some(plays))
+            if plays != block.name && !block.name.starts_with(names::EXTENSION_PREFIX) =>
+        {
+            Err(finding(&at, format!("`{product}` plays `{plays}`, not `{}`", block.name)))
+        }
+        _ => Ok(Some(entry)),
+    }
+}
+
+fn install<'a>(
+    stack: &'a Stack,
+    block: &'a Block,
+    entry: &'a Entry,
+    products: &BTreeMap<&str, &'a Entry>,
+    inputs: &'a Inputs,
+    blocked: &mut Vec<Finding>,
+) -> Result<Installed<'a>, Vec<Finding>> {
+    let mut findings = Vec::new();
+    let version = match version_of(block, entry) {
+        Ok(version) => version,
+        Err(finding) => return Err(vec![finding]),
+    };
+    let params = parameters(
+        &entry.spec.parameters,
+        &block.parameters,
+        &format!("spec.blocks[{}].parameters", block.name),
+        &mut findings,
+    );
+    for supplied in &block.secrets {
+        if let Some(secrets) = &inputs.secrets
+            && !secrets.contains_key(&supplied.secret_name)
+        {
+            blocked.push(finding(
+                &format!("spec.blocks[{}].secrets[{}].secretName", block.name, supplied.name),
+                format!("Secret `{}` does not exist in the Stack's namespace; create it", supplied.secret_name),
+            ));
+        }
+    }
+    let mut bindings = BTreeMap::new();
+    let mut claims: BTreeMap<String, Vec<Claim>> = BTreeMap::new();
+    let scope = Scope::new(Map::from_iter([
+        ("params".to_owned(), Value::Object(params.clone())),
+        ("stack".to_owned(), stack_vars(stack)),
+        ("block".to_owned(), json!({ "name": block.name, "namespace": namespace_of(stack, &block.name) })),
+        ("product".to_owned(), json!({ "name": entry.name, "version": version.version })),
+    ]));
+    for requirement in &entry.spec.requires {
+        let at = format!("Product/{}: spec.requires[{}]", entry.name, requirement.name);
+        let (wanted, parameters) = match scope
+            .when(requirement.when.as_deref())
+            .and_then(|wanted| Ok((wanted, scope.embedded_map(&requirement.parameters, "parameters")?)))
+        {
+            Ok(pair) => pair,
+            Err(message) => {
+                findings.push(finding(&at, message));
+                continue;
+            }
+        };
+        if !wanted {
+            continue;
+        }
+        let claim = Claim { name: requirement.name.clone(), block: block.name.clone(), parameters };
+        match bind(stack, block, &requirement.capability, claim, products, inputs) {
+            Ok(Some(Binding::Embedded { product, claim })) => {
+                claims.entry(product.clone()).or_default().push(claim.clone());
+                bindings.insert(requirement.name.clone(), Binding::Embedded { product, claim });
+            }
+            Ok(Some(binding)) => drop(bindings.insert(requirement.name.clone(), binding)),
+            Ok(None) if requirement.optional => {}
+            Ok(None) => blocked.push(unmet(block, entry, &requirement.capability, inputs)),
+            Err(found) => findings.push(found),
+        }
+    }
+    for name in block.uses.keys() {
+        if !entry.spec.requires.iter().any(|r| &r.name == name) {
+            let known: Vec<&str> = entry.spec.requires.iter().map(|r| r.name.as_str()).collect();
+            findings.push(finding(
+                &format!("spec.blocks[{}].uses.{name}", block.name),
+                format!("`{}` requires no `{name}`; it requires {}", entry.name, listed(&known)),
+            ));
+        }
+    }
+    let mut instances = vec![Instance { entry, version, params, bindings, claims: Vec::new() }];
+    for (product, claims) in claims {
+        let Some(entry) = inputs.catalogue.get(&product) else { continue };
+        let params = parameters(&entry.spec.parameters, &Map::new(), &product, &mut findings);
+        let Some(version) = entry.spec.versions.first() else { continue };
+        instances.push(Instance { entry, version, params, bindings: BTreeMap::new(), claims });
+    }
+    if findings.is_empty() { Ok(Installed { instances }) } else { Err(findings) }
+}
+
+fn unmet(block: &Block, entry: &Entry, capability: &str, inputs: &Inputs) -> Finding {
+    let providers: Vec<String> = inputs
+        .catalogue
+        .providers(capability)
+        .iter()
+        .map(|e| format!("{} ({})", e.name, e.spec.block.as_deref().unwrap_or("any block")))
+        .collect();
+    let offer = if providers.is_empty() {
+        String::new()
+    } else {
+        format!(" Products that provide it: {}.", providers.join(", "))
+    };
+    finding(
+        &block_path(block, "product"),
+        format!(
+            "`{}` requires `{capability}` and no block of the Stack provides it: add a block that does, or one \
+             with external.provides[{capability}].{offer}",
+            entry.name
+        ),
+    )
+}
+
+fn version_of<'a>(block: &Block, entry: &'a Entry) -> Result<&'a Version, Finding> {
+    let found = match &block.version {
+        None => entry.spec.versions.first(),
+        Some(wanted) => entry.spec.versions.iter().find(|v| &v.version == wanted),
+    };
+    found.ok_or_else(|| {
+        let known: Vec<&str> = entry.spec.versions.iter().map(|v| v.version.as_str()).collect();
+        finding(
+            &block_path(block, "version"),
+            format!(
+                "`{}` of `{}` is not in the catalogue; it has {}",
+                block.version.as_deref().unwrap_or("any version"),
+                entry.name,
+                listed(&known)
+            ),
+        )
+    })
+}
+
+fn bind(
+    stack: &Stack,
+    block: &Block,
+    capability: &str,
+    claim: Claim,
+    products: &BTreeMap<&str, &Entry>,
+    inputs: &Inputs,
+) -> Result<Option<Binding>, Finding> {
+    let external = |system: &ExternalCapability, key_prefix: String, claim: Claim| Binding::External {
+        system: Box::new(system.clone()),
+        key_prefix,
+        claim,
+    };
+    if inputs.catalogue.backing(capability).is_some() {
+        let choice = stack.spec.backing.iter().find(|b| b.capability == capability);
+        return Ok(match choice {
+            Some(backing) if backing.provider == Provider::External => backing
+                .external
+                .as_ref()
+                .map(|system| external(system, format!("{}.{}.", block.name, claim.name), claim)),
+            _ => inputs
+                .catalogue
+                .backing(capability)
+                .map(|entry| Binding::Embedded { product: entry.name.clone(), claim }),
+        });
+    }
+    let offers = |candidate: &&Block| {
+        candidate.name != block.name
+            && match (&candidate.external, products.get(candidate.name.as_str())) {
+                (Some(external), _) => external.provides.iter().any(|p| p.capability == capability),
+                (None, Some(entry)) => entry.spec.provides.iter().any(|p| p.capability == capability),
+                (None, None) => false,
+            }
+    };
+    let candidates: Vec<&Block> = stack.spec.blocks.iter().filter(offers).collect();
+    let names: Vec<&str> = candidates.iter().map(|b| b.name.as_str()).collect();
+    let at = format!("spec.blocks[{}].uses.{}", block.name, claim.name);
+    let chosen = match (block.uses.get(&claim.name), candidates.as_slice()) {
+        (Some(name), _) => Some(*candidates.iter().find(|b| &b.name == name).ok_or_else(|| {
+            finding(&at, format!("`{name}` provides no `{capability}`; blocks that do: {}", listed(&names)))
+        })?),
+        (None, []) => None,
+        (None, [one]) => Some(*one),
+        (None, _) => {
+            return Err(finding(
+                &at,
+                format!("is missing: several blocks provide `{capability}` ({}); choose one", listed(&names)),
+            ));
+        }
+    };
+    Ok(chosen.map(|provider| {
+        let system =
+            provider.external.as_ref().and_then(|e| e.provides.iter().find(|p| p.capability == capability));
+        match system {
+            Some(system) => external(system, String::new(), claim),
+            None => Binding::Block { name: provider.name.clone() },
+        }
+    }))
+}
+
+fn parameters(
+    declared: &[Parameter],
+    given: &Map<String, Value>,
+    at: &str,
+    findings: &mut Vec<Finding>,
+) -> Map<String, Value> {
+    let known: Vec<&str> = declared.iter().map(|p| p.name.as_str()).collect();
+    for name in given.keys().filter(|name| !known.contains(&name.as_str())) {
+        findings.push(finding(
+            &format!("{at}.{name}"),
+            format!("is no parameter of the product; it has {}", listed(&known)),
+        ));
+    }
+    let mut values = Map::new();
+    for parameter in declared {
+        let path = format!("{at}.{}", parameter.name);
+        match given.get(&parameter.name).or(parameter.default.as_ref()) {
+            None => findings.push(finding(&path, format!("is required: {}", parameter.description))),
+            Some(value) => match check_parameter(parameter, value) {
+                Ok(()) => drop(values.insert(parameter.name.clone(), value.clone())),
+                Err(message) => findings.push(finding(&path, message)),
+            },
+        }
+    }
+    values
+}
+
+fn check_parameter(parameter: &Parameter, value: &Value) -> Result<(), String> {
+    let wrong = |expected: &str| Err(format!("is {value}, must be {expected}"));
+    match parameter.kind {
+        ParameterType::Boolean if !value.is_boolean() => wrong("true or false"),
+        ParameterType::Integer => match value.as_i64() {
+            None => wrong("a whole number"),
+            Some(n) if parameter.minimum.is_some_and(|m| n < m) || parameter.maximum.is_some_and(|m| n > m) => {
+                let bound = |b: Option<i64>| b.map_or_else(|| "…".to_owned(), |b| b.to_string());
+                wrong(&format!("from {} to {}", bound(parameter.minimum), bound(parameter.maximum)))
+            }
+            Some(_) => Ok(()),
+        },
+        ParameterType::String => match value.as_str() {
+            None => wrong("a text"),
+            Some(text) if !parameter.allowed.is_empty() && !parameter.allowed.iter().any(|a| a == text) => {
+                wrong(&format!("one of {}", listed(&parameter.allowed)))
+            }
+            Some(text) => match &parameter.pattern {
+                Some(pattern) if !matches_whole(pattern, text) => wrong(&format!("of the form {pattern}")),
+                _ => Ok(()),
+            },
+        },
+        ParameterType::Strings => match value.as_array() {
+            Some(items) if items.iter().all(Value::is_string) => Ok(()),
+            _ => wrong("a list of texts"),
+        },
+        ParameterType::Boolean => Ok(()),
+    }
+}
+
+fn matches_whole(pattern: &str, text: &str) -> bool {
+    Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|regex| regex.is_match(text))
+}
+
+/// `stack` as expressions see it.
+pub fn stack_vars(stack: &Stack) -> Value {
+    let id = stack_id(stack);
+    let spec = &stack.spec;
+    json!({
+        "name": id.name,
+        "namespace": id.namespace,
+        "profile": spec.profile.as_str(),
+        "sandbox": spec.profile == Profile::Sandbox,
+        "domain": spec.site.domain,
+        "clusterDomain": spec.site.cluster_domain,
+        "gatewayClass": spec.site.gateway_class.clone().unwrap_or_default(),
+        "country": {
+            "code": spec.country.code,
+            "languages": spec.country.languages,
+            "currencies": spec.country.currencies,
+            "timeZone": spec.country.time_zone,
+        },
+    })
+}
+
+/// A finding.
+pub fn finding(path: &str, message: impl Into<String>) -> Finding {
+    Finding { path: path.to_owned(), message: message.into() }
+}
+
+fn block_path(block: &Block, field: &str) -> String {
+    format!("spec.blocks[{}].{field}", block.name)
+}

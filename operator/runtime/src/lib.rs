@@ -1,0 +1,25 @@
+//! The I/O half of Plinth: everything that talks to a Kubernetes API server. It decides nothing.
+//!
+//! ```text
+//! clusters   clients and discovery, by cluster name
+//! observe    watches -> caches -> Observed
+//! apply      Decisions -> writes; the only author of objects
+//!   secrets    values, resolved here and nowhere else
+//!   inventory  what Plinth owns, written before it is owned
+//! status     reports -> status subresources
+//! events     condition transitions -> events
+//! lease      one writer at a time; asked before every single write
+//! metrics, serve
+//! ```
+
+pub mod apply;
+pub mod call;
+pub mod clusters;
+pub mod events;
+pub mod inventory;
+pub mod lease;
+pub mod metrics;
+pub mod observe;
+pub mod secrets;
+pub mod serve;
+pub mod status;

@@ -1,0 +1,133 @@
+//! Metrics: everything continuous. Status records transitions only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WriteLabels {
+    verb: &'static str,
+    kind: String,
+    outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ControllerLabels {
+    controller: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct FailureLabels {
+    reason: &'static str,
+}
+
+/// Every metric, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    writes: Family<WriteLabels, Counter>,
+    reconciles: Family<ControllerLabels, Counter>,
+    durations: Family<ControllerLabels, Histogram, fn() -> Histogram>,
+    failures: Family<FailureLabels, Counter>,
+    running: Family<ControllerLabels, Gauge>,
+    queue: Gauge,
+    leader: Gauge,
+    objects: Gauge,
+}
+
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.002, 2.0, 14))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("plinth");
+        let writes = Family::default();
+        registry.register("writes", "Mutating requests, by verb, kind and outcome", writes.clone());
+        let reconciles = Family::default();
+        registry.register("reconciles", "Reconciles that ended", reconciles.clone());
+        let durations = Family::new_with_constructor(seconds as fn() -> Histogram);
+        registry.register("reconcile_duration_seconds", "Time from begin to end of a reconcile", durations.clone());
+        let failures = Family::default();
+        registry.register("failures", "Failed writes, by reason", failures.clone());
+        let running = Family::default();
+        registry.register("reconciles_running", "Reconciles under way", running.clone());
+        let queue = Gauge::default();
+        registry.register("queue_depth", "Stacks that wait for a reconcile", queue.clone());
+        let leader = Gauge::default();
+        registry.register("leader", "1 while this process holds the lease", leader.clone());
+        let objects = Gauge::default();
+        registry.register("cached_objects", "Objects in the watch caches", objects.clone());
+        Self {
+            registry: Arc::new(registry),
+            writes,
+            reconciles,
+            durations,
+            failures,
+            running,
+            queue,
+            leader,
+            objects,
+        }
+    }
+}
+
+impl Metrics {
+    /// A write ended; `error` is the HTTP status of a failure, where there was one.
+    pub fn wrote(&self, verb: &'static str, kind: &str, error: Option<Option<u16>>) {
+        let outcome = match error {
+            None => "ok".to_owned(),
+            Some(Some(code)) => code.to_string(),
+            Some(None) => "lost".to_owned(),
+        };
+        self.writes.get_or_create(&WriteLabels { verb, kind: kind.to_owned(), outcome }).inc();
+    }
+
+    /// A reconcile begins.
+    pub fn reconcile_begins(&self, controller: &'static str) {
+        self.running.get_or_create(&ControllerLabels { controller }).inc();
+    }
+
+    /// A reconcile ended.
+    pub fn reconcile_ended(&self, controller: &'static str, took: Duration) {
+        let labels = ControllerLabels { controller };
+        self.running.get_or_create(&labels).dec();
+        self.reconciles.get_or_create(&labels).inc();
+        self.durations.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// A write failed for `reason`.
+    pub fn failed(&self, reason: &'static str) {
+        self.failures.get_or_create(&FailureLabels { reason }).inc();
+    }
+
+    /// Stacks that wait to be looked at.
+    pub fn queued(&self, waiting: usize) {
+        self.queue.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    /// Whether this process leads.
+    pub fn leading(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// How many objects are cached.
+    pub fn cached(&self, objects: usize) {
+        self.objects.set(i64::try_from(objects).unwrap_or(i64::MAX));
+    }
+
+    /// All of them in OpenMetrics text.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

@@ -1,0 +1,545 @@
+//! From what the API server sends to what is kept: as little as possible, dropped while it is parsed. managedFields
+//! are never built in memory, a Secret's values never leave the API server, a Pod shrinks to a line. Pure.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::DynamicResourceScope;
+use kube::discovery::ApiResource;
+use plinth_api::names;
+use plinth_plan::model::{InventoryEntry, Live, ObjectKey, PodBrief, StackId, UnitId};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// Annotations that repeat the object.
+const NOISY_ANNOTATIONS: &[&str] = &["kubectl.kubernetes.io/last-applied-configuration"];
+/// Fields of a status condition that move although nothing happens.
+const NOISY_CONDITION_FIELDS: &[&str] = &["lastUpdateTime", "lastHeartbeatTime", "lastProbeTime"];
+
+/// An object as the cache takes it in.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Identity.
+    pub key: ObjectKey,
+    /// resourceVersion as a number, for "is it newer".
+    pub version: u64,
+    /// The Stack that its labels name.
+    pub stack: Option<StackId>,
+    /// What is kept of it.
+    pub content: Content,
+}
+
+/// What is kept of an object.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Its body.
+    Object(Live),
+    /// A line.
+    Pod(UnitId, PodBrief),
+    /// What it lists.
+    Inventory(Chunk),
+}
+
+/// One inventory ConfigMap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chunk {
+    /// Block that it belongs to.
+    pub block: String,
+    /// Place in the sequence.
+    pub index: usize,
+    /// resourceVersion: the precondition of its replacement.
+    pub resource_version: String,
+    /// Its lines.
+    pub entries: Vec<InventoryEntry>,
+    /// Why it cannot be read, if so: it must then never be overwritten.
+    pub broken: Option<String>,
+}
+
+/// A kind's way in.
+pub trait Ingest: Sized {
+    /// What is kept; `api_version` and `kind` come from the watch, since list items and metadata do not carry them.
+    fn seen(self, api_version: &str, kind: &str) -> Option<Seen>;
+}
+
+macro_rules! dynamic_resource {
+    ($name:ident, $metadata_only:expr) => {
+        impl kube::Resource for $name {
+            type DynamicType = ApiResource;
+            type Scope = DynamicResourceScope;
+
+            fn kind(dt: &ApiResource) -> Cow<'_, str> {
+                dt.kind.as_str().into()
+            }
+
+            fn group(dt: &ApiResource) -> Cow<'_, str> {
+                dt.group.as_str().into()
+            }
+
+            fn version(dt: &ApiResource) -> Cow<'_, str> {
+                dt.version.as_str().into()
+            }
+
+            fn plural(dt: &ApiResource) -> Cow<'_, str> {
+                dt.plural.as_str().into()
+            }
+
+            fn metadata_api() -> bool {
+                $metadata_only
+            }
+
+            fn meta(&self) -> &ObjectMeta {
+                &self.meta
+            }
+
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.meta
+            }
+        }
+    };
+}
+
+/// Any object without managedFields.
+#[derive(Clone, Debug)]
+pub struct Lean {
+    /// resourceVersion alone: all that a watch needs.
+    meta: ObjectMeta,
+    body: Value,
+}
+
+dynamic_resource!(Lean, false);
+
+impl Lean {
+    /// The object.
+    pub fn body(&self) -> &Value {
+        &self.body
+    }
+
+    /// Its resourceVersion.
+    pub fn resource_version(&self) -> &str {
+        self.meta.resource_version.as_deref().unwrap_or_default()
+    }
+}
+
+impl Ingest for Lean {
+    fn seen(mut self, api_version: &str, kind: &str) -> Option<Seen> {
+        let key = key_of(&self.body, api_version, kind)?;
+        let version = self.resource_version().parse().unwrap_or(0);
+        let stack = stack_of(&self.body);
+        if kind == "ConfigMap" && label(&self.body, names::LABEL_INVENTORY).is_some() {
+            let resource_version = self.resource_version().to_owned();
+            let chunk = chunk_of(&mut self.body, resource_version);
+            return Some(Seen { key, version, stack, content: Content::Inventory(chunk) });
+        }
+        let live = live_of(self.body);
+        Some(Seen { key, version, stack, content: Content::Object(live) })
+    }
+}
+
+impl<'de> Deserialize<'de> for Lean {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(LeanVisitor)
+    }
+}
+
+struct LeanVisitor;
+
+impl<'de> Visitor<'de> for LeanVisitor {
+    type Value = Lean;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a Kubernetes object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Lean, A::Error> {
+        let mut body = Map::new();
+        let mut meta = ObjectMeta::default();
+        while let Some(name) = map.next_key::<String>()? {
+            if name == "metadata" {
+                let metadata = map.next_value_seed(Metadata { version: &mut meta.resource_version })?;
+                body.insert(name, metadata);
+            } else {
+                body.insert(name, map.next_value()?);
+            }
+        }
+        Ok(Lean { meta, body: Value::Object(body) })
+    }
+}
+
+/// Metadata without what nobody reads; resourceVersion goes aside, so that bodies compare equal when nothing changed.
+struct Metadata<'a> {
+    version: &'a mut Option<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Metadata<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Metadata<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("object metadata")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut metadata = Map::new();
+        while let Some(name) = map.next_key::<String>()? {
+            match name.as_str() {
+                "managedFields" | "selfLink" => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+                "resourceVersion" => *self.version = Some(map.next_value()?),
+                _ => {
+                    metadata.insert(name, map.next_value()?);
+                }
+            }
+        }
+        if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
+            annotations.retain(|name, _| !NOISY_ANNOTATIONS.contains(&name.as_str()));
+        }
+        Ok(Value::Object(metadata))
+    }
+}
+
+/// A Secret without values: its keys are read from who manages them.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Veiled {
+    #[serde(rename = "metadata", default)]
+    meta: ObjectMeta,
+}
+
+dynamic_resource!(Veiled, true);
+
+impl Ingest for Veiled {
+    fn seen(self, api_version: &str, kind: &str) -> Option<Seen> {
+        let mut meta = self.meta;
+        let version = meta.resource_version.take().and_then(|v| v.parse().ok()).unwrap_or(0);
+        let mut data = Map::new();
+        for entry in meta.managed_fields.take().unwrap_or_default() {
+            let keys = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:data")).and_then(Value::as_object);
+            for name in keys.into_iter().flat_map(Map::keys) {
+                if let Some(key) = name.strip_prefix("f:") {
+                    data.insert(key.to_owned(), Value::Null);
+                }
+            }
+        }
+        let mut metadata = serde_json::to_value(&meta).ok()?;
+        if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
+            annotations.retain(|name, _| !NOISY_ANNOTATIONS.contains(&name.as_str()));
+        }
+        let mut body = Map::new();
+        body.insert("apiVersion".to_owned(), api_version.into());
+        body.insert("kind".to_owned(), kind.into());
+        body.insert("metadata".to_owned(), metadata);
+        body.insert("data".to_owned(), Value::Object(data));
+        let body = Value::Object(body);
+        let key = key_of(&body, api_version, kind)?;
+        Some(Seen { key, version, stack: stack_of(&body), content: Content::Object(live_of(body)) })
+    }
+}
+
+/// A Pod, reduced while it is parsed.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PodSeen {
+    #[serde(rename = "metadata", default)]
+    meta: ObjectMeta,
+    #[serde(default)]
+    status: PodStatus,
+}
+
+dynamic_resource!(PodSeen, false);
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodStatus {
+    phase: String,
+    reason: Option<String>,
+    message: Option<String>,
+    conditions: Vec<PodCondition>,
+    init_container_statuses: Vec<ContainerStatus>,
+    container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct PodCondition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+    reason: Option<String>,
+    message: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ContainerStatus {
+    restart_count: u32,
+    ready: bool,
+    state: ContainerState,
+    last_state: ContainerState,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ContainerState {
+    waiting: Option<StateDetail>,
+    terminated: Option<StateDetail>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct StateDetail {
+    reason: Option<String>,
+    message: Option<String>,
+    exit_code: Option<i32>,
+}
+
+/// Waiting reasons of every healthy start.
+const ORDINARY_WAITING: &[&str] = &["ContainerCreating", "PodInitializing"];
+
+impl Ingest for PodSeen {
+    fn seen(self, api_version: &str, kind: &str) -> Option<Seen> {
+        let labels = self.meta.labels.as_ref()?;
+        let text = |name: &str| labels.get(name).cloned();
+        let stack = Some(StackId {
+            namespace: text(names::LABEL_STACK_NAMESPACE)?,
+            name: text(names::LABEL_STACK)?,
+        });
+        let unit = UnitId {
+            block: text(names::LABEL_BLOCK)?,
+            name: text(names::LABEL_COMPONENT).or_else(|| text(names::LABEL_NAME))?,
+        };
+        let name = self.meta.name.clone()?;
+        let key = ObjectKey {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            namespace: self.meta.namespace.clone(),
+            name: name.clone(),
+        };
+        let version = self.meta.resource_version.as_ref().and_then(|v| v.parse().ok()).unwrap_or(0);
+        let (trouble, message) = self.status.trouble().unzip();
+        let brief = PodBrief {
+            name,
+            ready: self.status.conditions.iter().any(|c| c.kind == "Ready" && c.status == "True"),
+            trouble,
+            message: message.flatten(),
+            restarts: self.status.containers().map(|c| c.restart_count).sum(),
+        };
+        Some(Seen { key, version, stack, content: Content::Pod(unit, brief) })
+    }
+}
+
+impl PodStatus {
+    fn containers(&self) -> impl Iterator<Item = &ContainerStatus> {
+        self.init_container_statuses.iter().chain(&self.container_statuses)
+    }
+
+    /// What keeps the pod from running, in Kubernetes' own words.
+    fn trouble(&self) -> Option<(String, Option<String>)> {
+        if self.phase == "Failed" {
+            let reason = self.reason.clone().or_else(|| self.terminated().map(|(reason, _)| reason));
+            let message = self.message.clone().or_else(|| self.terminated().and_then(|(_, message)| message));
+            return Some((reason.unwrap_or_else(|| "Failed".to_owned()), message));
+        }
+        for container in self.containers() {
+            let Some(waiting) = &container.state.waiting else { continue };
+            let Some(reason) = waiting.reason.clone().filter(|r| !ORDINARY_WAITING.contains(&r.as_str())) else {
+                continue;
+            };
+            // "back-off restarting failed container" says less than why it failed the last time.
+            let last = container.last_state.terminated.as_ref().map(StateDetail::sentence);
+            return Some((reason, last.flatten().or_else(|| waiting.message.clone())));
+        }
+        if self.phase != "Succeeded"
+            && let Some((reason, message)) = self.terminated()
+        {
+            return Some((reason, message));
+        }
+        let unscheduled = self.conditions.iter().find(|c| c.kind == "PodScheduled" && c.status == "False")?;
+        Some((unscheduled.reason.clone().unwrap_or_else(|| "Unschedulable".to_owned()), unscheduled.message.clone()))
+    }
+
+    /// A container that ended in failure and was not started again.
+    fn terminated(&self) -> Option<(String, Option<String>)> {
+        let ended = self
+            .containers()
+            .filter(|c| !c.ready)
+            .find_map(|c| c.state.terminated.as_ref().filter(|t| t.exit_code.unwrap_or(0) != 0))?;
+        Some((ended.reason.clone().unwrap_or_else(|| "Error".to_owned()), ended.sentence()))
+    }
+}
+
+impl StateDetail {
+    fn sentence(&self) -> Option<String> {
+        match (&self.message, &self.reason, self.exit_code) {
+            (Some(message), ..) => Some(message.clone()),
+            (None, Some(reason), Some(code)) => Some(format!("{reason}, exit code {code}")),
+            (None, None, Some(code)) => Some(format!("exit code {code}")),
+            _ => None,
+        }
+    }
+}
+
+fn key_of(body: &Value, api_version: &str, kind: &str) -> Option<ObjectKey> {
+    let metadata = body.get("metadata")?;
+    Some(ObjectKey {
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+        namespace: metadata.get("namespace").and_then(Value::as_str).map(str::to_owned),
+        name: metadata.get("name")?.as_str()?.to_owned(),
+    })
+}
+
+fn label<'a>(body: &'a Value, name: &str) -> Option<&'a str> {
+    body.get("metadata")?.get("labels")?.get(name)?.as_str()
+}
+
+fn stack_of(body: &Value) -> Option<StackId> {
+    if label(body, names::LABEL_MANAGED_BY) != Some(names::MANAGED_BY) {
+        return None;
+    }
+    Some(StackId {
+        namespace: label(body, names::LABEL_STACK_NAMESPACE)?.to_owned(),
+        name: label(body, names::LABEL_STACK)?.to_owned(),
+    })
+}
+
+fn live_of(mut body: Value) -> Live {
+    if let Some(Value::Array(conditions)) = body.pointer_mut("/status/conditions") {
+        for condition in conditions.iter_mut().filter_map(Value::as_object_mut) {
+            condition.retain(|name, _| !NOISY_CONDITION_FIELDS.contains(&name.as_str()));
+        }
+    }
+    let metadata = |name: &str| body.get("metadata").and_then(|m| m.get(name)).and_then(Value::as_str);
+    Live {
+        uid: metadata("uid").unwrap_or_default().to_owned(),
+        created: metadata("creationTimestamp")
+            .and_then(|text| text.parse::<jiff::Timestamp>().ok())
+            .map_or(0, jiff::Timestamp::as_second),
+        deleting: metadata("deletionTimestamp").is_some(),
+        body: Arc::new(body),
+    }
+}
+
+fn chunk_of(body: &mut Value, resource_version: String) -> Chunk {
+    let block = label(body, names::LABEL_BLOCK).unwrap_or_default().to_owned();
+    let index = label(body, names::LABEL_INVENTORY).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let text = body.pointer("/data/entries").and_then(Value::as_str).unwrap_or("[]");
+    let (entries, broken) = match serde_json::from_str(text) {
+        Ok(entries) => (entries, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    Chunk { block, index, resource_version, entries, broken }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod(status: Value) -> Option<PodBrief> {
+        let labels = json!({
+            "plinth.dev/stack-namespace": "gov", "plinth.dev/stack": "novaria",
+            "plinth.dev/block": "identity", "plinth.dev/component": "keycloak",
+        });
+        let pod = json!({ "metadata": { "name": "keycloak-0", "labels": labels }, "status": status });
+        match serde_json::from_value::<PodSeen>(pod).unwrap().seen("v1", "Pod")?.content {
+            Content::Pod(_, brief) => Some(brief),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn managed_fields_versions_and_noise_are_dropped() {
+        let lean: Lean = serde_json::from_value(json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {
+                "name": "a", "namespace": "b", "uid": "u", "resourceVersion": "12",
+                "creationTimestamp": "1970-01-01T00:01:00Z",
+                "managedFields": [{ "manager": "plinth" }],
+                "annotations": { "kubectl.kubernetes.io/last-applied-configuration": "{}", "kept": "yes" },
+                "labels": {
+                    "app.kubernetes.io/managed-by": "plinth",
+                    "plinth.dev/stack-namespace": "gov", "plinth.dev/stack": "novaria",
+                },
+            },
+            "data": { "x": "y" },
+        }))
+        .unwrap();
+        let seen = lean.seen("v1", "ConfigMap").unwrap();
+        assert_eq!(seen.version, 12);
+        assert_eq!(seen.stack.unwrap().to_string(), "gov/novaria");
+        let Content::Object(live) = seen.content else { panic!("not an object") };
+        assert_eq!((live.uid.as_str(), live.created, live.deleting), ("u", 60, false));
+        assert_eq!(live.body["metadata"]["annotations"], json!({ "kept": "yes" }));
+        assert!(live.body["metadata"].get("managedFields").is_none());
+        assert!(live.body["metadata"].get("resourceVersion").is_none());
+        assert_eq!(live.body["data"]["x"], "y");
+    }
+
+    #[test]
+    fn a_secret_shows_its_keys_and_no_value() {
+        let veiled: Veiled = serde_json::from_value(json!({
+            "metadata": { "name": "db", "namespace": "b", "resourceVersion": "3", "managedFields": [
+                { "manager": "plinth", "operation": "Apply", "fieldsV1": { "f:data": { "f:password": {} }, "f:type": {} } },
+                { "manager": "someone", "operation": "Update", "fieldsV1": { "f:data": { ".": {}, "f:extra": {} } } },
+            ] },
+        }))
+        .unwrap();
+        let Content::Object(live) = veiled.seen("v1", "Secret").unwrap().content else { panic!("not an object") };
+        assert_eq!(live.body["data"], json!({ "password": null, "extra": null }));
+        assert_eq!(live.body["kind"], "Secret");
+    }
+
+    #[test]
+    fn a_pod_tells_what_keeps_it() {
+        let waiting = |reason: &str| {
+            json!({ "phase": "Pending", "containerStatuses": [{ "state": { "waiting": { "reason": reason, "message": "m" } } }] })
+        };
+        let cases = [
+            ("starting", waiting("ContainerCreating"), None, None),
+            ("no image", waiting("ImagePullBackOff"), Some("ImagePullBackOff"), Some("m")),
+            (
+                "crashing",
+                json!({ "phase": "Running", "containerStatuses": [{ "restartCount": 4,
+                    "state": { "waiting": { "reason": "CrashLoopBackOff", "message": "back-off" } },
+                    "lastState": { "terminated": { "reason": "OOMKilled", "exitCode": 137 } } }] }),
+                Some("CrashLoopBackOff"),
+                Some("OOMKilled, exit code 137"),
+            ),
+            (
+                "no node",
+                json!({ "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "False",
+                    "reason": "Unschedulable", "message": "0/3 nodes" }] }),
+                Some("Unschedulable"),
+                Some("0/3 nodes"),
+            ),
+            ("evicted", json!({ "phase": "Failed", "reason": "Evicted" }), Some("Evicted"), None),
+            ("done", json!({ "phase": "Succeeded" }), None, None),
+        ];
+        for (name, status, trouble, message) in cases {
+            let brief = pod(status).unwrap();
+            assert_eq!((brief.trouble.as_deref(), brief.message.as_deref()), (trouble, message), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_inventory_that_cannot_be_read_is_marked_and_never_empty_by_mistake() {
+        let lean: Lean = serde_json::from_value(json!({
+            "metadata": { "name": "plinth-inventory-0", "namespace": "b", "resourceVersion": "9",
+                "labels": { "plinth.dev/inventory": "0", "plinth.dev/block": "identity" } },
+            "data": { "entries": "[{" },
+        }))
+        .unwrap();
+        let Content::Inventory(chunk) = lean.seen("v1", "ConfigMap").unwrap().content else { panic!("not it") };
+        assert!(chunk.broken.is_some());
+        assert_eq!((chunk.block.as_str(), chunk.resource_version.as_str()), ("identity", "9"));
+    }
+}

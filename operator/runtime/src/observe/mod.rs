@@ -1,0 +1,345 @@
+//! Observation. Purpose: the state of a cluster without asking for it. One watch a kind, selected by label, started
+//! when a plan or an inventory first names the kind; at rest, nothing is read. The pure parts are [`ingest`] (what is
+//! kept of an object) and [`store`] (the cache).
+
+pub mod ingest;
+pub mod store;
+mod triggers;
+mod watch;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use kube::Client;
+use plinth_api::names;
+use plinth_plan::model::{Live, ObjectKey, Observed, Plan, StackId};
+use serde::Deserialize;
+use tokio::sync::watch as channel;
+use tokio::time::Instant;
+
+use crate::call::{Answer, CallError, Caller, Served};
+use crate::clusters::Kinds;
+use crate::metrics::Metrics;
+use ingest::{Content, Ingest, Lean, Seen, Veiled};
+use store::{KindName, Store};
+pub use triggers::Triggers;
+
+/// Longest wait for the first list of a kind. What is not listed by then counts as unreachable.
+const FIRST_LIST: Duration = Duration::from_secs(20);
+/// How long "all nodes are simulated" is believed.
+const NODES_FOR: Duration = Duration::from_secs(300);
+
+/// Kinds that every Stack needs, whatever its plan: where inventories live, what blocks live in, what workloads do
+/// not tell, and Plinth's own.
+const ALWAYS: &[(&str, &str)] = &[("v1", "ConfigMap"), ("v1", "Namespace"), ("v1", "Pod"), ("v1", "Secret")];
+
+/// The watches of one cluster and what they have shown.
+#[derive(Clone)]
+pub struct Observer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    caller: Caller,
+    kinds: Kinds,
+    store: Arc<Store>,
+    triggers: Triggers,
+    metrics: Metrics,
+    watches: Mutex<BTreeMap<KindName, Watch>>,
+    definitions: Mutex<Option<Task>>,
+    /// Stacks that lack a kind: looked at again when a CustomResourceDefinition changes.
+    lacking: Mutex<BTreeSet<StackId>>,
+    nodes: tokio::sync::Mutex<Option<(Instant, bool)>>,
+}
+
+struct Watch {
+    health: channel::Receiver<Health>,
+    _task: Task,
+}
+
+/// How a watch is doing.
+#[derive(Clone, Debug, Default)]
+struct Health {
+    /// The first list is complete.
+    listed: bool,
+    /// Why it does not run at the moment.
+    error: Option<String>,
+}
+
+/// A task that ends with its owner.
+struct Task(tokio::task::JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Kinds that could not be observed.
+#[derive(Clone, Debug, Default)]
+struct Gaps {
+    missing: BTreeSet<KindName>,
+    unreachable: Option<String>,
+}
+
+/// Objects that carry no label of ours and were looked up one by one; kept for one reconcile.
+#[derive(Debug, Default)]
+pub struct LookedUp(BTreeMap<ObjectKey, Option<Live>>);
+
+impl Observer {
+    pub(crate) fn new(client: Client, caller: Caller, kinds: Kinds, metrics: Metrics) -> Self {
+        let inner = Inner {
+            client,
+            caller,
+            kinds,
+            store: Arc::default(),
+            triggers: Triggers::new(metrics.clone()),
+            metrics,
+            watches: Mutex::default(),
+            definitions: Mutex::default(),
+            lacking: Mutex::default(),
+            nodes: tokio::sync::Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The cache.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.inner.store
+    }
+
+    /// Stacks to look at again.
+    pub fn triggers(&self) -> &Triggers {
+        &self.inner.triggers
+    }
+
+    /// What is, for one Stack. `plan` names the kinds to look at; without one (teardown) the inventories do.
+    pub async fn observe(
+        &self,
+        stack: &StackId,
+        plan: Option<&Plan>,
+        looked_up: &mut LookedUp,
+        now: i64,
+    ) -> Observed {
+        let mut kinds: BTreeSet<KindName> = ALWAYS.iter().map(|(v, k)| ((*v).to_owned(), (*k).to_owned())).collect();
+        kinds.insert(own("BuildingBlock"));
+        // Inventories first: they name further kinds.
+        let mut gaps = self.ensure(&kinds).await;
+        let mut more = self.inner.store.inventoried_kinds(stack);
+        for desired in plan.into_iter().flat_map(Plan::objects) {
+            let (version, kind) = (&desired.key.api_version, &desired.key.kind);
+            if !more.contains(&(version.clone(), kind.clone())) {
+                more.insert((version.clone(), kind.clone()));
+            }
+        }
+        let more = self.ensure(&more).await;
+        gaps.missing.extend(more.missing);
+        gaps.unreachable = gaps.unreachable.or(more.unreachable);
+        self.note_lacking(stack, &gaps);
+
+        let mut observed = self.inner.store.snapshot(stack);
+        if let Some(plan) = plan {
+            match self.look_up(plan, &observed, looked_up).await {
+                Ok(found) => observed.live.extend(found),
+                Err(error) => gaps.unreachable = gaps.unreachable.or(Some(error.to_string())),
+            }
+        }
+        match self.simulated().await {
+            Ok(simulated) => observed.simulated = simulated,
+            Err(error) => gaps.unreachable = gaps.unreachable.or(Some(error.to_string())),
+        }
+        observed.missing_kinds = gaps.missing;
+        observed.unreachable = gaps.unreachable;
+        observed.now = now;
+        self.inner.metrics.cached(self.inner.store.len());
+        observed
+    }
+
+    /// Watches every kind and waits for its first list.
+    async fn ensure(&self, kinds: &BTreeSet<KindName>) -> Gaps {
+        let mut gaps = Gaps::default();
+        let mut waiting: FuturesUnordered<_> = kinds.iter().map(|kind| self.ensure_one(kind)).collect();
+        while let Some((kind, result)) = waiting.next().await {
+            match result {
+                Ok(true) => {}
+                Ok(false) => {
+                    gaps.missing.insert(kind.clone());
+                }
+                Err(reason) => gaps.unreachable = Some(reason),
+            }
+        }
+        gaps
+    }
+
+    async fn ensure_one<'a>(&self, kind: &'a KindName) -> (&'a KindName, Result<bool, String>) {
+        let running = self.lock_watches().get(kind).map(|watch| watch.health.clone());
+        let mut health = match running {
+            Some(health) => health,
+            None => match self.inner.kinds.served(&kind.0, &kind.1).await {
+                Ok(Some(served)) => self.start(kind, served),
+                Ok(None) => return (kind, Ok(false)),
+                Err(error) => return (kind, Err(error.to_string())),
+            },
+        };
+        let listed = tokio::time::timeout(FIRST_LIST, health.wait_for(|health| health.listed)).await;
+        match listed {
+            Ok(Ok(_)) => (kind, Ok(true)),
+            Ok(Err(_)) => (kind, Err(format!("the watch of {} ended", kind.1))),
+            Err(_) => {
+                let error = health.borrow().error.clone();
+                let why = error.unwrap_or_else(|| format!("no answer within {FIRST_LIST:?}"));
+                (kind, Err(format!("{} cannot be listed: {why}", kind.1)))
+            }
+        }
+    }
+
+    fn start(&self, kind: &KindName, served: Served) -> channel::Receiver<Health> {
+        let mut watches = self.lock_watches();
+        if let Some(watch) = watches.get(kind) {
+            return watch.health.clone();
+        }
+        let (sender, health) = channel::channel(Health::default());
+        let task = watch::Task {
+            client: self.inner.client.clone(),
+            caller: self.inner.caller.clone(),
+            kinds: self.inner.kinds.clone(),
+            store: self.inner.store.clone(),
+            triggers: self.inner.triggers.clone(),
+            kind: kind.clone(),
+            served,
+            health: sender,
+        };
+        let task = Task(tokio::spawn(task.run()));
+        watches.insert(kind.clone(), Watch { health: health.clone(), _task: task });
+        health
+    }
+
+    fn lock_watches(&self) -> std::sync::MutexGuard<'_, BTreeMap<KindName, Watch>> {
+        self.inner.watches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A Stack that lacks a kind is looked at again when one may have come.
+    fn note_lacking(&self, stack: &StackId, gaps: &Gaps) {
+        let mut lacking = self.inner.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        if gaps.missing.is_empty() {
+            lacking.remove(stack);
+            return;
+        }
+        lacking.insert(stack.clone());
+        drop(lacking);
+        let mut definitions = self.inner.definitions.lock().unwrap_or_else(PoisonError::into_inner);
+        if definitions.is_none() {
+            // A weak handle: the task must not keep its own owner alive.
+            let weak = Arc::downgrade(&self.inner);
+            let changed = move || {
+                let Some(inner) = weak.upgrade() else { return };
+                inner.kinds.forget_all();
+                for stack in inner.lacking.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                    inner.triggers.poke(stack.clone());
+                }
+            };
+            *definitions = Some(Task(tokio::spawn(watch::definitions(self.inner.client.clone(), changed))));
+        }
+    }
+
+    /// Cluster-scoped objects that the plan wants and the caches lack may exist without our labels: a namespace that
+    /// is somebody else's must be seen before the first write, not after.
+    async fn look_up(
+        &self,
+        plan: &Plan,
+        observed: &Observed,
+        looked_up: &mut LookedUp,
+    ) -> Result<BTreeMap<ObjectKey, Live>, CallError> {
+        let wanted: Vec<&ObjectKey> = plan
+            .objects()
+            .map(|desired| &desired.key)
+            .filter(|key| key.namespace.is_none() && !observed.live.contains_key(*key))
+            .collect();
+        let mut reads: FuturesUnordered<_> = wanted
+            .iter()
+            .filter(|key| !looked_up.0.contains_key(**key))
+            .map(|key| async move { Ok::<_, CallError>(((*key).clone(), self.read(key).await?)) })
+            .collect();
+        while let Some(read) = reads.next().await {
+            let (key, live) = read?;
+            looked_up.0.insert(key, live);
+        }
+        drop(reads);
+        let found = wanted.into_iter().filter_map(|key| {
+            let live = looked_up.0.get(key).cloned().flatten()?;
+            Some((key.clone(), live))
+        });
+        Ok(found.collect())
+    }
+
+    /// One object by GET, whoever's it is. Secrets come without values.
+    ///
+    /// # Errors
+    /// The cluster does not answer.
+    pub async fn read(&self, key: &ObjectKey) -> Result<Option<Live>, CallError> {
+        let Some(served) = self.inner.kinds.served(&key.api_version, &key.kind).await? else { return Ok(None) };
+        let seen = read_seen(&self.inner.caller, &served, key).await?;
+        Ok(seen.and_then(|seen| match seen.content {
+            Content::Object(live) => Some(live),
+            _ => None,
+        }))
+    }
+
+    /// An answer to a write of ours.
+    pub fn wrote(&self, seen: Seen) {
+        let kind = (seen.key.api_version.clone(), seen.key.kind.clone());
+        self.inner.store.wrote(&kind, seen);
+    }
+
+    /// A read found nothing.
+    pub fn absent(&self, key: &ObjectKey) {
+        self.inner.store.absent(&(key.api_version.clone(), key.kind.clone()), key);
+    }
+
+    /// Whether every node is simulated. Two reads of at most one line each, believed for minutes.
+    async fn simulated(&self) -> Result<bool, CallError> {
+        let mut cached = self.inner.nodes.lock().await;
+        if let Some((asked, simulated)) = *cached
+            && asked.elapsed() < NODES_FOR
+        {
+            return Ok(simulated);
+        }
+        let Some(served) = self.inner.kinds.served("v1", "Node").await? else { return Ok(false) };
+        let label = names::LABEL_SIMULATED_NODE;
+        let without = format!("!{label}");
+        let (simulated, real) = futures::try_join!(self.any(&served, label), self.any(&served, &without))?;
+        // Nodes that are still coming up say nothing yet.
+        if simulated || real {
+            *cached = Some((Instant::now(), simulated && !real));
+        }
+        Ok(simulated && !real)
+    }
+
+    async fn any(&self, served: &Served, selector: &str) -> Result<bool, CallError> {
+        #[derive(Deserialize)]
+        struct List {
+            items: Vec<serde::de::IgnoredAny>,
+        }
+        let query = [("limit", "1"), ("labelSelector", selector)];
+        let list: List = self.inner.caller.list(served, &query, Answer::Metadata).await?;
+        Ok(!list.items.is_empty())
+    }
+}
+
+/// `(apiVersion, kind)` of one of Plinth's own kinds.
+pub fn own(kind: &str) -> KindName {
+    (format!("{}/{}", names::GROUP, names::VERSION), kind.to_owned())
+}
+
+pub(crate) async fn read_seen(caller: &Caller, served: &Served, key: &ObjectKey) -> Result<Option<Seen>, CallError> {
+    if key.kind == "Secret" && key.api_version == "v1" {
+        let veiled: Option<Veiled> = caller.get(served, key, Answer::Metadata).await?;
+        return Ok(veiled.and_then(|veiled| veiled.seen(&key.api_version, &key.kind)));
+    }
+    let lean: Option<Lean> = caller.get(served, key, Answer::Whole).await?;
+    Ok(lean.and_then(|lean| lean.seen(&key.api_version, &key.kind)))
+}
