@@ -28,6 +28,7 @@ const SOURCES: [(&str, &str); 5] = [
 
 /// The one file that is built; the components are links to it.
 const BINARY: &str = "plinth-cluster";
+const OTHER: &str = "Waiting for another build of Kubernetes";
 const DOWNLOAD: &str = "Downloading Go modules";
 const COMPILE: &str = "Building Kubernetes";
 /// Somebody else's build may be under way; a cold one takes minutes on a small machine.
@@ -81,7 +82,7 @@ impl Build {
             return Ok(binaries);
         }
         private_dir(&builds)?;
-        let _lock = Lock::take(&builds.join("lock"), OTHER_BUILD).await?;
+        let _lock = lock(&builds.join("lock"), progress).await?;
         if binaries.complete() {
             return Ok(binaries);
         }
@@ -106,6 +107,16 @@ impl Build {
         progress.finish(COMPILE);
         Ok(binaries)
     }
+}
+
+async fn lock(path: &Path, progress: &dyn Progress) -> Result<Lock> {
+    if let Some(lock) = Lock::try_take(path)? {
+        return Ok(lock);
+    }
+    progress.begin(OTHER, None);
+    let lock = Lock::take(path, OTHER_BUILD).await?;
+    progress.finish(OTHER);
+    Ok(lock)
 }
 
 fn linker_flags() -> String {

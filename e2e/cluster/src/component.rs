@@ -23,6 +23,11 @@ const STAGES: [(&str, &str); 3] = [
 const SERVICE_RANGE: &str = "10.96.0.0/16";
 const POD_RANGE: &str = "10.244.0.0/16";
 
+/// The kubeconfig of whoever uses the cluster.
+pub(crate) const ADMIN: &str = "admin";
+/// The kubeconfig of this crate, so that what it asks for is never counted as the user's.
+pub(crate) const BOOTSTRAP: &str = "bootstrap";
+
 /// A component of the control plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -148,8 +153,10 @@ impl Context<'_> {
                 self.pki.kubeconfig(&path, self.name, &server, &user)?;
             }
         }
-        let admin = User { name: "plinth:admin", groups: &["system:masters"] };
-        self.pki.kubeconfig(&self.layout.kubeconfig("admin"), self.name, &server, &admin)?;
+        for (stem, name) in [(ADMIN, "plinth:admin"), (BOOTSTRAP, "plinth:bootstrap")] {
+            let user = User { name, groups: &["system:masters"] };
+            self.pki.kubeconfig(&self.layout.kubeconfig(stem), self.name, &server, &user)?;
+        }
         let config = self.layout.config();
         pki::write(&config.join("audit-policy.yaml"), AUDIT_POLICY)?;
         pki::write(&self.scheduler_config(), &self.scheduler_settings())?;

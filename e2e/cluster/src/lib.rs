@@ -43,6 +43,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn everything_can_be_spawned() {
+        fn send<T: Send>(_: fn() -> T) {}
+        send(|| ControlPlane::start(Options::new("x"), &Silent));
+        send(|| ControlPlane::stop_named("x"));
+        send(|| async {
+            let plane = ControlPlane::attach("x").await?;
+            plane.restart_component(Component::Kwok).await?;
+            plane.kill_component(Component::Etcd).await
+        });
+        send(|| testing::TestCluster::start(Nodes::None));
+        send(testing::TestCluster::shared);
+    }
+
+    #[test]
     fn the_version_is_the_one_that_is_built_and_simulated() {
         let module = include_str!("../go/go.mod");
         assert!(module.contains(&format!("k8s.io/kubernetes {KUBERNETES_VERSION}\n")));

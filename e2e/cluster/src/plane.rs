@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -12,21 +12,22 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use crate::build::{Binaries, Build};
-use crate::component::{Component, Context, Invocation, Ports};
+use crate::component::{ADMIN, BOOTSTRAP, Component, Context, Invocation, Ports};
 use crate::error::{Error, Result};
 use crate::layout::{Layout, check_name, clusters_dir};
 use crate::pki::{Pki, User};
 use crate::process::{self, GRACE, Process};
 use crate::progress::Progress;
-use crate::ready;
+use crate::ready::Question;
 use crate::record::{Lock, Record};
-use crate::seed::seed;
+use crate::seed::{release_nodes, seed};
 
 const STAGE: &str = "Starting the control plane";
 /// Another process may just be starting or stopping the same cluster.
 const LOCK: Duration = Duration::from_secs(150);
 /// Generous: on a small machine that compiles at the same time, seconds become a minute.
 const READY: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(50);
 /// Between the choice of a port and its use, somebody else may take it.
 const ATTEMPTS: u32 = 5;
 
@@ -105,6 +106,15 @@ struct State {
 }
 
 impl State {
+    /// Whether there is an API server to be waited for.
+    fn serves(&mut self, layout: &Layout) -> bool {
+        API_SERVER.into_iter().all(|needed| self.alive(needed, layout))
+    }
+
+    fn alive(&mut self, component: Component, layout: &Layout) -> bool {
+        self.processes.get_mut(&component).is_some_and(|process| process.alive(layout))
+    }
+
     /// The rest of the record stays: the cluster comes back on the same ports, so that kubeconfigs stay valid.
     fn forget_processes(&mut self, layout: &Layout) -> Result<()> {
         self.record.pids.clear();
@@ -224,7 +234,7 @@ impl ControlPlane {
 
     /// The kubeconfig of an administrator.
     pub fn kubeconfig(&self) -> PathBuf {
-        self.layout.kubeconfig("admin")
+        self.layout.kubeconfig(ADMIN)
     }
 
     /// Writes a kubeconfig, with a client certificate of its own, for any user and at most two groups.
@@ -293,20 +303,20 @@ impl ControlPlane {
     /// On a cluster that was found and is not detached, the new process ends with the caller, not with the owner.
     pub async fn restart_component(&self, component: Component) -> Result<()> {
         let pki = Pki::ensure(&self.layout)?;
-        {
+        let serves = {
             let mut state = self.state.lock().await;
             if let Some(process) = state.processes.get_mut(&component) {
                 process.end(&self.layout).await;
             }
-            self.spawn(&mut state, &pki, component)?;
-            if API_SERVER
-                .iter()
-                .any(|needed| !state.processes.get_mut(needed).is_some_and(|it| it.alive(&self.layout)))
-            {
-                return Ok(());
-            }
+            state.serves(&self.layout)
+        };
+        if component == Component::Kwok && serves {
+            self.wait(Question::ApiServer).await?;
+            release_nodes(&self.bootstrap_client().await?).await?;
         }
-        self.wait_api_server().await
+        self.spawn_all(&pki, &[component]).await?;
+        let serves = self.state.lock().await.serves(&self.layout);
+        if serves { self.wait(Question::ApiServer).await } else { Ok(()) }
     }
 
     fn new(options: &Options, layout: &Layout, binaries: &Binaries, ports: Ports) -> Self {
@@ -351,12 +361,14 @@ impl ControlPlane {
         self.context(pki).write_config()?;
         progress.advance(STAGE, 0, "etcd and the API server");
         self.spawn_all(pki, &API_SERVER).await?;
-        self.wait_api_server().await?;
+        self.wait(Question::ApiServer).await?;
         progress.advance(STAGE, 2, "the controllers and the scheduler");
         self.spawn_all(pki, &[Component::ControllerManager, Component::Scheduler]).await?;
         if let Nodes::Simulated(count) = self.nodes {
+            let client = self.bootstrap_client().await?;
+            release_nodes(&client).await?;
             self.spawn_all(pki, &[Component::Kwok]).await?;
-            seed(&self.client().await?, count).await?;
+            seed(&client, count).await?;
         }
         self.wait_controllers(progress).await
     }
@@ -364,55 +376,50 @@ impl ControlPlane {
     /// For a cluster that was found: somebody else may have hurt it.
     async fn wait_ready(&self, progress: &dyn Progress) -> Result<()> {
         progress.begin(STAGE, Some(Component::ALL.len() as u64));
-        self.wait_api_server().await?;
+        self.wait(Question::ApiServer).await?;
         self.wait_controllers(progress).await?;
         progress.finish(STAGE);
         Ok(())
     }
 
     async fn wait_controllers(&self, progress: &dyn Progress) -> Result<()> {
-        let client = self.client().await?;
-        let suspect = Component::ControllerManager;
-        let what = "the service account `default`";
-        self.wait(what, suspect, async || ready::default_account(&client).await).await?;
+        self.wait(Question::DefaultAccount).await?;
         if let Nodes::Simulated(count) = self.nodes {
             progress.advance(STAGE, 4, "the simulated nodes");
-            self.wait("the simulated nodes", Component::Kwok, async || ready::nodes(&client, count).await)
-                .await?;
+            self.wait(Question::Nodes(count)).await?;
         }
         progress.advance(STAGE, Component::ALL.len() as u64, "ready");
         Ok(())
     }
 
-    async fn wait_api_server(&self) -> Result<()> {
-        let client = self.client().await?;
-        self.wait("the API server", Component::ApiServer, async || ready::api_server(&client).await).await
+    /// A client whose requests are not counted as the user's.
+    async fn bootstrap_client(&self) -> Result<Client> {
+        client_from(&self.layout.kubeconfig(BOOTSTRAP)).await
     }
 
-    /// Waits, and blames a component that died, or else the one that was waited for.
-    async fn wait(
-        &self,
-        what: &str,
-        suspect: Component,
-        mut ask: impl AsyncFnMut() -> Result<(), String>,
-    ) -> Result<()> {
-        let outcome = ready::until(what, READY, async || {
-            let mut state = self.state.lock().await;
-            for (&component, process) in &mut state.processes {
-                let needed = component == suspect || API_SERVER.contains(&component);
-                if needed && !process.alive(&self.layout) {
-                    return Err(self.blame(component, "ended".to_owned()));
-                }
+    /// Asks again and again until the answer is yes. At the end, or as soon as a component that is needed for it has died,
+    /// blames that one, or else the one that is asked.
+    async fn wait(&self, question: Question) -> Result<()> {
+        let client = self.bootstrap_client().await?;
+        let end = Instant::now() + READY;
+        loop {
+            if let Some(dead) = self.dead_of(question.suspect()).await {
+                return Err(self.blame(dead, "ended".to_owned()));
             }
-            drop(state);
-            Ok(ask().await)
-        });
-        match outcome.await {
-            Err(Error::Timeout { what, seconds, last }) => {
-                Err(self.blame(suspect, format!("did not provide {what} within {seconds} s ({last})")))
+            let Err(seen) = question.ask(&client).await else { return Ok(()) };
+            if Instant::now() >= end {
+                let seconds = READY.as_secs();
+                let what = format!("did not provide {} within {seconds} s ({seen})", question.what());
+                return Err(self.blame(question.suspect(), what));
             }
-            other => other,
+            tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// The first component, of those that this one needs and itself, that does not run.
+    async fn dead_of(&self, component: Component) -> Option<Component> {
+        let mut state = self.state.lock().await;
+        API_SERVER.into_iter().chain([component]).find(|&needed| !state.alive(needed, &self.layout))
     }
 
     fn blame(&self, component: Component, what: String) -> Error {

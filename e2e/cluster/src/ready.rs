@@ -1,49 +1,68 @@
-//! Waiting, always with an end.
+//! The questions that a start waits for the answers of.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::Request;
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::api::ListParams;
 use kube::{Api, Client};
 
-use crate::error::{Error, Result};
+use crate::component::Component;
 use crate::seed::SIMULATED_LABEL;
 
-const POLL: Duration = Duration::from_millis(50);
 /// No single question may eat the whole wait: a server that just starts may accept a connection and say nothing.
-const QUESTION: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(5);
 
-/// Asks again and again until the answer is yes, and at the end says what the last no was. An outer error ends the wait.
-pub(crate) async fn until(
-    what: &str,
-    limit: Duration,
-    mut ask: impl AsyncFnMut() -> Result<Result<(), String>>,
-) -> Result<()> {
-    let end = Instant::now() + limit;
-    loop {
-        let last = match tokio::time::timeout(QUESTION, ask()).await {
-            Ok(answer) => match answer? {
-                Ok(()) => return Ok(()),
-                Err(last) => last,
-            },
-            Err(_) => format!("no answer within {} s", QUESTION.as_secs()),
-        };
-        if Instant::now() >= end {
-            return Err(Error::Timeout { what: what.to_owned(), seconds: limit.as_secs(), last });
+/// Something to wait for. A value and not a closure: futures that hold asynchronous closures cannot be spawned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Question {
+    /// Whether the API server and everything that it starts with are ready.
+    ApiServer,
+    /// Whether the controller manager works: the account that pods run as by default is its making.
+    DefaultAccount,
+    /// Whether so many simulated nodes are Ready, and open to pods.
+    Nodes(u32),
+}
+
+impl Question {
+    /// For messages.
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Self::ApiServer => "the API server",
+            Self::DefaultAccount => "the service account `default`",
+            Self::Nodes(_) => "the simulated nodes",
         }
-        tokio::time::sleep(POLL).await;
+    }
+
+    /// Whom to blame for a no.
+    pub(crate) fn suspect(self) -> Component {
+        match self {
+            Self::ApiServer => Component::ApiServer,
+            Self::DefaultAccount => Component::ControllerManager,
+            Self::Nodes(_) => Component::Kwok,
+        }
+    }
+
+    /// Asks once; a no says what was seen instead.
+    pub(crate) async fn ask(self, client: &Client) -> Result<(), String> {
+        let answer = async {
+            match self {
+                Self::ApiServer => api_server(client).await,
+                Self::DefaultAccount => default_account(client).await,
+                Self::Nodes(wanted) => nodes(client, wanted).await,
+            }
+        };
+        let silence = |_| Err(format!("no answer within {} s", LIMIT.as_secs()));
+        tokio::time::timeout(LIMIT, answer).await.unwrap_or_else(silence)
     }
 }
 
-/// Whether the API server and everything that it starts with are ready.
-pub(crate) async fn api_server(client: &Client) -> Result<(), String> {
+async fn api_server(client: &Client) -> Result<(), String> {
     let request = Request::get("/readyz").body(Vec::new()).map_err(|error| error.to_string())?;
     client.request_text(request).await.map(drop).map_err(|error| error.to_string())
 }
 
-/// Whether the controller manager works: the account that pods run as by default is its making.
-pub(crate) async fn default_account(client: &Client) -> Result<(), String> {
+async fn default_account(client: &Client) -> Result<(), String> {
     let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "default");
     match accounts.get_opt("default").await {
         Ok(Some(_)) => Ok(()),
@@ -52,8 +71,7 @@ pub(crate) async fn default_account(client: &Client) -> Result<(), String> {
     }
 }
 
-/// Whether so many simulated nodes are Ready, and open to pods.
-pub(crate) async fn nodes(client: &Client, wanted: u32) -> Result<(), String> {
+async fn nodes(client: &Client, wanted: u32) -> Result<(), String> {
     let params = ListParams::default().labels(&format!("{SIMULATED_LABEL}=true"));
     let nodes = Api::<Node>::all(client.clone()).list(&params).await.map_err(|error| error.to_string())?;
     let ready = nodes.items.iter().filter(|node| is_open(node)).count();
@@ -66,22 +84,4 @@ fn is_open(node: &Node) -> bool {
         conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     let tainted = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).next().is_some();
     ready && !tainted
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_wait_ends_and_says_what_it_saw() {
-        let mut asked = 0;
-        let result = until("the moon", Duration::from_millis(120), async || {
-            asked += 1;
-            Ok(Err(format!("no {asked}")))
-        })
-        .await;
-        let message = result.unwrap_err().to_string();
-        assert!(message.starts_with("waited 0 s for the moon: no "), "{message}");
-        assert!(asked > 1);
-    }
 }

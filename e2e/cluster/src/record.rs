@@ -19,23 +19,32 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
+    /// `None` while somebody else holds it.
+    pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
+        let mut options = File::options();
+        let file = options.create(true).truncate(false).write(true).open(path).map_err(Error::io(path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(Error::io(path)(error)),
+        }
+    }
+
+    /// Waits for it.
     pub(crate) async fn take(path: &Path, limit: Duration) -> Result<Self> {
-        let file =
-            File::options().create(true).truncate(false).write(true).open(path).map_err(Error::io(path))?;
         let until = Instant::now() + limit;
         loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
-                Err(TryLockError::Error(error)) => return Err(Error::io(path)(error)),
-                Err(TryLockError::WouldBlock) if Instant::now() >= until => {
-                    return Err(Error::Timeout {
-                        what: format!("the lock {}", path.display()),
-                        seconds: limit.as_secs(),
-                        last: "another process holds it".to_owned(),
-                    });
-                }
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(100)).await,
+            if let Some(lock) = Self::try_take(path)? {
+                return Ok(lock);
             }
+            if Instant::now() >= until {
+                return Err(Error::Timeout {
+                    what: format!("the lock {}", path.display()),
+                    seconds: limit.as_secs(),
+                    last: "another process holds it".to_owned(),
+                });
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 }

@@ -144,8 +144,8 @@ pub fn parse(text: &str, path: &str) -> Result<Entry, Finding> {
         .and_then(Value::as_str)
         .ok_or_else(|| at(format!("{path}: metadata.name"), "is missing".to_owned()))?;
     let given = source.get("spec").cloned().unwrap_or_default();
-    let spec: ProductSpec = serde_json::from_value(given.clone())
-        .map_err(|e| at(format!("{path}: spec"), e.to_string()))?;
+    let spec: ProductSpec = serde_path_to_error::deserialize(given.clone())
+        .map_err(|e| at(format!("{path}: spec.{}", e.path()), e.inner().to_string()))?;
     let understood = serde_json::to_value(&spec).unwrap_or_default();
     if let Some(field) = unknown_field(&given, &understood, "spec") {
         return Err(at(format!("{path}: {field}"), "is not a field of the catalogue's language".to_owned()));

@@ -119,7 +119,8 @@ impl Walk {
     }
 
     fn object(&mut self, desired: &Map<String, Value>, live: &Map<String, Value>) {
-        let only_live = live.keys().filter(|k| self.both_ways && !desired.contains_key(*k));
+        let both_ways = self.both_ways;
+        let only_live = live.keys().filter(|k| both_ways && !desired.contains_key(*k));
         for key in desired.keys().chain(only_live) {
             if !self.is_servers_own(key) {
                 self.path.push(Step::Field(key.clone()));
@@ -161,7 +162,8 @@ impl Walk {
             self.value(Some(item), live.iter().find(|l| of(l) == key));
             self.path.pop();
         }
-        for item in live.iter().filter(|l| self.both_ways && !desired.iter().any(|d| of(d) == of(l))) {
+        let both_ways = self.both_ways;
+        for item in live.iter().filter(|l| both_ways && !desired.iter().any(|d| of(d) == of(l))) {
             self.path.push(Step::Item(of(item)));
             self.value(None, Some(item));
             self.path.pop();

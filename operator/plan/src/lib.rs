@@ -9,12 +9,16 @@
 //! ```
 
 pub mod catalogue;
+pub mod decide;
+pub mod diff;
 pub mod expr;
 pub mod graph;
 pub mod model;
 pub mod plan;
+pub mod ready;
 pub mod render;
 pub mod resolve;
+pub mod status;
 pub mod token;
 
 pub use plan::plan;

@@ -30,7 +30,38 @@ fn catalogue() -> Catalogue {
     })
 }
 
-/// A plan as people read it: secrets as recipes, digests left out so that one change moves one line.
+/// An object as people read it: without digest and Plinth's own labels, so that one change moves one line.
+fn bare(mut body: Value) -> Value {
+    let annotations = &mut body["metadata"]["annotations"];
+    if let Some(map) = annotations.as_object_mut() {
+        map.remove(plinth_api::names::ANNOTATION_HASH);
+    }
+    if annotations.as_object().is_none_or(serde_json::Map::is_empty) {
+        body["metadata"].as_object_mut().expect("metadata is an object").remove("annotations");
+    }
+    strip(&mut body);
+    body
+}
+
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if let Some(labels) = map.get_mut("labels").and_then(Value::as_object_mut)
+                && labels.contains_key(plinth_api::names::LABEL_MANAGED_BY)
+            {
+                labels.retain(|name, _| name.starts_with("pod-security"));
+                if labels.is_empty() {
+                    map.remove("labels");
+                }
+            }
+            map.values_mut().for_each(strip);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip),
+        _ => {}
+    }
+}
+
+/// A plan as people read it: secrets as recipes.
 fn readable(plan: &Plan) -> Value {
     let blocks: Vec<Value> = plan
         .blocks
@@ -44,10 +75,7 @@ fn readable(plan: &Plan) -> Value {
                         .objects
                         .iter()
                         .map(|o| {
-                            let mut body = o.body.clone();
-                            if let Some(annotations) = body["metadata"]["annotations"].as_object_mut() {
-                                annotations.remove(plinth_api::names::ANNOTATION_HASH);
-                            }
+                            let body = bare(o.body.clone());
                             if o.secret.is_empty() { body } else { json!({ "object": body, "secret": o.secret }) }
                         })
                         .collect();

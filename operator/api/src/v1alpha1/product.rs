@@ -54,45 +54,45 @@ pub struct ProductSpec {
     #[schemars(regex(pattern = r"^\d{4}-\d{2}-\d{2}$"))]
     pub as_of: String,
     /// Where each fact comes from.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 64))]
     pub sources: Vec<Source>,
     /// What was looked for and not found, or is left out, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<String>,
     /// Versions, newest first.
-    #[schemars(length(min = 1), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["version"]))]
+    #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["version"]))]
     pub versions: Vec<Version>,
     /// What a Stack may set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub parameters: Vec<Parameter>,
     /// What it needs from backing services and other blocks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub requires: Vec<Requirement>,
     /// What it gives to others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["capability"]))]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["capability"]))]
     pub provides: Vec<Provision>,
     /// Secrets, by class.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub secrets: Vec<Secret>,
     /// Configuration files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub configs: Vec<Config>,
     /// What runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub components: Vec<Component>,
     /// What the public reaches through the API gateway.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub routes: Vec<Route>,
     /// Objects of other kinds, from the allow-list of kinds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub objects: Vec<RawObject>,
 }
 
@@ -256,14 +256,14 @@ pub struct Provision {
     pub ready_after: Option<String>,
     /// Further outputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub outputs: Vec<Named>,
 }
 
 /// A named value.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.value), has(self.ref), has(self.cel)].filter(x, x).size() == 1").message("give exactly one of value, ref, cel"))]
+#[x_kube(validation = Rule::new("(has(self.value) ? 1 : 0) + (has(self.ref) ? 1 : 0) + (has(self.cel) ? 1 : 0) == 1").message("give exactly one of value, ref, cel"))]
 pub struct Named {
     /// Name: of an environment variable, of an output.
     pub name: String,
@@ -441,11 +441,11 @@ pub struct Component {
     pub working_dir: Option<String>,
     /// Environment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub env: Vec<Named>,
     /// Ports: each is on the container and on the component's Service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub ports: Vec<Port>,
     /// Probes.
     #[serde(default)]
@@ -461,6 +461,7 @@ pub struct Component {
     pub resources: PerProfile<Resources>,
     /// Files and folders in the container.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
     pub mounts: Vec<Mount>,
     /// Persistent volumes, one set a pod; workload must be StatefulSet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -606,7 +607,7 @@ pub struct Resources {
 /// A file or folder in the container; exactly one of `config`, `secret`, `volume`, `scratch`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.config), has(self.secret), has(self.volume), has(self.scratch)].filter(x, x).size() == 1").message("give exactly one of config, secret, volume, scratch"))]
+#[x_kube(validation = Rule::new("(has(self.config) ? 1 : 0) + (has(self.secret) ? 1 : 0) + (has(self.volume) ? 1 : 0) + (has(self.scratch) ? 1 : 0) == 1").message("give exactly one of config, secret, volume, scratch"))]
 pub struct Mount {
     /// Path in the container.
     pub path: String,

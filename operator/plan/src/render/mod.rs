@@ -1,7 +1,7 @@
 //! From resolved blocks to units of objects. Every product goes through here in the same way.
 
 mod block;
-mod frame;
+pub(crate) mod frame;
 mod meta;
 mod network;
 mod pod;

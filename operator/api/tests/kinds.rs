@@ -1,0 +1,281 @@
+//! The kinds on the real API server: examples survive the round trip, wrong ones are rejected with the reason, and
+//! admission knows who asks.
+
+use std::path::Path;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::{DynamicObject, GroupVersionKind};
+use kube::runtime::wait::{await_condition, conditions::is_crd_established};
+use kube::{Api, Client, CustomResourceExt, ResourceExt};
+use plinth_api::{BuildingBlock, Operation, Product, Stack, admission};
+use plinth_cluster::testing::TestCluster;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+use tokio::time::{Duration, timeout};
+
+const OPERATOR: &str = "system:serviceaccount:plinth-system:plinth";
+static INSTALLED: OnceCell<()> = OnceCell::const_new();
+
+async fn cluster() -> (&'static TestCluster, Client) {
+    let cluster = TestCluster::shared().await.expect("the control plane starts");
+    let client = cluster.client().await.expect("a client");
+    INSTALLED.get_or_init(|| install(client.clone())).await;
+    (cluster, client)
+}
+
+async fn install(client: Client) {
+    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for crd in [Stack::crd(), BuildingBlock::crd(), Product::crd(), Operation::crd()] {
+        let name = crd.name_any();
+        crds.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(&crd)).await.expect("the CRD is accepted");
+        timeout(Duration::from_secs(30), await_condition(crds.clone(), &name, is_crd_established()))
+            .await
+            .expect("established in time")
+            .expect("established");
+    }
+    for object in admission::objects(OPERATOR) {
+        let object: DynamicObject = serde_json::from_value(object).expect("an object");
+        let types = object.types.clone().expect("has a kind");
+        let resource = kube::core::ApiResource::from_gvk(&GroupVersionKind::try_from(&types).expect("a kind"));
+        Api::<DynamicObject>::all_with(client.clone(), &resource)
+            .patch(&object.name_any(), &PatchParams::apply("test").force(), &Patch::Apply(&object))
+            .await
+            .expect("the policy is accepted");
+    }
+    for namespace in ["dpi", "kinds"] {
+        let body = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
+        Api::<k8s_openapi::api::core::v1::Namespace>::all(client.clone())
+            .patch(namespace, &PatchParams::apply("test").force(), &Patch::Apply(&body))
+            .await
+            .expect("a namespace");
+    }
+}
+
+fn strict() -> PostParams {
+    PostParams { dry_run: true, ..PostParams::default() }
+}
+
+fn documents(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).expect("readable");
+    serde_yaml::Deserializer::from_str(&text).map(|d| Value::deserialize(d).expect("YAML")).collect()
+}
+
+/// Send `document` to the API server, read what it stored, and compare both with the Rust type.
+async fn round_trip<K>(api: &Api<DynamicObject>, document: &Value, path: &Path)
+where
+    K: DeserializeOwned + serde::Serialize,
+{
+    let sent: DynamicObject = serde_json::from_value(document.clone()).expect("an object");
+    let params = PatchParams::apply("round-trip").force().dry_run().validation_strict();
+    let stored = api
+        .patch(&sent.name_any(), &params, &Patch::Apply(&sent))
+        .await
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let typed: K = serde_json::from_value(serde_json::to_value(&stored).expect("JSON")).expect("the Rust type reads it");
+    let again = serde_json::to_value(&typed).expect("JSON");
+    let server = serde_json::to_value(&stored).expect("JSON");
+    assert_eq!(again["spec"], server["spec"], "{}: the type and the schema disagree", path.display());
+    let twin: K = serde_json::from_value(document.clone()).expect("the Rust type reads the file");
+    assert_eq!(
+        serde_json::to_value(&twin).expect("JSON")["spec"],
+        again["spec"],
+        "{}: the API server's defaults and the type's differ",
+        path.display()
+    );
+}
+
+#[tokio::test]
+async fn every_example_survives_the_schema_and_the_type() {
+    let (_, client) = cluster().await;
+    let mut seen = 0;
+    for folder in ["examples", "e2e/bench"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
+        for entry in std::fs::read_dir(folder).expect("readable") {
+            let path = entry.expect("readable").path();
+            if path.extension().is_none_or(|e| e != "yaml") {
+                continue;
+            }
+            for document in documents(&path) {
+                seen += 1;
+                match document["kind"].as_str() {
+                    Some("Stack") => {
+                        let resource = kube::core::ApiResource::erase::<Stack>(&());
+                        let api = Api::namespaced_with(client.clone(), "dpi", &resource);
+                        let mut document = document;
+                        document["metadata"]["namespace"] = json!("dpi");
+                        round_trip::<Stack>(&api, &document, &path).await;
+                    }
+                    Some("Product") => {
+                        let resource = kube::core::ApiResource::erase::<Product>(&());
+                        round_trip::<Product>(&Api::all_with(client.clone(), &resource), &document, &path).await;
+                    }
+                    Some("Namespace") => {}
+                    kind => panic!("{}: an example of kind {kind:?}", path.display()),
+                }
+            }
+        }
+    }
+    assert!(seen > 0, "there are no examples");
+}
+
+#[tokio::test]
+async fn every_builtin_entry_is_a_valid_product_object() {
+    let (_, client) = cluster().await;
+    let resource = kube::core::ApiResource::erase::<Product>(&());
+    let api: Api<DynamicObject> = Api::all_with(client, &resource);
+    let catalogue = plinth_plan::catalogue::Catalogue::builtin().expect("the catalogue parses");
+    for entry in catalogue.entries() {
+        let document = json!({
+            "apiVersion": "plinth.dev/v1alpha1", "kind": "Product",
+            "metadata": { "name": entry.name }, "spec": entry.spec,
+        });
+        round_trip::<Product>(&api, &document, Path::new(&entry.name)).await;
+    }
+}
+
+fn stack(change: impl FnOnce(&mut Value)) -> Value {
+    let mut value = json!({
+        "apiVersion": "plinth.dev/v1alpha1", "kind": "Stack",
+        "metadata": { "name": "cel", "namespace": "kinds" },
+        "spec": { "country": { "code": "EE" }, "blocks": [{ "name": "identity", "product": "keycloak" }] },
+    });
+    change(&mut value);
+    value
+}
+
+#[tokio::test]
+async fn what_cel_can_say_is_rejected_at_admission_with_the_reason() {
+    type Change = fn(&mut Value);
+    let cases: &[(&str, Change, &str)] = &[
+        ("a name that is too long", |s| s["metadata"]["name"] = json!("a".repeat(31)), "at most 30 characters"),
+        ("a country that is none", |s| s["spec"]["country"]["code"] = json!("Estonia"), "spec.country.code"),
+        ("no block at all", |s| s["spec"]["blocks"] = json!([]), "spec.blocks"),
+        ("a block of no standard", |s| s["spec"]["blocks"][0]["name"] = json!("identitty"), "a GovStack building block"),
+        (
+            "a block that is both",
+            |s| s["spec"]["blocks"][0]["external"] = json!({ "provides": [{ "capability": "oidc-issuer" }] }),
+            "give either product (Plinth installs it) or external (it already runs)",
+        ),
+        (
+            "two blocks of one name",
+            |s| s["spec"]["blocks"] = json!([s["spec"]["blocks"][0], s["spec"]["blocks"][0]]),
+            "duplicate entries for key [name=\"identity\"]",
+        ),
+        (
+            "an external provider without address",
+            |s| s["spec"]["backing"] = json!([{ "capability": "postgresql", "provider": "External" }]),
+            "external: required exactly when provider is External",
+        ),
+        ("a profile that is none", |s| s["spec"]["profile"] = json!("huge"), "sandbox"),
+        ("an unknown field", |s| s["spec"]["blokcs"] = json!([]), "unknown field \"spec.blokcs\""),
+    ];
+    let (_, client) = cluster().await;
+    let resource = kube::core::ApiResource::erase::<Stack>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(client, "kinds", &resource);
+    for (name, change, expected) in cases {
+        let document = stack(change);
+        let object: DynamicObject = serde_json::from_value(document).expect("an object");
+        let params = PatchParams::apply("test").force().dry_run().validation_strict();
+        let error = api
+            .patch(&object.name_any(), &params, &Patch::Apply(&object))
+            .await
+            .err()
+            .unwrap_or_else(|| panic!("{name}: was accepted"))
+            .to_string();
+        assert!(error.contains(expected), "{name}:\n  expected: {expected}\n  said: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_operation_cannot_change_once_asked() {
+    let (_, client) = cluster().await;
+    let api: Api<Operation> = Api::namespaced(client, "kinds");
+    let operation = |reason: &str| -> Operation {
+        serde_json::from_value(json!({
+            "apiVersion": "plinth.dev/v1alpha1", "kind": "Operation",
+            "metadata": { "name": "once", "namespace": "kinds" },
+            "spec": { "stack": "cel", "type": "Rotate", "reason": reason, "rotate": { "block": "identity", "secret": "s" } },
+        }))
+        .expect("an Operation")
+    };
+    api.create(&PostParams::default(), &operation("first")).await.expect("created");
+    let params = PatchParams::apply("test").force();
+    let error = api.patch("once", &params, &Patch::Apply(&operation("second"))).await.expect_err("refused").to_string();
+    assert!(error.contains("an Operation cannot change once it is asked"), "{error}");
+    let mut wrong = operation("x");
+    wrong.metadata.name = Some("wrong".into());
+    wrong.spec.rotate = None;
+    let error = api.create(&strict(), &wrong).await.expect_err("refused").to_string();
+    assert!(error.contains("rotate: required exactly for type Rotate"), "{error}");
+}
+
+async fn as_user(cluster: &TestCluster, user: &str, groups: &[&str]) -> Client {
+    let path = cluster.kubeconfig_for(user, groups).expect("a kubeconfig");
+    let kubeconfig = kube::config::Kubeconfig::read_from(path).expect("readable");
+    let config =
+        kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.expect("a configuration");
+    Client::try_from(config).expect("a client")
+}
+
+#[tokio::test]
+async fn admission_stamps_the_author_of_a_change_and_nobody_can_put_another_name_there() {
+    let (cluster, client) = cluster().await;
+    let olena: Api<Stack> =
+        Api::namespaced(as_user(cluster, "olena", &["system:masters"]).await, "kinds");
+    let forged = stack(|s| {
+        s["metadata"]["name"] = json!("authored");
+        s["metadata"]["annotations"] = json!({ "plinth.dev/author": "somebody-else" });
+    });
+    let author = |s: &Stack| s.annotations().get("plinth.dev/author").cloned();
+    // Policies reach the API server's cache a moment after they were written.
+    let created = timeout(Duration::from_secs(30), async {
+        loop {
+            let created = olena
+                .patch("authored", &PatchParams::apply("olena").force(), &Patch::Apply(&forged))
+                .await
+                .expect("created");
+            if author(&created).as_deref() == Some("olena") {
+                break created;
+            }
+            olena.delete("authored", &Default::default()).await.expect("deleted");
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the policy takes effect in time");
+    assert_eq!(author(&created).as_deref(), Some("olena"));
+
+    let admin: Api<Stack> = Api::namespaced(client, "kinds");
+    let touch = json!({ "metadata": { "annotations": { "plinth.dev/author": "forger", "touched": "yes" } } });
+    let touched = admin.patch("authored", &PatchParams::default(), &Patch::Merge(&touch)).await.expect("patched");
+    assert_eq!(author(&touched).as_deref(), Some("olena"), "a write that leaves the spec alone keeps the author");
+    let change = json!({ "spec": { "paused": true } });
+    let changed = admin.patch("authored", &PatchParams::default(), &Patch::Merge(&change)).await.expect("patched");
+    assert_ne!(author(&changed).as_deref(), Some("olena"), "a changed spec has its own author");
+}
+
+#[tokio::test]
+async fn nobody_but_the_operator_writes_a_building_block() {
+    let (cluster, client) = cluster().await;
+    let block: BuildingBlock = serde_json::from_value(json!({
+        "apiVersion": "plinth.dev/v1alpha1", "kind": "BuildingBlock",
+        "metadata": { "name": "cel-identity", "namespace": "kinds" },
+        "spec": { "stack": "cel", "block": "identity" },
+    }))
+    .expect("a BuildingBlock");
+    let admin: Api<BuildingBlock> = Api::namespaced(client, "kinds");
+    let operator: Api<BuildingBlock> =
+        Api::namespaced(as_user(cluster, OPERATOR, &["system:masters"]).await, "kinds");
+    timeout(Duration::from_secs(30), async {
+        while admin.create(&strict(), &block).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the policy takes effect in time");
+    let error = admin.create(&strict(), &block).await.expect_err("refused").to_string();
+    assert!(error.contains("written by Plinth alone"), "{error}");
+    operator.create(&strict(), &block).await.expect("the operator may");
+}

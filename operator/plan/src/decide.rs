@@ -1,0 +1,399 @@
+//! From what should be and what is to what to do: every object and unit in exactly one state, with a reason, and at most
+//! one write each. Total: it has an answer for everything and never fails. Pure.
+
+mod object;
+mod prune;
+mod secrets;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use plinth_api::condition::{Reason, State};
+use serde_json::Value;
+
+pub use self::prune::{Teardown, teardown};
+use self::object::{Judged, Write, deletion, judge};
+use self::prune::{Removal, claims, missing, shrunk};
+use crate::model::{
+    Action, BlockPlan, Decisions, Desired, Inventory, InventoryEntry, ObjectDecision, ObjectKey, Observed, Plan, Unit,
+    UnitDecision, UnitId,
+};
+
+/// Whether anything may be written at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gate {
+    /// The Stack is paused.
+    pub paused: bool,
+    /// The plan was approved, or needs no approval.
+    pub approved: bool,
+}
+
+impl Gate {
+    /// Nothing holds back.
+    pub const OPEN: Gate = Gate { paused: false, approved: true };
+
+    /// Why a block is written to by nobody; the words end a sentence.
+    fn hold(self, paused: bool) -> Option<(Reason, &'static str)> {
+        if self.paused || paused {
+            Some((Reason::Paused, "paused, nothing is written"))
+        } else if !self.approved {
+            Some((Reason::AwaitingApproval, "held until the plan is approved"))
+        } else {
+            None
+        }
+    }
+}
+
+/// What to do about `plan`, given what is.
+pub fn decide(plan: &Plan, observed: &Observed, gate: &Gate) -> Decisions {
+    if let Some(why) = &observed.unreachable {
+        return unreachable(plan, why);
+    }
+    let house = House::of(plan, observed);
+    let mut decisions = Decisions::default();
+    for block in &plan.blocks {
+        house.block(block, gate.hold(block.paused), &mut decisions);
+    }
+    house.removed_blocks(gate.hold(false), &mut decisions);
+    decisions
+}
+
+fn unreachable(plan: &Plan, why: &str) -> Decisions {
+    let (state, reason) = (State::Unreachable, Reason::Unreachable);
+    let message = format!("the cluster does not answer: {why}");
+    let object = |o: &Desired| ObjectDecision { key: o.key.clone(), state, reason, message: message.clone() };
+    let unit = |unit: &Unit| UnitDecision {
+        id: unit.id.clone(),
+        state,
+        reason,
+        message: message.clone(),
+        objects: unit.objects.iter().map(object).collect(),
+    };
+    Decisions { units: plan.units().map(unit).collect(), ..Decisions::default() }
+}
+
+/// Kinds that run something. They are what `after` holds back.
+fn is_workload(kind: &str) -> bool {
+    matches!(kind, "Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "CronJob" | "Pod")
+}
+
+fn label<'a>(body: &'a Value, name: &str) -> Option<&'a str> {
+    body.pointer("/metadata/labels")?.get(name)?.as_str()
+}
+
+/// A unit with the judgement on each of its objects, before any ordering.
+struct View<'a> {
+    unit: &'a Unit,
+    judged: Vec<Judged>,
+}
+
+impl View<'_> {
+    /// Some workload (any object, where it has none) is not on the cluster: the unit has yet to start.
+    fn is_first_start(&self, observed: &Observed) -> bool {
+        let has_workload = self.unit.objects.iter().any(|o| is_workload(&o.key.kind));
+        let mut anchors = self.unit.objects.iter().filter(|o| !has_workload || is_workload(&o.key.kind));
+        anchors.any(|o| !observed.live.contains_key(&o.key))
+    }
+
+    /// The first object that is not yet as its dependents need it to start.
+    fn unsettled(&self) -> Option<&Judged> {
+        self.judged.iter().find(|j| !j.settled)
+    }
+
+    /// The first object that is still to be written, or a Job that has not finished: what comes after keeps its present
+    /// version until then, so that a migration runs before the roll. A unit that merely fell ill holds no update back.
+    fn unwritten(&self) -> Option<&Judged> {
+        let mut pairs = self.unit.objects.iter().zip(&self.judged);
+        pairs.find(|(o, j)| !j.clean || (o.key.kind == "Job" && !j.settled)).map(|(_, j)| j)
+    }
+}
+
+/// Why a whole block is not written to yet.
+enum Barrier {
+    /// Its namespace belongs to somebody else, or is going away.
+    Shut(String),
+    /// Its namespace comes first.
+    Namespace(ObjectKey),
+    /// What it is about to own has to be recorded first.
+    Record(Inventory),
+}
+
+struct House<'a> {
+    plan: &'a Plan,
+    observed: &'a Observed,
+    views: BTreeMap<&'a UnitId, View<'a>>,
+}
+
+impl<'a> House<'a> {
+    fn of(plan: &'a Plan, observed: &'a Observed) -> Self {
+        let views = plan.blocks.iter().flat_map(|block| {
+            block.units.iter().map(move |unit| {
+                let judged = unit.objects.iter().map(|o| judge(unit, &block.units, o, block.drift, observed));
+                (&unit.id, View { unit, judged: judged.collect() })
+            })
+        });
+        House { plan, observed, views: views.collect() }
+    }
+
+    fn block(&self, block: &BlockPlan, hold: Option<(Reason, &'static str)>, decisions: &mut Decisions) {
+        let planned = planned_entries(block);
+        let barrier = self.barrier(block, &planned);
+        let mut writes = Vec::new();
+        for unit in &block.units {
+            decisions.units.push(self.unit(unit, hold, barrier.as_ref(), &mut writes));
+        }
+        let judged = self.views_of(block).flat_map(|v| &v.judged);
+        self.look_again(judged.filter_map(|j| j.recheck), decisions);
+
+        let inventory = self.observed.inventory.get(&block.name);
+        let removal = self.orphans(block, inventory, &planned);
+        if let Some(removal) = &removal {
+            note_orphans(&block.name, removal, hold, decisions);
+            self.look_again(removal.going.iter().filter_map(|g| g.recheck), decisions);
+        }
+        if hold.is_some() {
+            return;
+        }
+        match barrier {
+            Some(Barrier::Shut(_)) => {}
+            Some(Barrier::Namespace(key)) => {
+                decisions.actions.extend(writes.into_iter().filter(|a| matches!(a, Action::Apply { key: k, .. } if *k == key)));
+            }
+            Some(Barrier::Record(inventory)) => {
+                decisions.actions.push(Action::RecordInventory { block: block.name.clone(), inventory });
+            }
+            None => {
+                decisions.actions.extend(writes);
+                // Prune only when everything of the scope is written: what goes may still serve until then.
+                if let (Some(inventory), Some(removal)) = (inventory, removal)
+                    && self.is_written(block)
+                {
+                    self.prune(&block.name, inventory, &planned, removal, decisions);
+                }
+            }
+        }
+    }
+
+    fn views_of<'s>(&'s self, block: &'s BlockPlan) -> impl Iterator<Item = &'s View<'a>> {
+        block.units.iter().filter_map(|u| self.views.get(&u.id))
+    }
+
+    fn is_written(&self, block: &BlockPlan) -> bool {
+        self.views_of(block).all(|v| v.judged.iter().all(|j| j.clean))
+    }
+
+    /// What the block owns and no longer plans. A block that cannot be deployed at all keeps what it has; so does one
+    /// whose plan is empty although it has a product, for no product renders to nothing.
+    fn orphans(
+        &self,
+        block: &BlockPlan,
+        inventory: Option<&Inventory>,
+        planned: &[InventoryEntry],
+    ) -> Option<Removal> {
+        if !block.blocked.is_empty() || (block.product.is_some() && block.units.is_empty()) {
+            return None;
+        }
+        let wanted: BTreeSet<&ObjectKey> = planned.iter().map(|e| &e.key).collect();
+        let orphans = inventory?.entries.iter().filter(|e| !wanted.contains(&e.key)).cloned();
+        let claims = if block.units.is_empty() { claims(&self.plan.stack, &block.name, self.observed) } else { vec![] };
+        let orphans: Vec<InventoryEntry> = claims.into_iter().chain(orphans).collect();
+        Some(Removal::of(&orphans, &self.plan.stack, self.observed, false))
+    }
+
+    fn prune(
+        &self,
+        block: &str,
+        inventory: &Inventory,
+        planned: &[InventoryEntry],
+        removal: Removal,
+        decisions: &mut Decisions,
+    ) {
+        if removal.going.is_empty() {
+            // Without its namespace an inventory is gone already; the next look will not see it.
+            let home = inventory.entries.iter().find(|e| e.key.kind == "Namespace");
+            let has_home = home.is_none_or(|e| self.observed.live.get(&e.key).is_some_and(|live| !live.deleting));
+            if let Some(inventory) = shrunk(inventory, planned, &removal).filter(|_| has_home) {
+                decisions.actions.push(Action::RecordInventory { block: block.to_owned(), inventory });
+            }
+        }
+        decisions.actions.extend(removal.going.into_iter().filter_map(|g| g.action));
+    }
+
+    /// Blocks that the plan no longer names.
+    fn removed_blocks(&self, hold: Option<(Reason, &'static str)>, decisions: &mut Decisions) {
+        let wait = self.still_in_use();
+        let planned: BTreeSet<&str> = self.plan.blocks.iter().map(|b| b.name.as_str()).collect();
+        for (name, inventory) in self.observed.inventory.iter().filter(|(name, _)| !planned.contains(name.as_str())) {
+            let claims = claims(&self.plan.stack, name, self.observed);
+            let entries: Vec<InventoryEntry> = claims.into_iter().chain(inventory.entries.iter().cloned()).collect();
+            let removal = Removal::of(&entries, &self.plan.stack, self.observed, false);
+            let wait = wait.as_ref().map(|words| (Reason::Waiting, words.as_str()));
+            note_orphans(name, &removal, hold.or(wait), decisions);
+            self.look_again(removal.going.iter().filter_map(|g| g.recheck), decisions);
+            if hold.is_none() && wait.is_none() {
+                self.prune(name, inventory, &[], removal, decisions);
+            }
+        }
+    }
+
+    /// Why blocks that the plan dropped must stay for now: something still runs in a version that may call them.
+    fn still_in_use(&self) -> Option<String> {
+        for block in &self.plan.blocks {
+            if let Some(finding) = block.blocked.first() {
+                return Some(format!("kept while block {} is blocked and may still call it: {finding}", block.name));
+            }
+            let objects = block.units.iter().flat_map(|u| &u.objects);
+            let runs_older = |o: &&Desired| {
+                let applied = self.observed.live.get(&o.key).and_then(|live| live.applied_hash());
+                applied.is_some_and(|hash| hash != o.hash)
+            };
+            if let Some(older) = objects.into_iter().find(runs_older) {
+                return Some(format!("kept until {}, which may still call it, is brought up to date", older.key));
+            }
+        }
+        None
+    }
+
+    fn barrier(&self, block: &BlockPlan, planned: &[InventoryEntry]) -> Option<Barrier> {
+        // With a write the refusal lies back and is due for another try.
+        let is_taken = |j: &&Judged| j.reason == Reason::NamespaceTaken && j.write.is_none();
+        if let Some(taken) = self.views_of(block).flat_map(|v| &v.judged).find(is_taken) {
+            return Some(Barrier::Shut(taken.message.clone()));
+        }
+        let is_home = |e: &&InventoryEntry| e.key.kind == "Namespace" && Some(&e.key.name) == block.namespace.as_ref();
+        if let Some(home) = planned.iter().find(is_home) {
+            match self.observed.live.get(&home.key) {
+                None => return Some(Barrier::Namespace(home.key.clone())),
+                Some(live) if live.deleting => {
+                    return Some(Barrier::Shut(format!("{}: {}", home.key, deletion(live))));
+                }
+                Some(_) => {}
+            }
+        }
+        missing(self.observed.inventory.get(&block.name), planned).map(Barrier::Record)
+    }
+
+    fn unit(
+        &self,
+        unit: &Unit,
+        hold: Option<(Reason, &'static str)>,
+        barrier: Option<&Barrier>,
+        writes: &mut Vec<Action>,
+    ) -> UnitDecision {
+        let Some(view) = self.views.get(&unit.id) else { return settled(unit, Vec::new()) };
+        let first_start = view.is_first_start(self.observed);
+        let waits = match first_start {
+            true => self.waits_to_start(unit),
+            false => self.waits_to_update(unit),
+        };
+        let mut objects = Vec::new();
+        for (desired, judged) in unit.objects.iter().zip(&view.judged) {
+            let mut decision = ObjectDecision {
+                key: desired.key.clone(),
+                state: judged.state,
+                reason: judged.reason,
+                message: judged.message.clone(),
+            };
+            if let Some(write) = judged.write {
+                let wait = waits.as_ref().filter(|_| first_start || !write.correction);
+                match (barrier, wait) {
+                    (Some(Barrier::Shut(why)), _) => wait_for(&mut decision, write, first_start, why),
+                    (_, Some(why)) => wait_for(&mut decision, write, first_start, why),
+                    _ => writes.push(Action::Apply {
+                        unit: unit.id.clone(),
+                        key: desired.key.clone(),
+                        exists: write.exists,
+                        force: write.force,
+                    }),
+                }
+                if let Some((reason, words)) = hold {
+                    decision.reason = reason;
+                    decision.message = format!("{}; {words}", judged.message);
+                }
+            }
+            if decision.state != State::Ready {
+                objects.push(decision);
+            }
+        }
+        let needs_write = view.judged.iter().any(|j| j.write.is_some());
+        let mut decision = settled(unit, objects);
+        if needs_write
+            && matches!(hold, Some((Reason::Paused, _)))
+            && decision.state.severity() < State::Unhealthy.severity()
+        {
+            decision.state = State::Suspended;
+            decision.reason = Reason::Paused;
+        }
+        decision
+    }
+
+    /// What a unit that has yet to start waits for: the first of its `after` that is not ready.
+    fn waits_to_start(&self, unit: &Unit) -> Option<String> {
+        unit.after.iter().find_map(|id| match self.views.get(id) {
+            Some(view) => view.unsettled().map(|j| format!("waits for {id}: {}", j.message)),
+            None => Some(self.waits_for_stranger(id)),
+        })
+    }
+
+    /// What the new version of a running unit waits for.
+    fn waits_to_update(&self, unit: &Unit) -> Option<String> {
+        let mut views = unit.after.iter().filter_map(|id| self.views.get(id));
+        views.find_map(|view| view.unwritten().map(|j| format!("waits for {}: {}", view.unit.id, j.message)))
+    }
+
+    fn waits_for_stranger(&self, id: &UnitId) -> String {
+        let block = self.plan.blocks.iter().find(|b| b.name == id.block);
+        match block.and_then(|b| b.blocked.first()) {
+            Some(finding) => format!("waits for {id}: block {} is blocked: {finding}", id.block),
+            None => format!("waits for {id}: the plan has no such unit"),
+        }
+    }
+
+    fn look_again(&self, times: impl Iterator<Item = i64>, decisions: &mut Decisions) {
+        let soonest = times.filter(|t| *t > self.observed.now).chain(decisions.look_again).min();
+        decisions.look_again = soonest;
+    }
+}
+
+/// A write that has to wait. What is not there yet waits; what runs keeps its state, for that is what it is in.
+fn wait_for(decision: &mut ObjectDecision, write: Write, first_start: bool, why: &str) {
+    let failed = matches!(decision.state, State::Conflicted | State::Blocked | State::Unhealthy);
+    if failed {
+        return;
+    }
+    if first_start || !write.exists {
+        decision.state = State::Waiting;
+    }
+    decision.reason = Reason::Waiting;
+    decision.message = format!("{}: {why}", decision.key);
+}
+
+/// The unit is in the worst state of its objects; the first of equals speaks.
+fn settled(unit: &Unit, objects: Vec<ObjectDecision>) -> UnitDecision {
+    let worst = objects.iter().rev().max_by_key(|o| o.state.severity());
+    UnitDecision {
+        id: unit.id.clone(),
+        state: worst.map_or(State::Ready, |o| o.state),
+        reason: worst.map_or(Reason::AllReady, |o| o.reason),
+        message: worst.map(|o| o.message.clone()).unwrap_or_default(),
+        objects,
+    }
+}
+
+fn note_orphans(block: &str, removal: &Removal, hold: Option<(Reason, &str)>, decisions: &mut Decisions) {
+    let mut orphans = removal.decisions();
+    if let Some((reason, words)) = hold {
+        for orphan in orphans.iter_mut().filter(|o| o.reason == Reason::Deleting) {
+            orphan.reason = reason;
+            orphan.message = format!("{}: is no longer planned; {words}", orphan.key);
+        }
+    }
+    if !orphans.is_empty() {
+        decisions.orphans.insert(block.to_owned(), orphans);
+    }
+}
+
+/// What the block is about to own, in apply order.
+fn planned_entries(block: &BlockPlan) -> Vec<InventoryEntry> {
+    let objects = block.units.iter().flat_map(|u| &u.objects);
+    objects.map(|o| InventoryEntry { key: o.key.clone(), data: o.data }).collect()
+}

@@ -1,0 +1,292 @@
+//! From an outcome to status: the only author of what people read. Deterministic to the byte: the same outcome over the
+//! same previous status gives the same status. Pure; `now` is handed in and used for transitions alone.
+
+mod block;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use plinth_api::condition::{self, Reason, State, Verdict};
+use plinth_api::v1alpha1::block::BuildingBlockStatus;
+use plinth_api::v1alpha1::stack::{BlockSummary, Stack, StackStatus};
+
+use self::block::Assessment;
+use crate::decide::Teardown;
+use crate::model::{Decisions, Finding, Observed, Plan, SecretSource};
+
+/// Findings and objects written out; the rest is counted.
+pub const MAX_LISTED: usize = 20;
+
+/// Status of a Stack and of each of its blocks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// The Stack's.
+    pub stack: StackStatus,
+    /// The BuildingBlocks', by block name.
+    pub blocks: BTreeMap<String, BuildingBlockStatus>,
+}
+
+/// Where approval of the plan stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApprovalState {
+    /// The change policy asks for none.
+    NotRequired,
+    /// Nobody has approved this plan.
+    Awaiting,
+    /// An Operation names its hash.
+    Approved {
+        /// Who approved, as admission stamped it.
+        by: Option<String>,
+    },
+}
+
+impl ApprovalState {
+    /// The plan may run: the value of [`crate::decide::Gate::approved`].
+    pub fn is_open(&self) -> bool {
+        !matches!(self, ApprovalState::Awaiting)
+    }
+}
+
+/// How a reconcile ended.
+#[derive(Clone, Debug)]
+pub enum Outcome<'a> {
+    /// The spec was refused. What runs is left alone.
+    Invalid {
+        /// Everything that is wrong with it.
+        findings: &'a [Finding],
+    },
+    /// It ended before there was a plan, for a reason that may pass.
+    Failed {
+        /// Why.
+        reason: Reason,
+        /// One line: what happened and what to do.
+        message: String,
+    },
+    /// There is a plan, and decisions about it.
+    Planned {
+        /// What should be.
+        plan: &'a Plan,
+        /// What is done about it.
+        decisions: &'a Decisions,
+        /// What is.
+        observed: &'a Observed,
+        /// Where approval stands.
+        approved: ApprovalState,
+    },
+    /// The Stack is being deleted.
+    Deleting {
+        /// What is still to be done.
+        teardown: &'a Teardown,
+    },
+}
+
+/// Status of `stack` and its blocks. `previous_blocks` holds the last status of each BuildingBlock, with
+/// `observed_generation` set to the generation of the live object (a new one has 1).
+pub fn report(
+    stack: &Stack,
+    outcome: Outcome<'_>,
+    previous_blocks: &BTreeMap<String, BuildingBlockStatus>,
+    now: Time,
+) -> Report {
+    let previous = stack.status.clone().unwrap_or_default();
+    let generation = stack.metadata.generation.unwrap_or_default();
+    // Without a plan the last good picture stays: what runs is still running.
+    let kept = Report { stack: previous.clone(), blocks: previous_blocks.clone() };
+    let mut report = match outcome {
+        Outcome::Invalid { findings } => amended(kept, invalid(findings), generation, &now, true),
+        Outcome::Failed { reason, message } => {
+            let mut report = amended(kept, failed(reason, &message), generation, &now, true);
+            // The generation was not looked at, so it was not observed.
+            report.stack.observed_generation = previous.observed_generation;
+            report
+        }
+        Outcome::Deleting { teardown } => amended(kept, deleting(teardown), generation, &now, false),
+        Outcome::Planned { plan, decisions, observed, approved } => {
+            let mut report = planned(plan, decisions, observed, &approved, &previous, previous_blocks, &now);
+            let verdicts = stack_verdicts(plan, decisions, observed, &approved);
+            report.stack.conditions = merged(verdicts, &previous.conditions, generation, &now);
+            report.stack.observed_generation = Some(generation);
+            report
+        }
+    };
+    report.stack.conditions.sort_by_key(|c| rank(&c.type_));
+    report
+}
+
+/// Conditions stand in the order in which a person asks.
+fn rank(kind: &str) -> usize {
+    const ORDER: &[&str] = &[
+        condition::READY,
+        condition::RECONCILING,
+        condition::STALLED,
+        condition::PLANNED,
+        condition::APPROVED,
+        condition::CONFLICT,
+        condition::DRIFTED,
+        condition::SECRETS_INTACT,
+        condition::SIMULATED,
+    ];
+    ORDER.iter().position(|k| *k == kind).unwrap_or(ORDER.len())
+}
+
+fn merged(verdicts: Vec<Verdict>, previous: &[Condition], generation: i64, now: &Time) -> Vec<Condition> {
+    verdicts.into_iter().map(|v| v.merge(previous, generation, now.clone())).collect()
+}
+
+/// The previous status with some conditions renewed; with `keep` the others stay as the last good plan left them.
+fn amended(mut report: Report, verdicts: Vec<Verdict>, generation: i64, now: &Time, keep: bool) -> Report {
+    let previous = std::mem::take(&mut report.stack.conditions);
+    let mut conditions = merged(verdicts, &previous, generation, now);
+    let others = previous.into_iter().filter(|c| keep && !conditions.iter().any(|n| n.type_ == c.type_));
+    let others: Vec<Condition> = others.collect();
+    conditions.extend(others);
+    report.stack.conditions = conditions;
+    report.stack.observed_generation = Some(generation);
+    report
+}
+
+fn verdict(kind: &'static str, status: Option<bool>, reason: Reason, message: impl Into<String>) -> Verdict {
+    Verdict { kind, status, reason, message: message.into() }
+}
+
+fn invalid(findings: &[Finding]) -> Vec<Verdict> {
+    let message = match findings.len() {
+        1 => findings[0].to_string(),
+        n => format!("{n} findings: {}", listed(findings)),
+    };
+    vec![
+        verdict(condition::READY, Some(false), Reason::Invalid, message.clone()),
+        verdict(condition::RECONCILING, Some(false), Reason::Invalid, "the spec is refused; what runs is left alone"),
+        verdict(condition::STALLED, Some(true), Reason::Invalid, "the spec has to be corrected; see Ready"),
+        verdict(condition::PLANNED, Some(false), Reason::Invalid, message),
+    ]
+}
+
+fn failed(reason: Reason, message: &str) -> Vec<Verdict> {
+    let status = if reason == Reason::Unreachable { None } else { Some(false) };
+    vec![
+        verdict(condition::READY, status, reason, message),
+        verdict(condition::RECONCILING, Some(true), reason, "will be tried again"),
+        verdict(condition::STALLED, Some(false), reason, NOBODY_NEEDED),
+    ]
+}
+
+fn deleting(teardown: &Teardown) -> Vec<Verdict> {
+    let kept: Vec<String> = teardown.retained.iter().map(|key| format!("{key} is kept for its data")).collect();
+    let (reason, message) = match (teardown.done, teardown.waiting_for.is_empty()) {
+        (true, _) if kept.is_empty() => (Reason::Deleting, "everything that the Stack deployed is gone".to_owned()),
+        (true, _) => (Reason::DataRetained, listed(&kept)),
+        (false, false) => (Reason::Deleting, listed(&teardown.waiting_for)),
+        (false, true) => (Reason::Deleting, "what the Stack deployed is being deleted".to_owned()),
+    };
+    vec![
+        verdict(condition::READY, Some(false), reason, message.clone()),
+        verdict(condition::RECONCILING, Some(!teardown.done), reason, message),
+        verdict(condition::STALLED, Some(false), reason, NOBODY_NEEDED),
+    ]
+}
+
+const NOBODY_NEEDED: &str = "nothing waits for a person";
+
+/// The first few, the rest counted.
+fn listed<T: ToString>(items: &[T]) -> String {
+    let mut text = items.iter().take(MAX_LISTED).map(T::to_string).collect::<Vec<_>>().join("; ");
+    if items.len() > MAX_LISTED {
+        text.push_str(&format!("; and {} more", items.len() - MAX_LISTED));
+    }
+    text
+}
+
+fn planned(
+    plan: &Plan,
+    decisions: &Decisions,
+    observed: &Observed,
+    approved: &ApprovalState,
+    previous: &StackStatus,
+    previous_blocks: &BTreeMap<String, BuildingBlockStatus>,
+    now: &Time,
+) -> Report {
+    let assessments = block::assess(plan, decisions, observed);
+    let ready = assessments.iter().filter(|a| a.plan.is_some() && a.state == State::Ready).count();
+    let summary_of = |a: &Assessment<'_>| {
+        let before = previous.blocks.iter().find(|b| b.name == a.name).cloned().unwrap_or_default();
+        let (product, version, namespace, endpoints) = match a.plan {
+            Some(plan) => {
+                (plan.product.clone(), plan.version.clone(), plan.namespace.clone(), plan.endpoints.clone())
+            }
+            None => (before.product, before.version, before.namespace, Vec::new()),
+        };
+        let message = Some(a.message.clone()).filter(|m| !m.is_empty());
+        BlockSummary { name: a.name.to_owned(), product, version, namespace, state: a.state, message, endpoints }
+    };
+    let approved_hash = match approved {
+        ApprovalState::Approved { .. } => Some(plan.hash.clone()),
+        ApprovalState::NotRequired | ApprovalState::Awaiting => previous.approved_hash.clone(),
+    };
+    let blocks = assessments.iter().map(|a| {
+        let before = previous_blocks.get(a.name);
+        (a.name.to_owned(), a.status(observed, before, now))
+    });
+    Report {
+        stack: StackStatus {
+            observed_generation: None,
+            summary: Some(format!("{ready}/{}", plan.blocks.len())),
+            conditions: Vec::new(),
+            catalogue_revision: Some(plan.catalogue_revision.clone()),
+            plan_hash: Some(plan.hash.clone()),
+            approved_hash,
+            blocks: assessments.iter().map(summary_of).collect(),
+        },
+        blocks: blocks.collect(),
+    }
+}
+
+fn stack_verdicts(
+    plan: &Plan,
+    decisions: &Decisions,
+    observed: &Observed,
+    approved: &ApprovalState,
+) -> Vec<Verdict> {
+    let assessments = block::assess(plan, decisions, observed);
+    let mut verdicts = block::trio(&assessments, observed);
+    let objects = plan.objects().count();
+    verdicts.push(verdict(
+        condition::PLANNED,
+        Some(true),
+        Reason::Planned,
+        format!(
+            "plan {}: {} blocks, {objects} objects, catalogue {}",
+            plan.hash,
+            plan.blocks.len(),
+            plan.catalogue_revision
+        ),
+    ));
+    verdicts.push(approval(plan, approved));
+    let makes_secrets = plan.objects().any(|o| {
+        o.data && o.secret.values().any(|source| matches!(source, SecretSource::Generate { .. }))
+    });
+    verdicts.extend(block::areas(&assessments, observed, makes_secrets));
+    verdicts
+}
+
+fn approval(plan: &Plan, approved: &ApprovalState) -> Verdict {
+    let hash = &plan.hash;
+    match approved {
+        ApprovalState::NotRequired => {
+            verdict(condition::APPROVED, Some(true), Reason::NotRequired, "the change policy asks for no approval")
+        }
+        ApprovalState::Approved { by } => {
+            let by = by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
+            verdict(condition::APPROVED, Some(true), Reason::Approved, format!("plan {hash} was approved{by}"))
+        }
+        ApprovalState::Awaiting => verdict(
+            condition::APPROVED,
+            Some(false),
+            Reason::AwaitingApproval,
+            format!(
+                "plan {hash} waits: create an Operation of type Approve with this planHash, as somebody who did not \
+                 author the change"
+            ),
+        ),
+    }
+}

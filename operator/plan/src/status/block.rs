@@ -1,0 +1,246 @@
+//! One block's part of a report, and the conditions that a block and its Stack have in common. Pure.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use plinth_api::condition::{self, Reason, State, Verdict};
+use plinth_api::v1alpha1::block::{BuildingBlockStatus, ComponentStatus, ObjectStatus};
+
+use super::{MAX_LISTED, NOBODY_NEEDED, merged, verdict};
+use crate::model::{
+    Action, BlockPlan, Decisions, ObjectDecision, Observed, Plan, SecretSource, Unit, UnitDecision,
+};
+
+/// What can be said about one block.
+pub(super) struct Assessment<'a> {
+    pub name: &'a str,
+    /// `None` for a block that the plan no longer names.
+    pub plan: Option<&'a BlockPlan>,
+    pub state: State,
+    pub reason: Reason,
+    /// One line naming the object at fault.
+    pub message: String,
+    units: Vec<(&'a Unit, &'a UnitDecision)>,
+    orphans: &'a [ObjectDecision],
+    /// Something of it is being written now.
+    acts: bool,
+}
+
+/// Every planned block in the order of the spec, then those that the plan dropped and that are not gone yet.
+pub(super) fn assess<'a>(plan: &'a Plan, decisions: &'a Decisions, observed: &Observed) -> Vec<Assessment<'a>> {
+    let by_id: BTreeMap<_, _> = decisions.units.iter().map(|u| (&u.id, u)).collect();
+    let orphans_of = |name: &str| decisions.orphans.get(name).map_or(&[][..], Vec::as_slice);
+    let acts = |name: &str| {
+        decisions.actions.iter().any(|action| match action {
+            Action::RecordInventory { block, .. } => block == name,
+            Action::Apply { unit, .. } => unit.block == name,
+            Action::Delete { .. } => false,
+        })
+    };
+    let planned = plan.blocks.iter().map(|block| {
+        let units = block.units.iter().filter_map(|u| Some((u, *by_id.get(&u.id)?)));
+        Assessment::of(&block.name, Some(block), units.collect(), orphans_of(&block.name), acts(&block.name), observed)
+    });
+    let is_planned = |name: &&String| plan.blocks.iter().any(|b| b.name == **name);
+    let dropped = decisions.orphans.keys().filter(|name| !is_planned(name)).map(|name| {
+        Assessment::of(name, None, Vec::new(), orphans_of(name), acts(name), observed)
+    });
+    planned.chain(dropped).collect()
+}
+
+/// Higher is worse. Ready alone is zero: Suspended is not urgent and still not Ready.
+fn urgency(state: State) -> (u8, bool) {
+    (state.severity(), state != State::Ready)
+}
+
+impl<'a> Assessment<'a> {
+    fn of(
+        name: &'a str,
+        plan: Option<&'a BlockPlan>,
+        units: Vec<(&'a Unit, &'a UnitDecision)>,
+        orphans: &'a [ObjectDecision],
+        acts: bool,
+        observed: &Observed,
+    ) -> Self {
+        let (state, reason, message) = Self::verdict(plan, &units, orphans, acts, observed);
+        Assessment { name, plan, state, reason, message, units, orphans, acts }
+    }
+
+    fn verdict(
+        plan: Option<&BlockPlan>,
+        units: &[(&Unit, &UnitDecision)],
+        orphans: &[ObjectDecision],
+        acts: bool,
+        observed: &Observed,
+    ) -> (State, Reason, String) {
+        let installed = plan.is_none_or(|p| p.namespace.is_some());
+        if let Some(why) = observed.unreachable.as_ref().filter(|_| installed) {
+            return (State::Unreachable, Reason::Unreachable, format!("the cluster does not answer: {why}"));
+        }
+        if let Some(finding) = plan.and_then(|p| p.blocked.first()) {
+            let more = plan.map_or(0, |p| p.blocked.len() - 1);
+            let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+            return (State::Blocked, Reason::Blocked, format!("{finding}{more}"));
+        }
+        let worst = units.iter().rev().map(|(_, u)| *u).max_by_key(|u| urgency(u.state));
+        if let Some(worst) = worst.filter(|u| u.state != State::Ready) {
+            return (worst.state, worst.reason, worst.message.clone());
+        }
+        if let Some(going) = orphans.iter().find(|o| o.reason != Reason::DataRetained) {
+            return (State::Orphaned, going.reason, going.message.clone());
+        }
+        if acts {
+            return (State::Progressing, Reason::Progressing, "what it owns is being recorded".to_owned());
+        }
+        match (plan, orphans.first()) {
+            (None, Some(kept)) => (State::Orphaned, Reason::DataRetained, kept.message.clone()),
+            // Truth costs a word: nobody has asked an external system how it is.
+            (Some(p), _) if p.product.is_none() => {
+                (State::Ready, Reason::AllReady, "external: wired as declared, not probed".to_owned())
+            }
+            _ => (State::Ready, Reason::AllReady, String::new()),
+        }
+    }
+
+    /// It stands in the way of a Ready Stack. Data that was kept on purpose does not.
+    fn differs(&self) -> bool {
+        self.state != State::Ready && self.reason != Reason::DataRetained
+    }
+
+    fn objects(&self) -> impl Iterator<Item = &'a ObjectDecision> {
+        self.units.iter().flat_map(|(_, u)| &u.objects)
+    }
+
+    /// The status of the BuildingBlock.
+    pub fn status(
+        &self,
+        observed: &Observed,
+        previous: Option<&BuildingBlockStatus>,
+        now: &Time,
+    ) -> BuildingBlockStatus {
+        let generation = previous.and_then(|p| p.observed_generation).unwrap_or(1);
+        let makes_secrets = self.units.iter().flat_map(|(u, _)| &u.objects).any(|o| {
+            o.data && o.secret.values().any(|source| matches!(source, SecretSource::Generate { .. }))
+        });
+        let own = std::slice::from_ref(self);
+        let mut verdicts = trio(own, observed);
+        verdicts.extend(areas(own, observed, makes_secrets));
+
+        let components: Vec<ComponentStatus> =
+            self.units.iter().filter(|(unit, _)| unit.component).map(|(_, u)| component(u)).collect();
+        let ready = components.iter().filter(|c| c.state == State::Ready).count();
+        let mut objects: Vec<&ObjectDecision> = self.objects().chain(self.orphans).collect();
+        objects.sort_by_key(|o| std::cmp::Reverse(urgency(o.state)));
+        let more = objects.len().saturating_sub(MAX_LISTED);
+        BuildingBlockStatus {
+            observed_generation: Some(generation),
+            state: self.state,
+            summary: (!components.is_empty()).then(|| format!("{ready}/{}", components.len())),
+            message: Some(self.message.clone()).filter(|m| !m.is_empty()),
+            conditions: merged(verdicts, previous.map_or(&[], |p| &p.conditions), generation, now),
+            components,
+            endpoints: self.plan.map(|p| p.endpoints.clone()).unwrap_or_default(),
+            objects: objects.into_iter().take(MAX_LISTED).map(object).collect(),
+            more_objects: (more > 0).then_some(more),
+        }
+    }
+}
+
+fn component(unit: &UnitDecision) -> ComponentStatus {
+    let message = Some(unit.message.clone()).filter(|m| !m.is_empty());
+    ComponentStatus { name: unit.id.name.clone(), state: unit.state, message }
+}
+
+fn object(o: &ObjectDecision) -> ObjectStatus {
+    ObjectStatus { object: o.key.to_string(), state: o.state, reason: o.reason, message: o.message.clone() }
+}
+
+/// Ready, Reconciling and Stalled, over one block or all of a Stack.
+pub(super) fn trio(blocks: &[Assessment<'_>], observed: &Observed) -> Vec<Verdict> {
+    if let Some(why) = &observed.unreachable {
+        let message = format!("the cluster does not answer: {why}");
+        return vec![
+            verdict(condition::READY, None, Reason::Unreachable, message),
+            verdict(condition::RECONCILING, None, Reason::Unreachable, "will be tried again"),
+            verdict(condition::STALLED, None, Reason::Unreachable, "unknown while the cluster does not answer"),
+        ];
+    }
+    let worst = blocks.iter().rev().filter(|b| b.differs()).max_by_key(|b| urgency(b.state));
+    let Some(worst) = worst else {
+        let ready = match blocks {
+            [one] => format!("block {} is ready", one.name),
+            all => format!("all {} blocks are ready", all.iter().filter(|b| b.plan.is_some()).count()),
+        };
+        return vec![
+            verdict(condition::READY, Some(true), Reason::AllReady, ready),
+            verdict(condition::RECONCILING, Some(false), Reason::InSync, "everything is as planned"),
+            verdict(condition::STALLED, Some(false), Reason::InSync, NOBODY_NEEDED),
+        ];
+    };
+    let at_fault = format!("block {}: {}", worst.name, worst.message);
+    let stuck = blocks.iter().find_map(stuck);
+    let moves = stuck.is_none() && blocks.iter().any(moves);
+    let reconciling = match moves {
+        true => verdict(condition::RECONCILING, Some(true), Reason::Progressing, at_fault.clone()),
+        false => verdict(condition::RECONCILING, Some(false), worst.reason, "nothing is being changed; see Ready"),
+    };
+    let stalled = match stuck {
+        Some((reason, message)) => verdict(condition::STALLED, Some(true), reason, message),
+        None => verdict(condition::STALLED, Some(false), worst.reason, NOBODY_NEEDED),
+    };
+    vec![verdict(condition::READY, Some(false), worst.reason, at_fault), reconciling, stalled]
+}
+
+/// What cannot go on without a person: a conflict, a missing part, a Job that gave up.
+fn stuck(block: &Assessment<'_>) -> Option<(Reason, String)> {
+    let named = |message: &str| format!("block {}: {message}", block.name);
+    if block.plan.is_some_and(|p| !p.blocked.is_empty()) {
+        return Some((block.reason, named(&block.message)));
+    }
+    let is_stuck = |o: &&ObjectDecision| {
+        matches!(o.state, State::Blocked | State::Conflicted) || (o.state == State::Unhealthy && o.key.kind == "Job")
+    };
+    block.objects().find(is_stuck).map(|o| (o.reason, named(&o.message)))
+}
+
+/// Something of the block changes by itself.
+fn moves(block: &Assessment<'_>) -> bool {
+    let is_held = |o: &&ObjectDecision| matches!(o.reason, Reason::Paused | Reason::AwaitingApproval);
+    let moves = |o: &ObjectDecision| {
+        matches!(o.state, State::Progressing | State::Absent | State::OutOfDate | State::Waiting)
+            || o.reason == Reason::Deleting
+    };
+    block.acts || block.objects().chain(block.orphans).filter(|o| !is_held(o)).any(moves)
+}
+
+/// One condition an area, each only where it says something.
+pub(super) fn areas(blocks: &[Assessment<'_>], observed: &Observed, makes_secrets: bool) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    let first = |holds: fn(&ObjectDecision) -> bool| {
+        blocks.iter().find_map(|b| b.objects().find(|o| holds(o)).map(|o| (o.reason, o.message.clone())))
+    };
+    let conflict = first(|o| {
+        o.state == State::Conflicted || (o.state == State::Blocked && o.reason == Reason::NamespaceTaken)
+    });
+    if let Some((reason, message)) = conflict {
+        verdicts.push(verdict(condition::CONFLICT, Some(true), reason, message));
+    }
+    if let Some((_, message)) = first(|o| o.state == State::Drifted) {
+        verdicts.push(verdict(condition::DRIFTED, Some(true), Reason::Drifted, message));
+    }
+    let missing = first(|o| o.reason == Reason::SecretMissing);
+    if let Some((reason, message)) = missing {
+        verdicts.push(verdict(condition::SECRETS_INTACT, Some(false), reason, message));
+    } else if makes_secrets {
+        let (status, reason, message) = match observed.unreachable.is_some() {
+            true => (None, Reason::Unreachable, "unknown while the cluster does not answer"),
+            false => (Some(true), Reason::NothingMissing, "no secret that opens data is missing"),
+        };
+        verdicts.push(verdict(condition::SECRETS_INTACT, status, reason, message));
+    }
+    if observed.simulated {
+        let message = "the nodes are simulated: readiness proves order, never content";
+        verdicts.push(verdict(condition::SIMULATED, Some(true), Reason::SimulatedNodes, message));
+    }
+    verdicts
+}
