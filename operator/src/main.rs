@@ -1,2 +1,7 @@
-//! Plinth.
-fn main() {}
+//! The program `plinth`, also as the kubectl plugin `kubectl-plinth`: the command line over the operator's library.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

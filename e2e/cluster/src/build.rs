@@ -139,7 +139,8 @@ fn required() -> String {
     module.lines().find_map(|line| line.strip_prefix("go ")).unwrap_or("(see go.mod)").to_owned()
 }
 
-fn go(source: &Path) -> Command {
+/// `go`, in that folder, with nothing of the user's settings.
+pub(crate) fn go(source: &Path) -> Command {
     let mut command = Command::new("go");
     command
         .current_dir(source)
@@ -200,7 +201,7 @@ async fn compile(source: &Path, out: &Path, log: &Path, progress: &dyn Progress)
 }
 
 /// Runs `go`, hands on each line of its standard error, and returns its standard output.
-async fn run(command: &mut Command, log: &Path, mut heard: impl FnMut(&str)) -> Result<String> {
+pub(crate) async fn run(command: &mut Command, log: &Path, mut heard: impl FnMut(&str)) -> Result<String> {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(Error::io("go"))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let mut output = tokio::fs::File::from_std(File::create(log).map_err(Error::io(log))?);

@@ -15,11 +15,14 @@ use crate::seed::SIMULATED_LABEL;
 
 const AUDIT_POLICY: &str = include_str!("../config/audit-policy.yaml");
 /// Our own, not kwok's: they carry the behaviours that tests ask for by annotation.
-const STAGES: [(&str, &str); 3] = [
+const STAGES: [(&str, &str); 4] = [
     ("stage-node.yaml", include_str!("../stages/node.yaml")),
     ("stage-pod.yaml", include_str!("../stages/pod.yaml")),
     ("stage-volume.yaml", include_str!("../stages/volume.yaml")),
+    GATEWAY_STAGE,
 ];
+/// Only where its kinds are served: kwok refuses a stage whose kind it cannot find.
+const GATEWAY_STAGE: (&str, &str) = ("stage-gateway.yaml", include_str!("../stages/gateway.yaml"));
 const SERVICE_RANGE: &str = "10.96.0.0/16";
 const POD_RANGE: &str = "10.244.0.0/16";
 
@@ -141,6 +144,7 @@ pub(crate) struct Context<'a> {
     pub(crate) pki: &'a Pki,
     pub(crate) ports: Ports,
     pub(crate) audit: bool,
+    pub(crate) gateway_api: bool,
 }
 
 impl Context<'_> {
@@ -295,7 +299,7 @@ impl Context<'_> {
             .flag("node-lease-duration-seconds", 40)
             .flag("cidr", POD_RANGE)
             .flag("node-ip", "10.0.0.1");
-        for (file, _) in STAGES {
+        for (file, _) in STAGES.into_iter().filter(|stage| self.gateway_api || *stage != GATEWAY_STAGE) {
             flags = flags.path("config", &self.layout.config().join(file));
         }
         flags

@@ -17,6 +17,7 @@
 
 mod build;
 mod component;
+mod crds;
 mod error;
 mod layout;
 mod pki;

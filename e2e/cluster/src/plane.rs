@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use crate::build::{Binaries, Build};
+use crate::crds;
 use crate::component::{ADMIN, BOOTSTRAP, Component, Context, Invocation, Ports};
 use crate::error::{Error, Result};
 use crate::layout::{Layout, check_name, clusters_dir};
@@ -52,12 +53,20 @@ pub struct Options {
     state_dir: Option<PathBuf>,
     detach: bool,
     audit: bool,
+    gateway_api: bool,
 }
 
 impl Options {
     /// A control plane of this name, without nodes, with an audit log, that ends with this process.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), nodes: Nodes::None, state_dir: None, detach: false, audit: true }
+        Self {
+            name: name.into(),
+            nodes: Nodes::None,
+            state_dir: None,
+            detach: false,
+            audit: true,
+            gateway_api: false,
+        }
     }
 
     /// Its nodes.
@@ -83,6 +92,12 @@ impl Options {
     pub fn audit(self, audit: bool) -> Self {
         Self { audit, ..self }
     }
+
+    /// Whether the kinds of the Gateway API are served; on simulated nodes its Gateways are simulated too.
+    #[must_use]
+    pub fn gateway_api(self, gateway_api: bool) -> Self {
+        Self { gateway_api, ..self }
+    }
 }
 
 /// A running control plane. Unless detached, or found rather than started, it ends when this is dropped.
@@ -94,6 +109,7 @@ pub struct ControlPlane {
     ports: Ports,
     nodes: Nodes,
     audit: bool,
+    gateway_api: bool,
     /// Whether dropping this ends the processes.
     owned: bool,
     state: Mutex<State>,
@@ -130,6 +146,7 @@ impl ControlPlane {
     pub async fn start(options: Options, progress: &dyn Progress) -> Result<Self> {
         check_name(&options.name)?;
         let binaries = Build::ensure(progress).await?;
+        let gateway_api = if options.gateway_api { crds::ensure(progress).await? } else { Vec::new() };
         let layout = layout(&options.name, options.state_dir.clone())?;
         layout.create()?;
         let _lock = Lock::take(&layout.lock(), LOCK).await?;
@@ -151,7 +168,7 @@ impl ControlPlane {
         progress.begin(STAGE, Some(Component::ALL.len() as u64));
         for attempt in 1.. {
             let mut plane = Self::new(&options, &layout, &binaries, ports);
-            match plane.boot(&pki, progress).await {
+            match plane.boot(&pki, &gateway_api, progress).await {
                 Ok(()) => {
                     progress.finish(STAGE);
                     // Only now may it outlive us: a start that is given up halfway leaves nothing.
@@ -324,6 +341,7 @@ impl ControlPlane {
             name: options.name.clone(),
             owner: (!options.detach).then(std::process::id),
             audit: options.audit,
+            gateway_api: options.gateway_api,
             nodes: options.nodes,
             ports,
             binaries: binaries.dir().to_path_buf(),
@@ -343,6 +361,7 @@ impl ControlPlane {
             ports: record.ports,
             nodes: record.nodes,
             audit: record.audit,
+            gateway_api: record.gateway_api,
             owned: false,
             state: Mutex::new(State { processes: processes.collect(), record }),
         }
@@ -357,11 +376,14 @@ impl ControlPlane {
             && state.processes.values_mut().all(|process| process.alive(&self.layout))
     }
 
-    async fn boot(&self, pki: &Pki, progress: &dyn Progress) -> Result<()> {
+    async fn boot(&self, pki: &Pki, gateway_api: &[PathBuf], progress: &dyn Progress) -> Result<()> {
         self.context(pki).write_config()?;
         progress.advance(STAGE, 0, "etcd and the API server");
         self.spawn_all(pki, &API_SERVER).await?;
         self.wait(Question::ApiServer).await?;
+        if self.gateway_api {
+            crds::install(&self.bootstrap_client().await?, gateway_api).await?;
+        }
         progress.advance(STAGE, 2, "the controllers and the scheduler");
         self.spawn_all(pki, &[Component::ControllerManager, Component::Scheduler]).await?;
         if let Nodes::Simulated(count) = self.nodes {
@@ -429,8 +451,8 @@ impl ControlPlane {
     }
 
     fn context<'a>(&'a self, pki: &'a Pki) -> Context<'a> {
-        let Self { name, layout, binaries, ports, audit, .. } = self;
-        Context { name, layout, binaries, pki, ports: *ports, audit: *audit }
+        let Self { name, layout, binaries, ports, audit, gateway_api, .. } = self;
+        Context { name, layout, binaries, pki, ports: *ports, audit: *audit, gateway_api: *gateway_api }
     }
 
     async fn spawn_all(&self, pki: &Pki, components: &[Component]) -> Result<()> {

@@ -56,6 +56,8 @@ pub(crate) struct Record {
     /// The process with which the cluster ends, `None` when it is detached.
     pub(crate) owner: Option<u32>,
     pub(crate) audit: bool,
+    #[serde(default)]
+    pub(crate) gateway_api: bool,
     pub(crate) nodes: Nodes,
     pub(crate) ports: Ports,
     pub(crate) binaries: std::path::PathBuf,

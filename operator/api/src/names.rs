@@ -9,6 +9,8 @@ pub const VERSION: &str = "v1alpha1";
 pub const FIELD_MANAGER: &str = "plinth";
 /// Field manager for status subresources, so that status never shares ownership with spec.
 pub const STATUS_MANAGER: &str = "plinth-status";
+/// Field manager of [`ANNOTATION_REVISION`] on pod templates: a restart outlives the next apply of what Plinth renders.
+pub const ROTATE_MANAGER: &str = "plinth-rotate";
 /// Finalizer on a Stack: held until everything it deployed is gone or deliberately retained.
 pub const FINALIZER: &str = "plinth.dev/teardown";
 
@@ -35,6 +37,8 @@ pub const LABEL_INVENTORY: &str = "plinth.dev/inventory";
 pub const ANNOTATION_HASH: &str = "plinth.dev/desired-hash";
 /// Annotation: who claimed a namespace, as `<installation>/<namespace>/<stack>/<block>`.
 pub const ANNOTATION_OWNER: &str = "plinth.dev/owner";
+/// Annotation: the Operation that rotated a Secret last; on a pod template, the one that restarted it.
+pub const ANNOTATION_REVISION: &str = "plinth.dev/revision";
 /// Annotation on a pod template: digest of the configuration it mounts, so that a change rolls the pods.
 pub const ANNOTATION_CONFIG_HASH: &str = "plinth.dev/config-hash";
 /// Annotation: the object holds data that cannot be made again.

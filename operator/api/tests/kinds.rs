@@ -169,7 +169,7 @@ async fn what_cel_can_say_is_rejected_at_admission_with_the_reason() {
             "external: required exactly when provider is External",
         ),
         ("a profile that is none", |s| s["spec"]["profile"] = json!("huge"), "sandbox"),
-        ("an unknown field", |s| s["spec"]["blokcs"] = json!([]), "unknown field \"spec.blokcs\""),
+        ("an unknown field", |s| s["spec"]["blokcs"] = json!([]), ".spec.blokcs: field not declared in schema"),
     ];
     let (_, client) = cluster().await;
     let resource = kube::core::ApiResource::erase::<Stack>(&());

@@ -14,7 +14,7 @@ for attempt in $(seq 1 20); do
 done
 
 for topic in $TOPICS; do
-  if grep --quiet --line-regexp --fixed-strings "$topic" <<<"$existing"; then
+  if grep -qxF -- "$topic" <<<"$existing"; then
     echo "$topic exists"
     continue
   fi

@@ -1,13 +1,14 @@
 // Makes the user of one requirement, or adopts what is there. Running it again changes nothing but rights and
 // password, which are set to what the block asks for: that is how a rotation takes effect.
 const { SERVER_HOST, SERVER_PORT, ROOT_PASSWORD, CLAIM_DATABASE, CLAIM_USERNAME, CLAIM_PASSWORD } = process.env;
-const root = encodeURIComponent(ROOT_PASSWORD);
-const address = `mongodb://root:${root}@${SERVER_HOST}:${SERVER_PORT}/admin?serverSelectionTimeoutMS=5000`;
+const address = `mongodb://${SERVER_HOST}:${SERVER_PORT}/?serverSelectionTimeoutMS=5000`;
 
 let server;
 for (let attempt = 1; !server; attempt++) {
   try {
-    server = connect(address);
+    const admin = new Mongo(address).getDB('admin');
+    admin.auth('root', ROOT_PASSWORD);
+    server = admin;
   } catch (error) {
     if (attempt === 20) throw error;
     print(`attempt ${attempt}: ${error.message}`);

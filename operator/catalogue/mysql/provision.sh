@@ -15,8 +15,8 @@ client() {
 }
 
 for attempt in $(seq 1 30); do
-  client --execute='SELECT 1' >/dev/null 2>&1 && break
-  echo "attempt $attempt: $SERVER_HOST:$SERVER_PORT does not accept connections yet"
+  if answer="$(client --execute='SELECT 1' 2>&1)"; then break; fi
+  echo "attempt $attempt: $SERVER_HOST:$SERVER_PORT: $answer"
   sleep 2
 done
 

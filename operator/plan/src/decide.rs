@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use plinth_api::condition::{Reason, State};
 use serde_json::Value;
 
-pub use self::prune::{Teardown, teardown};
 use self::object::{Judged, Write, deletion, judge};
 use self::prune::{Removal, claims, missing, shrunk};
+pub use self::prune::{Teardown, teardown};
 use crate::model::{
-    Action, BlockPlan, Decisions, Desired, Inventory, InventoryEntry, ObjectDecision, ObjectKey, Observed, Plan, Unit,
-    UnitDecision, UnitId,
+    Action, BlockPlan, Decisions, Desired, Inventory, InventoryEntry, ObjectDecision, ObjectKey, Observed,
+    Plan, Unit, UnitDecision, UnitId,
 };
 
 /// Whether anything may be written at all.
@@ -156,7 +156,9 @@ impl<'a> House<'a> {
         match barrier {
             Some(Barrier::Shut(_)) => {}
             Some(Barrier::Namespace(key)) => {
-                decisions.actions.extend(writes.into_iter().filter(|a| matches!(a, Action::Apply { key: k, .. } if *k == key)));
+                decisions.actions.extend(
+                    writes.into_iter().filter(|a| matches!(a, Action::Apply { key: k, .. } if *k == key)),
+                );
             }
             Some(Barrier::Record(inventory)) => {
                 decisions.actions.push(Action::RecordInventory { block: block.name.clone(), inventory });
@@ -194,7 +196,11 @@ impl<'a> House<'a> {
         }
         let wanted: BTreeSet<&ObjectKey> = planned.iter().map(|e| &e.key).collect();
         let orphans = inventory?.entries.iter().filter(|e| !wanted.contains(&e.key)).cloned();
-        let claims = if block.units.is_empty() { claims(&self.plan.stack, &block.name, self.observed) } else { vec![] };
+        let claims = if block.units.is_empty() {
+            claims(&self.plan.stack, &block.name, self.observed)
+        } else {
+            vec![]
+        };
         let orphans: Vec<InventoryEntry> = claims.into_iter().chain(orphans).collect();
         Some(Removal::of(&orphans, &self.plan.stack, self.observed, false))
     }
@@ -210,7 +216,8 @@ impl<'a> House<'a> {
         if removal.going.is_empty() {
             // Without its namespace an inventory is gone already; the next look will not see it.
             let home = inventory.entries.iter().find(|e| e.key.kind == "Namespace");
-            let has_home = home.is_none_or(|e| self.observed.live.get(&e.key).is_some_and(|live| !live.deleting));
+            let has_home =
+                home.is_none_or(|e| self.observed.live.get(&e.key).is_some_and(|live| !live.deleting));
             if let Some(inventory) = shrunk(inventory, planned, &removal).filter(|_| has_home) {
                 decisions.actions.push(Action::RecordInventory { block: block.to_owned(), inventory });
             }
@@ -222,9 +229,12 @@ impl<'a> House<'a> {
     fn removed_blocks(&self, hold: Option<(Reason, &'static str)>, decisions: &mut Decisions) {
         let wait = self.still_in_use();
         let planned: BTreeSet<&str> = self.plan.blocks.iter().map(|b| b.name.as_str()).collect();
-        for (name, inventory) in self.observed.inventory.iter().filter(|(name, _)| !planned.contains(name.as_str())) {
+        for (name, inventory) in
+            self.observed.inventory.iter().filter(|(name, _)| !planned.contains(name.as_str()))
+        {
             let claims = claims(&self.plan.stack, name, self.observed);
-            let entries: Vec<InventoryEntry> = claims.into_iter().chain(inventory.entries.iter().cloned()).collect();
+            let entries: Vec<InventoryEntry> =
+                claims.into_iter().chain(inventory.entries.iter().cloned()).collect();
             let removal = Removal::of(&entries, &self.plan.stack, self.observed, false);
             let wait = wait.as_ref().map(|words| (Reason::Waiting, words.as_str()));
             note_orphans(name, &removal, hold.or(wait), decisions);
@@ -239,7 +249,10 @@ impl<'a> House<'a> {
     fn still_in_use(&self) -> Option<String> {
         for block in &self.plan.blocks {
             if let Some(finding) = block.blocked.first() {
-                return Some(format!("kept while block {} is blocked and may still call it: {finding}", block.name));
+                return Some(format!(
+                    "kept while block {} is blocked and may still call it: {finding}",
+                    block.name
+                ));
             }
             let objects = block.units.iter().flat_map(|u| &u.objects);
             let runs_older = |o: &&Desired| {
@@ -247,7 +260,10 @@ impl<'a> House<'a> {
                 applied.is_some_and(|hash| hash != o.hash)
             };
             if let Some(older) = objects.into_iter().find(runs_older) {
-                return Some(format!("kept until {}, which may still call it, is brought up to date", older.key));
+                return Some(format!(
+                    "kept until {}, which may still call it, is brought up to date",
+                    older.key
+                ));
             }
         }
         None
@@ -259,7 +275,8 @@ impl<'a> House<'a> {
         if let Some(taken) = self.views_of(block).flat_map(|v| &v.judged).find(is_taken) {
             return Some(Barrier::Shut(taken.message.clone()));
         }
-        let is_home = |e: &&InventoryEntry| e.key.kind == "Namespace" && Some(&e.key.name) == block.namespace.as_ref();
+        let is_home =
+            |e: &&InventoryEntry| e.key.kind == "Namespace" && Some(&e.key.name) == block.namespace.as_ref();
         if let Some(home) = planned.iter().find(is_home) {
             match self.observed.live.get(&home.key) {
                 None => return Some(Barrier::Namespace(home.key.clone())),

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 const SHOWN: usize = 120;
 
 /// Fields of `metadata` that the API server writes.
-const SERVER_METADATA: &[&str] = &["creationTimestamp", "resourceVersion", "uid", "generation", "managedFields"];
+const SERVER_METADATA: &[&str] =
+    &["creationTimestamp", "resourceVersion", "uid", "generation", "managedFields"];
 
 /// Fields whose zero value Kubernetes drops when it stores the object (`omitempty` on a plain bool or int). Everywhere
 /// else `false` and `0` are kept, and their disappearance is drift: `automountServiceAccountToken: false`, say.
@@ -75,27 +76,30 @@ pub fn changes(old: &Value, new: &Value) -> Vec<Difference> {
     Walk::over(new, old, true)
 }
 
-struct Walk {
+struct Walk<'a> {
     both_ways: bool,
     secret: bool,
-    path: Vec<Step>,
+    path: Vec<Step<'a>>,
     found: Vec<Difference>,
 }
 
-enum Step {
-    Field(String),
+enum Step<'a> {
+    Field(&'a str),
     Item(String),
 }
 
-impl Walk {
-    fn over(desired: &Value, live: &Value, both_ways: bool) -> Vec<Difference> {
+impl<'a> Walk<'a> {
+    fn over(desired: &'a Value, live: &'a Value, both_ways: bool) -> Vec<Difference> {
         let secret = [desired, live].iter().any(|o| o["kind"] == "Secret");
         let mut walk = Walk { both_ways, secret, path: Vec::new(), found: Vec::new() };
         walk.value(Some(desired), Some(live));
         walk.found
     }
 
-    fn value(&mut self, desired: Option<&Value>, live: Option<&Value>) {
+    fn value(&mut self, desired: Option<&'a Value>, live: Option<&'a Value>) {
+        if let (Some(Value::Object(desired)), Some(Value::Object(live))) = (desired, live) {
+            return self.object(desired, live);
+        }
         match (desired.filter(|v| !is_empty(v)), live.filter(|v| !is_empty(v))) {
             (None, None) => {}
             (None, Some(live)) => {
@@ -103,12 +107,19 @@ impl Walk {
                     self.report(desired.filter(|_| !self.both_ways), Some(live));
                 }
             }
+            // Field by field: a parent that holds nothing but dropped zeros is dropped with them.
+            (Some(Value::Object(desired)), None)
+                if !self.both_ways && !matches!(self.path.last(), Some(Step::Item(_))) =>
+            {
+                for (key, value) in desired.iter() {
+                    self.field(key, Some(value), None);
+                }
+            }
             (Some(desired), None) => {
                 if !self.is_dropped_zero(desired) {
                     self.report(Some(desired), None);
                 }
             }
-            (Some(Value::Object(desired)), Some(Value::Object(live))) => self.object(desired, live),
             (Some(Value::Array(desired)), Some(Value::Array(live))) => self.list(desired, live),
             (Some(desired), Some(live)) => {
                 if !self.same_scalar(desired, live) {
@@ -118,19 +129,26 @@ impl Walk {
         }
     }
 
-    fn object(&mut self, desired: &Map<String, Value>, live: &Map<String, Value>) {
-        let both_ways = self.both_ways;
-        let only_live = live.keys().filter(|k| both_ways && !desired.contains_key(*k));
-        for key in desired.keys().chain(only_live) {
-            if !self.is_servers_own(key) {
-                self.path.push(Step::Field(key.clone()));
-                self.value(desired.get(key), live.get(key));
-                self.path.pop();
+    fn object(&mut self, desired: &'a Map<String, Value>, live: &'a Map<String, Value>) {
+        for (key, value) in desired {
+            self.field(key, Some(value), live.get(key));
+        }
+        if self.both_ways {
+            for (key, value) in live.iter().filter(|(key, _)| !desired.contains_key(*key)) {
+                self.field(key, None, Some(value));
             }
         }
     }
 
-    fn list(&mut self, desired: &[Value], live: &[Value]) {
+    fn field(&mut self, key: &'a str, desired: Option<&'a Value>, live: Option<&'a Value>) {
+        if !self.is_servers_own(key) {
+            self.path.push(Step::Field(key));
+            self.value(desired, live);
+            self.path.pop();
+        }
+    }
+
+    fn list(&mut self, desired: &'a [Value], live: &'a [Value]) {
         match self.identity(desired) {
             Identity::Key(fields) => self.keyed(fields, desired, live),
             Identity::Set if !self.both_ways => {
@@ -154,7 +172,7 @@ impl Walk {
         }
     }
 
-    fn keyed(&mut self, fields: &[&str], desired: &[Value], live: &[Value]) {
+    fn keyed(&mut self, fields: &[&str], desired: &'a [Value], live: &'a [Value]) {
         let of = |item: &Value| item_key(fields, item);
         for item in desired {
             let key = of(item);
@@ -173,8 +191,14 @@ impl Walk {
     /// How Kubernetes tells the items of the list at the current path apart.
     fn identity(&self, desired: &[Value]) -> Identity {
         let fields: &'static [&'static str] = match self.last_field() {
-            "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes" | "imagePullSecrets"
-            | "listeners" | "secrets" => &["name"],
+            "containers"
+            | "initContainers"
+            | "ephemeralContainers"
+            | "env"
+            | "volumes"
+            | "imagePullSecrets"
+            | "listeners"
+            | "secrets" => &["name"],
             "volumeMounts" => &["mountPath"],
             "volumeDevices" => &["devicePath"],
             "conditions" => &["type"],
@@ -182,7 +206,9 @@ impl Walk {
             "ownerReferences" => &["uid"],
             "topologySpreadConstraints" => &["topologyKey", "whenUnsatisfiable"],
             "ports" if self.path.len() == 2 => &["port", "protocol"],
-            "ports" if desired.iter().all(|d| d.get("containerPort").is_some()) => &["containerPort", "protocol"],
+            "ports" if desired.iter().all(|d| d.get("containerPort").is_some()) => {
+                &["containerPort", "protocol"]
+            }
             "finalizers" => return Identity::Set,
             // Peers of a NetworkPolicy: an added selector widens the opening, and nothing is defaulted there.
             "from" | "to" => return Identity::Exact,
@@ -209,7 +235,14 @@ impl Walk {
     fn is_quantity(&self) -> bool {
         matches!(
             self.parent_field(),
-            "requests" | "limits" | "capacity" | "hard" | "default" | "defaultRequest" | "podFixed" | "overhead"
+            "requests"
+                | "limits"
+                | "capacity"
+                | "hard"
+                | "default"
+                | "defaultRequest"
+                | "podFixed"
+                | "overhead"
         ) || matches!(self.last_field(), "sizeLimit" | "averageValue" | "divisor" | "storage")
     }
 
@@ -285,7 +318,8 @@ impl Walk {
                     }
                     text.push_str(name);
                 }
-                Step::Field(name) | Step::Item(name) => text.push_str(&format!("[{name}]")),
+                Step::Field(name) => text.push_str(&format!("[{name}]")),
+                Step::Item(name) => text.push_str(&format!("[{name}]")),
             }
         }
         text
@@ -352,7 +386,11 @@ fn shown(value: &Value) -> String {
 }
 
 fn shown_text(text: &str) -> String {
-    if text.trim().is_empty() || text.contains('\n') { cut(format!("{text:?}")) } else { cut(text.to_owned()) }
+    if text.trim().is_empty() || text.contains('\n') {
+        cut(format!("{text:?}"))
+    } else {
+        cut(text.to_owned())
+    }
 }
 
 fn cut(text: String) -> String {
@@ -394,6 +432,7 @@ fn quantity(text: &str) -> Option<i128> {
     let scaled = digits.checked_mul(1_i128 << binary)?;
     let exponent = 9 + decimal - i32::try_from(fraction.len()).ok()?;
     let power = 10_i128.checked_pow(exponent.unsigned_abs())?;
-    let value = if exponent >= 0 { scaled.checked_mul(power)? } else { scaled.checked_add(power - 1)? / power };
+    let value =
+        if exponent >= 0 { scaled.checked_mul(power)? } else { scaled.checked_add(power - 1)? / power };
     Some(if negative { -value } else { value })
 }

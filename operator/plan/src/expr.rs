@@ -1,6 +1,6 @@
 //! Values of the catalogue's language: literals, typed references, CEL, and MiniJinja inside configuration files.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
@@ -64,6 +64,8 @@ pub struct Scope<'p> {
     vars: Map<String, Value>,
     outer: Option<&'p Scope<'p>>,
     context: Context<'p, 'static>,
+    /// The names as templates see them, converted once.
+    template: OnceCell<minijinja::Value>,
 }
 
 impl Scope<'static> {
@@ -73,7 +75,7 @@ impl Scope<'static> {
         for (name, value) in &vars {
             context.add_variable_from_value(name.clone(), to_cel(value));
         }
-        Scope { vars, outer: None, context }
+        Scope { vars, outer: None, context, template: OnceCell::new() }
     }
 }
 
@@ -87,7 +89,7 @@ impl<'p> Scope<'p> {
         for (name, value) in &more {
             context.add_variable_from_value(name.clone(), to_cel(value));
         }
-        Scope { vars: more, outer: Some(self), context }
+        Scope { vars: more, outer: Some(self), context, template: OnceCell::new() }
     }
 
     fn top(&self, name: &str) -> Option<&Value> {
@@ -208,24 +210,23 @@ impl<'p> Scope<'p> {
     /// # Errors
     /// Names the line and what is wrong there.
     pub fn template(&self, name: &str, source: &str) -> Result<String, String> {
-        let mut vars = Map::new();
-        self.collect(&mut vars);
         let mut environment = minijinja::Environment::new();
         environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
         environment.set_keep_trailing_newline(true);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_fuel(Some(TEMPLATE_FUEL));
-        environment.render_named_str(name, source, Value::Object(vars)).map_err(|e| {
+        environment.render_named_str(name, source, self.template_vars()).map_err(|e| {
             let line = e.line().map(|line| format!(" line {line}")).unwrap_or_default();
             format!("{name}{line}: {e}")
         })
     }
 
-    fn collect(&self, into: &mut Map<String, Value>) {
-        if let Some(outer) = self.outer {
-            outer.collect(into);
+    fn template_vars(&self) -> minijinja::Value {
+        let own = self.template.get_or_init(|| minijinja::Value::from_serialize(&self.vars)).clone();
+        match self.outer {
+            None => own,
+            Some(outer) => minijinja::value::merge_maps([outer.template_vars(), own]),
         }
-        into.extend(self.vars.iter().map(|(k, v)| (k.clone(), v.clone())));
     }
 }
 

@@ -9,6 +9,7 @@
 //! ```
 
 pub mod catalogue;
+pub mod closure;
 pub mod decide;
 pub mod diff;
 pub mod expr;

@@ -88,7 +88,9 @@ fn checks(body: &Value) -> &'static [Check] {
         ("", "PersistentVolumeClaim") => CLAIM,
         ("apiextensions.k8s.io", "CustomResourceDefinition") => CRD,
         ("gateway.networking.k8s.io", "Gateway") => GATEWAY,
-        ("gateway.networking.k8s.io", "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute" | "UDPRoute") => ROUTE,
+        ("gateway.networking.k8s.io", "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute" | "UDPRoute") => {
+            ROUTE
+        }
         _ => ANY,
     }
 }
@@ -109,7 +111,8 @@ pub fn readiness(
 ) -> Readiness {
     let body = live.body.as_ref();
     let finding = checks(body).iter().find_map(|check| check(body));
-    let Some(mut finding) = finding.or_else(|| ready_when.and_then(|source| expression_holds(body, source))) else {
+    let Some(mut finding) = finding.or_else(|| ready_when.and_then(|source| expression_holds(body, source)))
+    else {
         return Readiness::ready();
     };
     let kind = text(body, "/kind");

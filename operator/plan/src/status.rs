@@ -102,8 +102,10 @@ pub fn report(
         }
         Outcome::Deleting { teardown } => amended(kept, deleting(teardown), generation, &now, false),
         Outcome::Planned { plan, decisions, observed, approved } => {
-            let mut report = planned(plan, decisions, observed, &approved, &previous, previous_blocks, &now);
-            let verdicts = stack_verdicts(plan, decisions, observed, &approved);
+            let assessments = block::assess(plan, decisions, observed);
+            let mut report =
+                planned(plan, &assessments, observed, &approved, &previous, previous_blocks, &now);
+            let verdicts = stack_verdicts(plan, &assessments, observed, &approved);
             report.stack.conditions = merged(verdicts, &previous.conditions, generation, &now);
             report.stack.observed_generation = Some(generation);
             report
@@ -156,7 +158,12 @@ fn invalid(findings: &[Finding]) -> Vec<Verdict> {
     };
     vec![
         verdict(condition::READY, Some(false), Reason::Invalid, message.clone()),
-        verdict(condition::RECONCILING, Some(false), Reason::Invalid, "the spec is refused; what runs is left alone"),
+        verdict(
+            condition::RECONCILING,
+            Some(false),
+            Reason::Invalid,
+            "the spec is refused; what runs is left alone",
+        ),
         verdict(condition::STALLED, Some(true), Reason::Invalid, "the spec has to be corrected; see Ready"),
         verdict(condition::PLANNED, Some(false), Reason::Invalid, message),
     ]
@@ -172,9 +179,12 @@ fn failed(reason: Reason, message: &str) -> Vec<Verdict> {
 }
 
 fn deleting(teardown: &Teardown) -> Vec<Verdict> {
-    let kept: Vec<String> = teardown.retained.iter().map(|key| format!("{key} is kept for its data")).collect();
+    let kept: Vec<String> =
+        teardown.retained.iter().map(|key| format!("{key} is kept for its data")).collect();
     let (reason, message) = match (teardown.done, teardown.waiting_for.is_empty()) {
-        (true, _) if kept.is_empty() => (Reason::Deleting, "everything that the Stack deployed is gone".to_owned()),
+        (true, _) if kept.is_empty() => {
+            (Reason::Deleting, "everything that the Stack deployed is gone".to_owned())
+        }
         (true, _) => (Reason::DataRetained, listed(&kept)),
         (false, false) => (Reason::Deleting, listed(&teardown.waiting_for)),
         (false, true) => (Reason::Deleting, "what the Stack deployed is being deleted".to_owned()),
@@ -199,14 +209,13 @@ fn listed<T: ToString>(items: &[T]) -> String {
 
 fn planned(
     plan: &Plan,
-    decisions: &Decisions,
+    assessments: &[Assessment<'_>],
     observed: &Observed,
     approved: &ApprovalState,
     previous: &StackStatus,
     previous_blocks: &BTreeMap<String, BuildingBlockStatus>,
     now: &Time,
 ) -> Report {
-    let assessments = block::assess(plan, decisions, observed);
     let ready = assessments.iter().filter(|a| a.plan.is_some() && a.state == State::Ready).count();
     let summary_of = |a: &Assessment<'_>| {
         let before = previous.blocks.iter().find(|b| b.name == a.name).cloned().unwrap_or_default();
@@ -217,7 +226,15 @@ fn planned(
             None => (before.product, before.version, before.namespace, Vec::new()),
         };
         let message = Some(a.message.clone()).filter(|m| !m.is_empty());
-        BlockSummary { name: a.name.to_owned(), product, version, namespace, state: a.state, message, endpoints }
+        BlockSummary {
+            name: a.name.to_owned(),
+            product,
+            version,
+            namespace,
+            state: a.state,
+            message,
+            endpoints,
+        }
     };
     let approved_hash = match approved {
         ApprovalState::Approved { .. } => Some(plan.hash.clone()),
@@ -243,12 +260,11 @@ fn planned(
 
 fn stack_verdicts(
     plan: &Plan,
-    decisions: &Decisions,
+    assessments: &[Assessment<'_>],
     observed: &Observed,
     approved: &ApprovalState,
 ) -> Vec<Verdict> {
-    let assessments = block::assess(plan, decisions, observed);
-    let mut verdicts = block::trio(&assessments, observed);
+    let mut verdicts = block::trio(assessments, observed);
     let objects = plan.objects().count();
     verdicts.push(verdict(
         condition::PLANNED,
@@ -262,22 +278,30 @@ fn stack_verdicts(
         ),
     ));
     verdicts.push(approval(plan, approved));
-    let makes_secrets = plan.objects().any(|o| {
-        o.data && o.secret.values().any(|source| matches!(source, SecretSource::Generate { .. }))
-    });
-    verdicts.extend(block::areas(&assessments, observed, makes_secrets));
+    let makes_secrets = plan
+        .objects()
+        .any(|o| o.data && o.secret.values().any(|source| matches!(source, SecretSource::Generate { .. })));
+    verdicts.extend(block::areas(assessments, observed, makes_secrets));
     verdicts
 }
 
 fn approval(plan: &Plan, approved: &ApprovalState) -> Verdict {
     let hash = &plan.hash;
     match approved {
-        ApprovalState::NotRequired => {
-            verdict(condition::APPROVED, Some(true), Reason::NotRequired, "the change policy asks for no approval")
-        }
+        ApprovalState::NotRequired => verdict(
+            condition::APPROVED,
+            Some(true),
+            Reason::NotRequired,
+            "the change policy asks for no approval",
+        ),
         ApprovalState::Approved { by } => {
             let by = by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
-            verdict(condition::APPROVED, Some(true), Reason::Approved, format!("plan {hash} was approved{by}"))
+            verdict(
+                condition::APPROVED,
+                Some(true),
+                Reason::Approved,
+                format!("plan {hash} was approved{by}"),
+            )
         }
         ApprovalState::Awaiting => verdict(
             condition::APPROVED,

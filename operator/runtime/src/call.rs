@@ -155,10 +155,11 @@ impl Caller {
         }
     }
 
-    /// Objects of a kind in all namespaces.
+    /// Objects of a kind, in one namespace or in all.
     pub async fn list<T: DeserializeOwned>(
         &self,
         served: &Served,
+        namespace: Option<&str>,
         query: &[(&str, &str)],
         answer: Answer,
     ) -> Result<T, CallError> {
@@ -166,7 +167,7 @@ impl Caller {
             Answer::Whole => JSON,
             Answer::Metadata => "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
         };
-        let request = build(Method::GET, &served.collection(None), query, accept, JSON, Vec::new())?;
+        let request = build(Method::GET, &served.collection(namespace), query, accept, JSON, Vec::new())?;
         parse(&self.send(request).await?)
     }
 

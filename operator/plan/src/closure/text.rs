@@ -69,9 +69,10 @@ pub fn cluster_hosts(text: &str) -> Vec<Host> {
 
 /// Hosts of URLs that are no cluster names: one label (`http://ledger:3001`) or a public name (`https://id.example`).
 pub fn url_hosts(text: &str) -> Vec<Host> {
-    let regex = pattern!(r#"([a-z][a-z0-9+]*)://([^\s/"'`<>(){}\[\]\\?#;|]+)"#);
+    let regex = pattern!(r#"([a-z][a-z0-9+]*)://([^\s/"'`<>()\[\]\\?#;|]+)"#);
     let mut hosts = Vec::new();
     for c in regex.captures_iter(text) {
+        // `${name}` in it: the host is known at run time only.
         let authority = c[2].rsplit('@').next().unwrap_or_default();
         for part in authority.split(',') {
             let (name, port) = part.split_once(':').unwrap_or((part, ""));

@@ -214,7 +214,10 @@ fn taken(desired: &Desired, live: &Live) -> Option<String> {
         return None;
     }
     let wanted = owner(&desired.body)?;
-    let advice = format!("choose another prefix, or hand it over with the annotation {}={wanted}", names::ANNOTATION_OWNER);
+    let advice = format!(
+        "choose another prefix, or hand it over with the annotation {}={wanted}",
+        names::ANNOTATION_OWNER
+    );
     match owner(&live.body) {
         Some(found) if found == wanted => None,
         Some(found) => Some(format!("{key}: belongs to {found}; {advice}")),
@@ -232,10 +235,14 @@ fn was_applied_by_us(desired: &Desired, live: &Live) -> bool {
 /// digest, and nobody else's claim. What was listed before its first apply and never became ours stays.
 pub(super) fn is_ours(live: &Live, stack: &StackId) -> bool {
     if let Some(owner) = owner(&live.body) {
-        let parts: Vec<&str> = owner.split('/').collect();
-        return parts.len() == 4 && parts[1] == stack.namespace && parts[2] == stack.name;
+        // …/<namespace>/<stack>/<block>
+        let mut parts = owner.rsplit('/').skip(1);
+        return parts.next() == Some(stack.name.as_str()) && parts.next() == Some(stack.namespace.as_str());
     }
-    match (super::label(&live.body, names::LABEL_STACK_NAMESPACE), super::label(&live.body, names::LABEL_STACK)) {
+    match (
+        super::label(&live.body, names::LABEL_STACK_NAMESPACE),
+        super::label(&live.body, names::LABEL_STACK),
+    ) {
         (Some(namespace), Some(name)) => namespace == stack.namespace && name == stack.name,
         _ => live.applied_hash().is_some(),
     }

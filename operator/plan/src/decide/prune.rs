@@ -7,8 +7,8 @@ use plinth_api::condition::{Reason, State};
 use plinth_api::names;
 use serde_json::Value;
 
-use super::object::{deletion, is_ours};
 use super::label;
+use super::object::{deletion, is_ours};
 use crate::model::{Action, Inventory, InventoryEntry, Live, ObjectDecision, ObjectKey, Observed, StackId};
 
 /// What a deleted Stack still has to do.
@@ -33,7 +33,8 @@ pub fn teardown(stack: &StackId, observed: &Observed, delete_data: bool) -> Tear
     let listed = observed.inventory.values().flat_map(|i| i.entries.iter().cloned());
     let known: BTreeSet<&ObjectKey> =
         observed.inventory.values().flat_map(|i| i.entries.iter().map(|e| &e.key)).collect();
-    let labelled = observed.live.iter().filter(|(key, live)| !known.contains(key) && is_leftover(key, live, stack));
+    let labelled =
+        observed.live.iter().filter(|(key, live)| !known.contains(key) && is_leftover(key, live, stack));
     // Without an inventory line nobody said that a Secret opens no data, so it is taken to.
     let labelled = labelled.map(|(key, _)| InventoryEntry { key: key.clone(), data: key.kind == "Secret" });
     let entries: Vec<InventoryEntry> = labelled.chain(listed).collect();
@@ -139,7 +140,9 @@ impl Removal {
             key: key.clone(),
             state: State::Orphaned,
             reason: Reason::DataRetained,
-            message: format!("{key}: is no longer planned and kept for its data; delete it by hand when that may go"),
+            message: format!(
+                "{key}: is no longer planned and kept for its data; delete it by hand when that may go"
+            ),
         });
         going.chain(retained).collect()
     }

@@ -44,7 +44,8 @@ pub(super) fn has_key(live: &Live, key: &str) -> bool {
 }
 
 fn generated_keys(secret: &Desired) -> impl Iterator<Item = &str> {
-    let generated = secret.secret.iter().filter(|(_, s)| secret.data && matches!(s, SecretSource::Generate { .. }));
+    let generated =
+        secret.secret.iter().filter(|(_, s)| secret.data && matches!(s, SecretSource::Generate { .. }));
     generated.map(|(key, _)| key.as_str())
 }
 
@@ -80,7 +81,9 @@ fn volume_opened(
         let name = secret.key.name.as_str();
         let existed = match proof {
             Some(Proof::Certain) => true,
-            Some(Proof::KeyReference(key)) => workloads.iter().any(|(_, live)| mentions(&live.body, name, Some(key))),
+            Some(Proof::KeyReference(key)) => {
+                workloads.iter().any(|(_, live)| mentions(&live.body, name, Some(key)))
+            }
             None => {
                 workloads.is_empty()
                     || workloads.iter().any(|(desired, live)| {

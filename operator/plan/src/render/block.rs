@@ -81,8 +81,8 @@ pub fn render(context: &Context<'_>, paths: &mut Paths, findings: &mut Vec<Findi
             .collect();
         let product = Product { context, frame, scope: frame.scope(&requires), met: &met };
         product.secrets(&mut units, findings);
-        product.configs(&mut units, findings);
-        product.components(&mut units, paths, findings);
+        let digests = product.configs(&mut units, findings);
+        product.components(&mut units, &digests, paths, findings);
         product.objects(&mut units, findings);
         product.routes(&mut units, paths, findings);
     }
@@ -301,7 +301,9 @@ impl<'a> Product<'a> {
         Ok(SecretSource::Compose { pieces: vec![Piece::Secret(reference)] })
     }
 
-    fn configs(&self, units: &mut Vec<UnitDraft>, findings: &mut Vec<Finding>) {
+    /// Configuration objects, and the digest of each by name: pods that mount one roll when it changes.
+    fn configs(&self, units: &mut Vec<UnitDraft>, findings: &mut Vec<Finding>) -> BTreeMap<String, String> {
+        let mut digests = BTreeMap::new();
         for config in &self.frame.instance.entry.spec.configs {
             for (key, item) in self.frame.instances(config.for_each.as_ref()) {
                 let at = format!("spec.configs[{}]", config.name);
@@ -345,16 +347,24 @@ impl<'a> Product<'a> {
                 } else {
                     Draft::new("v1", "ConfigMap", namespace, &name, self.belongs(None), json!({ "data": data }))
                 };
+                digests.insert(name.clone(), digest(&json!([&draft.body, &draft.secret])));
                 units.push(detail(self.context, &format!("config/{name}"), vec![draft], after.into_iter().collect()));
             }
         }
+        digests
     }
 
     fn secret_unit(&self, object: &str) -> UnitId {
         unit_id(self.context, &format!("secret/{object}"))
     }
 
-    fn components(&self, units: &mut Vec<UnitDraft>, paths: &mut Paths, findings: &mut Vec<Finding>) {
+    fn components(
+        &self,
+        units: &mut Vec<UnitDraft>,
+        digests: &BTreeMap<String, String>,
+        paths: &mut Paths,
+        findings: &mut Vec<Finding>,
+    ) {
         for component in &self.frame.instance.entry.spec.components {
             for (key, item) in self.frame.instances(component.for_each.as_ref()) {
                 let at = format!("spec.components[{}]", component.name);
@@ -388,14 +398,9 @@ impl<'a> Product<'a> {
                 self.edges(component, &name, key.as_deref(), &mut after, paths, findings);
 
                 let mut template = pod.template;
-                let mounted: Vec<Value> = units
-                    .iter()
-                    .filter(|u| pod.configs.iter().any(|c| u.id.name == format!("config/{c}")))
-                    .flat_map(|u| &u.drafts)
-                    .map(|draft| json!([&draft.body, &draft.secret]))
-                    .collect();
+                let mounted: Vec<&String> = pod.configs.iter().filter_map(|c| digests.get(c)).collect();
                 if !mounted.is_empty() {
-                    pod::stamp(&mut template, &digest(&Value::Array(mounted)));
+                    pod::stamp(&mut template, &digest(&json!(mounted)));
                 }
                 let mut drafts =
                     workload::companions(self.context.stack, self.frame, component, &name, belongs);

@@ -27,7 +27,11 @@ pub(super) struct Assessment<'a> {
 }
 
 /// Every planned block in the order of the spec, then those that the plan dropped and that are not gone yet.
-pub(super) fn assess<'a>(plan: &'a Plan, decisions: &'a Decisions, observed: &Observed) -> Vec<Assessment<'a>> {
+pub(super) fn assess<'a>(
+    plan: &'a Plan,
+    decisions: &'a Decisions,
+    observed: &Observed,
+) -> Vec<Assessment<'a>> {
     let by_id: BTreeMap<_, _> = decisions.units.iter().map(|u| (&u.id, u)).collect();
     let orphans_of = |name: &str| decisions.orphans.get(name).map_or(&[][..], Vec::as_slice);
     let acts = |name: &str| {
@@ -39,12 +43,21 @@ pub(super) fn assess<'a>(plan: &'a Plan, decisions: &'a Decisions, observed: &Ob
     };
     let planned = plan.blocks.iter().map(|block| {
         let units = block.units.iter().filter_map(|u| Some((u, *by_id.get(&u.id)?)));
-        Assessment::of(&block.name, Some(block), units.collect(), orphans_of(&block.name), acts(&block.name), observed)
+        Assessment::of(
+            &block.name,
+            Some(block),
+            units.collect(),
+            orphans_of(&block.name),
+            acts(&block.name),
+            observed,
+        )
     });
     let is_planned = |name: &&String| plan.blocks.iter().any(|b| b.name == **name);
-    let dropped = decisions.orphans.keys().filter(|name| !is_planned(name)).map(|name| {
-        Assessment::of(name, None, Vec::new(), orphans_of(name), acts(name), observed)
-    });
+    let dropped = decisions
+        .orphans
+        .keys()
+        .filter(|name| !is_planned(name))
+        .map(|name| Assessment::of(name, None, Vec::new(), orphans_of(name), acts(name), observed));
     planned.chain(dropped).collect()
 }
 
@@ -162,7 +175,12 @@ pub(super) fn trio(blocks: &[Assessment<'_>], observed: &Observed) -> Vec<Verdic
         return vec![
             verdict(condition::READY, None, Reason::Unreachable, message),
             verdict(condition::RECONCILING, None, Reason::Unreachable, "will be tried again"),
-            verdict(condition::STALLED, None, Reason::Unreachable, "unknown while the cluster does not answer"),
+            verdict(
+                condition::STALLED,
+                None,
+                Reason::Unreachable,
+                "unknown while the cluster does not answer",
+            ),
         ];
     }
     let worst = blocks.iter().rev().filter(|b| b.differs()).max_by_key(|b| urgency(b.state));
@@ -182,7 +200,9 @@ pub(super) fn trio(blocks: &[Assessment<'_>], observed: &Observed) -> Vec<Verdic
     let moves = stuck.is_none() && blocks.iter().any(moves);
     let reconciling = match moves {
         true => verdict(condition::RECONCILING, Some(true), Reason::Progressing, at_fault.clone()),
-        false => verdict(condition::RECONCILING, Some(false), worst.reason, "nothing is being changed; see Ready"),
+        false => {
+            verdict(condition::RECONCILING, Some(false), worst.reason, "nothing is being changed; see Ready")
+        }
     };
     let stalled = match stuck {
         Some((reason, message)) => verdict(condition::STALLED, Some(true), reason, message),
@@ -198,7 +218,8 @@ fn stuck(block: &Assessment<'_>) -> Option<(Reason, String)> {
         return Some((block.reason, named(&block.message)));
     }
     let is_stuck = |o: &&ObjectDecision| {
-        matches!(o.state, State::Blocked | State::Conflicted) || (o.state == State::Unhealthy && o.key.kind == "Job")
+        matches!(o.state, State::Blocked | State::Conflicted)
+            || (o.state == State::Unhealthy && o.key.kind == "Job")
     };
     block.objects().find(is_stuck).map(|o| (o.reason, named(&o.message)))
 }

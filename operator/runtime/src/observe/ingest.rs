@@ -106,6 +106,8 @@ macro_rules! dynamic_resource {
 pub struct Lean {
     /// resourceVersion alone: all that a watch needs.
     meta: ObjectMeta,
+    /// When Plinth changed it last.
+    applied: Option<i64>,
     body: Value,
 }
 
@@ -133,7 +135,7 @@ impl Ingest for Lean {
             let chunk = chunk_of(&mut self.body, resource_version);
             return Some(Seen { key, version, stack, content: Content::Inventory(chunk) });
         }
-        let live = live_of(self.body);
+        let live = live_of(self.body, self.applied);
         Some(Seen { key, version, stack, content: Content::Object(live) })
     }
 }
@@ -156,21 +158,39 @@ impl<'de> Visitor<'de> for LeanVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Lean, A::Error> {
         let mut body = Map::new();
         let mut meta = ObjectMeta::default();
+        let mut applied = None;
         while let Some(name) = map.next_key::<String>()? {
             if name == "metadata" {
-                let metadata = map.next_value_seed(Metadata { version: &mut meta.resource_version })?;
+                let metadata = map.next_value_seed(Metadata { version: &mut meta.resource_version, applied: &mut applied })?;
                 body.insert(name, metadata);
             } else {
                 body.insert(name, map.next_value()?);
             }
         }
-        Ok(Lean { meta, body: Value::Object(body) })
+        Ok(Lean { meta, applied, body: Value::Object(body) })
     }
 }
 
 /// Metadata without what nobody reads; resourceVersion goes aside, so that bodies compare equal when nothing changed.
 struct Metadata<'a> {
     version: &'a mut Option<String>,
+    applied: &'a mut Option<i64>,
+}
+
+/// Who changed an object and when; the fields themselves are skipped.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Hand {
+    manager: String,
+    subresource: String,
+    time: Option<jiff::Timestamp>,
+}
+
+impl Hand {
+    fn ours(&self) -> Option<i64> {
+        let ours = self.manager == names::FIELD_MANAGER && self.subresource.is_empty();
+        self.time.filter(|_| ours).map(jiff::Timestamp::as_second)
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Metadata<'_> {
@@ -192,7 +212,11 @@ impl<'de> Visitor<'de> for Metadata<'_> {
         let mut metadata = Map::new();
         while let Some(name) = map.next_key::<String>()? {
             match name.as_str() {
-                "managedFields" | "selfLink" => {
+                "managedFields" => {
+                    let hands: Vec<Hand> = map.next_value()?;
+                    *self.applied = hands.iter().filter_map(Hand::ours).max();
+                }
+                "selfLink" => {
                     map.next_value::<IgnoredAny>()?;
                 }
                 "resourceVersion" => *self.version = Some(map.next_value()?),
@@ -217,12 +241,26 @@ pub struct Veiled {
 
 dynamic_resource!(Veiled, true);
 
+impl Veiled {
+    /// Its resourceVersion.
+    pub fn resource_version(&self) -> &str {
+        self.meta.resource_version.as_deref().unwrap_or_default()
+    }
+}
+
 impl Ingest for Veiled {
     fn seen(self, api_version: &str, kind: &str) -> Option<Seen> {
         let mut meta = self.meta;
         let version = meta.resource_version.take().and_then(|v| v.parse().ok()).unwrap_or(0);
         let mut data = Map::new();
+        let mut applied = None;
         for entry in meta.managed_fields.take().unwrap_or_default() {
+            let hand = Hand {
+                manager: entry.manager.clone().unwrap_or_default(),
+                subresource: entry.subresource.clone().unwrap_or_default(),
+                time: entry.time.as_ref().map(|time| time.0),
+            };
+            applied = applied.max(hand.ours());
             let keys = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:data")).and_then(Value::as_object);
             for name in keys.into_iter().flat_map(Map::keys) {
                 if let Some(key) = name.strip_prefix("f:") {
@@ -241,7 +279,7 @@ impl Ingest for Veiled {
         body.insert("data".to_owned(), Value::Object(data));
         let body = Value::Object(body);
         let key = key_of(&body, api_version, kind)?;
-        Some(Seen { key, version, stack: stack_of(&body), content: Content::Object(live_of(body)) })
+        Some(Seen { key, version, stack: stack_of(&body), content: Content::Object(live_of(body, applied)) })
     }
 }
 
@@ -411,7 +449,7 @@ fn stack_of(body: &Value) -> Option<StackId> {
     })
 }
 
-fn live_of(mut body: Value) -> Live {
+fn live_of(mut body: Value, applied: Option<i64>) -> Live {
     if let Some(Value::Array(conditions)) = body.pointer_mut("/status/conditions") {
         for condition in conditions.iter_mut().filter_map(Value::as_object_mut) {
             condition.retain(|name, _| !NOISY_CONDITION_FIELDS.contains(&name.as_str()));
@@ -423,6 +461,7 @@ fn live_of(mut body: Value) -> Live {
         created: metadata("creationTimestamp")
             .and_then(|text| text.parse::<jiff::Timestamp>().ok())
             .map_or(0, jiff::Timestamp::as_second),
+        applied,
         deleting: metadata("deletionTimestamp").is_some(),
         body: Arc::new(body),
     }
@@ -463,7 +502,10 @@ mod tests {
             "metadata": {
                 "name": "a", "namespace": "b", "uid": "u", "resourceVersion": "12",
                 "creationTimestamp": "1970-01-01T00:01:00Z",
-                "managedFields": [{ "manager": "plinth" }],
+                "managedFields": [
+                    { "manager": "plinth", "operation": "Apply", "time": "1970-01-01T00:02:00Z", "fieldsV1": { "f:data": {} } },
+                    { "manager": "kubectl", "operation": "Update", "time": "1970-01-01T00:09:00Z" },
+                ],
                 "annotations": { "kubectl.kubernetes.io/last-applied-configuration": "{}", "kept": "yes" },
                 "labels": {
                     "app.kubernetes.io/managed-by": "plinth",
@@ -477,7 +519,7 @@ mod tests {
         assert_eq!(seen.version, 12);
         assert_eq!(seen.stack.unwrap().to_string(), "gov/novaria");
         let Content::Object(live) = seen.content else { panic!("not an object") };
-        assert_eq!((live.uid.as_str(), live.created, live.deleting), ("u", 60, false));
+        assert_eq!((live.uid.as_str(), live.created, live.applied, live.deleting), ("u", 60, Some(120), false));
         assert_eq!(live.body["metadata"]["annotations"], json!({ "kept": "yes" }));
         assert!(live.body["metadata"].get("managedFields").is_none());
         assert!(live.body["metadata"].get("resourceVersion").is_none());

@@ -29,12 +29,20 @@ pub use triggers::Triggers;
 
 /// Longest wait for the first list of a kind. What is not listed by then counts as unreachable.
 const FIRST_LIST: Duration = Duration::from_secs(20);
+/// How long a watch may be down before what it has shown counts as old.
+const UNREACHABLE_AFTER: Duration = Duration::from_secs(30);
 /// How long "all nodes are simulated" is believed.
 const NODES_FOR: Duration = Duration::from_secs(300);
 
-/// Kinds that every Stack needs, whatever its plan: where inventories live, what blocks live in, what workloads do
-/// not tell, and Plinth's own.
-const ALWAYS: &[(&str, &str)] = &[("v1", "ConfigMap"), ("v1", "Namespace"), ("v1", "Pod"), ("v1", "Secret")];
+/// Kinds that every Stack needs, whatever its plan: where inventories live, what blocks live in, what holds data, what
+/// workloads do not tell.
+const ALWAYS: &[(&str, &str)] = &[
+    ("v1", "ConfigMap"),
+    ("v1", "Namespace"),
+    ("v1", "PersistentVolumeClaim"),
+    ("v1", "Pod"),
+    ("v1", "Secret"),
+];
 
 /// The watches of one cluster and what they have shown.
 #[derive(Clone)]
@@ -66,8 +74,16 @@ struct Watch {
 struct Health {
     /// The first list is complete.
     listed: bool,
-    /// Why it does not run at the moment.
-    error: Option<String>,
+    /// Since when it does not run, and why.
+    error: Option<(Instant, String)>,
+}
+
+impl Health {
+    /// Why the cluster counts as unreachable, when the watch has been down for too long to be a hiccup.
+    fn down(&self) -> Option<&str> {
+        let (since, error) = self.error.as_ref()?;
+        (since.elapsed() > UNREACHABLE_AFTER).then_some(error.as_str())
+    }
 }
 
 /// A task that ends with its owner.
@@ -143,6 +159,7 @@ impl Observer {
 
         let mut observed = self.inner.store.snapshot(stack);
         if let Some(plan) = plan {
+            show_secret_types(plan, &mut observed);
             match self.look_up(plan, &observed, looked_up).await {
                 Ok(found) => observed.live.extend(found),
                 Err(error) => gaps.unreachable = gaps.unreachable.or(Some(error.to_string())),
@@ -176,7 +193,7 @@ impl Observer {
     }
 
     async fn ensure_one<'a>(&self, kind: &'a KindName) -> (&'a KindName, Result<bool, String>) {
-        let running = self.lock_watches().get(kind).map(|watch| watch.health.clone());
+        let running = self.running(kind);
         let mut health = match running {
             Some(health) => health,
             None => match self.inner.kinds.served(&kind.0, &kind.1).await {
@@ -185,16 +202,37 @@ impl Observer {
                 Err(error) => return (kind, Err(error.to_string())),
             },
         };
-        let listed = tokio::time::timeout(FIRST_LIST, health.wait_for(|health| health.listed)).await;
-        match listed {
-            Ok(Ok(_)) => (kind, Ok(true)),
-            Ok(Err(_)) => (kind, Err(format!("the watch of {} ended", kind.1))),
-            Err(_) => {
-                let error = health.borrow().error.clone();
-                let why = error.unwrap_or_else(|| format!("no answer within {FIRST_LIST:?}"));
-                (kind, Err(format!("{} cannot be listed: {why}", kind.1)))
-            }
+        // The guard that `wait_for` returns has to go before the state is read.
+        let listed = async { health.wait_for(|health| health.listed).await.is_ok() };
+        let answered = match tokio::time::timeout(FIRST_LIST, listed).await {
+            Ok(true) => Ok(true),
+            Ok(false) => Err("the watch ended".to_owned()),
+            Err(_) => Ok(false),
+        };
+        let state = health.borrow();
+        let why = match answered {
+            Ok(true) => match state.down() {
+                None => return (kind, Ok(true)),
+                Some(error) => error.to_owned(),
+            },
+            Ok(false) => match &state.error {
+                Some((_, error)) => error.clone(),
+                None => format!("no answer within {FIRST_LIST:?}"),
+            },
+            Err(why) => why,
+        };
+        (kind, Err(format!("{} cannot be watched: {why}", kind.1)))
+    }
+
+    /// The watch of a kind, unless it has ended: then the kind was removed, and whether it is back is asked anew.
+    fn running(&self, kind: &KindName) -> Option<channel::Receiver<Health>> {
+        let mut watches = self.lock_watches();
+        let health = watches.get(kind)?.health.clone();
+        if health.has_changed().is_err() {
+            watches.remove(kind);
+            return None;
         }
+        Some(health)
     }
 
     fn start(&self, kind: &KindName, served: Served) -> channel::Receiver<Health> {
@@ -289,6 +327,28 @@ impl Observer {
         }))
     }
 
+    /// Volume claims in a namespace, whoever made them: asked before the namespace is deleted, since a claim without our
+    /// labels holds data all the same and no watch shows it.
+    ///
+    /// # Errors
+    /// The cluster does not answer.
+    pub async fn claims(&self, namespace: &str) -> Result<BTreeMap<ObjectKey, Live>, CallError> {
+        #[derive(Deserialize)]
+        struct List {
+            items: Vec<Lean>,
+        }
+        let (version, kind) = ("v1", "PersistentVolumeClaim");
+        let Some(served) = self.inner.kinds.served(version, kind).await? else { return Ok(BTreeMap::new()) };
+        let list: List = self.inner.caller.list(&served, Some(namespace), &[], Answer::Whole).await?;
+        let seen = list.items.into_iter().filter_map(|claim| claim.seen(version, kind));
+        Ok(seen
+            .filter_map(|seen| match seen.content {
+                Content::Object(live) => Some((seen.key, live)),
+                _ => None,
+            })
+            .collect())
+    }
+
     /// An answer to a write of ours.
     pub fn wrote(&self, seen: Seen) {
         let kind = (seen.key.api_version.clone(), seen.key.kind.clone());
@@ -298,6 +358,11 @@ impl Observer {
     /// A read found nothing.
     pub fn absent(&self, key: &ObjectKey) {
         self.inner.store.absent(&(key.api_version.clone(), key.kind.clone()), key);
+    }
+
+    /// A delete of ours was accepted; the watch says when it is done.
+    pub fn deleting(&self, key: &ObjectKey, uid: &str) {
+        self.inner.store.deleting(&(key.api_version.clone(), key.kind.clone()), key, uid);
     }
 
     /// Whether every node is simulated. Two reads of at most one line each, believed for minutes.
@@ -325,8 +390,20 @@ impl Observer {
             items: Vec<serde::de::IgnoredAny>,
         }
         let query = [("limit", "1"), ("labelSelector", selector)];
-        let list: List = self.inner.caller.list(served, &query, Answer::Metadata).await?;
+        let list: List = self.inner.caller.list(served, None, &query, Answer::Metadata).await?;
         Ok(!list.items.is_empty())
+    }
+}
+
+/// Metadata does not tell a Secret's type. It cannot change once the Secret exists, so an applied Secret has the one that
+/// was applied.
+fn show_secret_types(plan: &Plan, observed: &mut Observed) {
+    for desired in plan.objects().filter(|desired| desired.key.kind == "Secret") {
+        let Some(wanted) = desired.body.get("type") else { continue };
+        let Some(live) = observed.live.get_mut(&desired.key) else { continue };
+        if let Some(body) = Arc::make_mut(&mut live.body).as_object_mut() {
+            body.entry("type").or_insert_with(|| wanted.clone());
+        }
     }
 }
 

@@ -60,7 +60,10 @@ impl Objects {
                 let same = self.live.get(&key).is_some_and(|(_, old)| old.body == live.body);
                 // Keep the old allocation when nothing changed: plans in flight share it.
                 if same {
-                    self.live.entry(key).and_modify(|old| old.0 = version);
+                    self.live.entry(key).and_modify(|old| {
+                        old.0 = version;
+                        old.1.applied = live.applied;
+                    });
                 } else {
                     self.live.insert(key, (version, live));
                 }
@@ -215,6 +218,19 @@ impl Store {
         };
         if !stale {
             inner.put(kind, seen);
+        }
+    }
+
+    /// The API server accepted our delete. Until the watch shows the end the object counts as going, so that the
+    /// reconcile that deletes does not ask twice.
+    pub fn deleting(&self, kind: &KindName, key: &ObjectKey, uid: &str) {
+        let mut inner = self.lock();
+        let Some(stack) = inner.kinds.get(kind).and_then(|kind| kind.owners.get(key)).cloned() else { return };
+        let live = inner.stacks.get_mut(&stack).and_then(|objects| objects.live.get_mut(key));
+        if let Some((_, live)) = live
+            && live.uid == uid
+        {
+            live.deleting = true;
         }
     }
 

@@ -4,19 +4,26 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use kube::api::{Api, PartialObjectMeta};
-use kube::discovery::{ApiResource, Scope};
+use kube::discovery::ApiResource;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, InitialListStrategy, watcher};
 use kube::{Client, Resource};
 use plinth_api::names;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::ingest::{Ingest, Lean, PodSeen, Veiled};
 use super::store::{KindName, Store};
 use super::{Health, Triggers, read_seen};
 use crate::call::{Caller, Served, chain};
 use crate::clusters::Kinds;
+
+/// Why a watch came to its end.
+enum End {
+    NoStreamingLists,
+    KindRemoved,
+}
 
 /// Everything one watch needs.
 pub(super) struct Task {
@@ -46,7 +53,7 @@ impl Task {
     {
         let mut strategy = InitialListStrategy::StreamingList;
         loop {
-            let api: Api<K> = Api::dynamic(self.client.clone(), &self.served.resource, &Scope::Cluster);
+            let api: Api<K> = Api::all_with(self.client.clone(), &self.served.resource);
             let selector = format!("{}={}", names::LABEL_MANAGED_BY, names::MANAGED_BY);
             let config = watcher::Config {
                 label_selector: Some(selector),
@@ -54,18 +61,30 @@ impl Task {
                 ..watcher::Config::default()
             };
             let stream = watcher(api, config).default_backoff();
-            if !self.drain(std::pin::pin!(stream)).await {
-                return;
+            match self.drain(std::pin::pin!(stream)).await {
+                End::NoStreamingLists => {
+                    tracing::info!(kind = self.kind.1, "the API server has no streaming lists: listing in pages");
+                    strategy = InitialListStrategy::ListWatch;
+                }
+                End::KindRemoved => {
+                    // Whoever needs the kind next learns it anew and starts another watch.
+                    self.kinds.forget(&self.kind.0);
+                    self.store.list_begins(&self.kind);
+                    for stack in self.store.list_ends(&self.kind).changed {
+                        self.triggers.poke(stack);
+                    }
+                    return;
+                }
             }
-            tracing::info!(kind = self.kind.1, "the API server has no streaming lists: listing in pages");
-            strategy = InitialListStrategy::ListWatch;
         }
     }
 
-    /// True when the server refuses streaming lists.
-    async fn drain<K: Ingest>(&self, mut stream: impl Stream<Item = watcher::Result<Event<K>>> + Unpin) -> bool {
+    async fn drain<K: Ingest>(&self, mut stream: impl Stream<Item = watcher::Result<Event<K>>> + Unpin) -> End {
         let (api_version, kind) = &self.kind;
         while let Some(event) = stream.next().await {
+            if event.is_ok() {
+                self.recovered();
+            }
             match event {
                 Ok(Event::Init) => self.store.list_begins(&self.kind),
                 Ok(Event::InitApply(object)) => {
@@ -91,12 +110,16 @@ impl Task {
                 Err(watcher::Error::WatchStartFailed(kube::Error::Api(status)))
                     if matches!(status.code, 400 | 422) && status.message.contains("sendInitialEvents") =>
                 {
-                    return true;
+                    return End::NoStreamingLists;
                 }
+                Err(
+                    watcher::Error::WatchStartFailed(kube::Error::Api(status))
+                    | watcher::Error::InitialListFailed(kube::Error::Api(status)),
+                ) if status.code == 404 => return End::KindRemoved,
                 Err(error) => self.failed(&error),
             }
         }
-        false
+        End::KindRemoved
     }
 
     async fn listed(&self) {
@@ -121,11 +144,14 @@ impl Task {
     fn failed(&self, error: &watcher::Error) {
         let text = chain(error);
         tracing::debug!(kind = self.kind.1, error = text, "watch");
-        if text.contains("404") || text.contains("NotFound") || text.contains("could not find") {
-            // The kind was removed; whoever asks next learns it anew.
-            self.kinds.forget(&self.kind.0);
-        }
-        self.health.send_modify(|health| health.error = Some(text));
+        self.health.send_modify(|health| match &mut health.error {
+            Some((_, old)) => *old = text,
+            None => health.error = Some((Instant::now(), text)),
+        });
+    }
+
+    fn recovered(&self) {
+        self.health.send_if_modified(|health| health.error.take().is_some());
     }
 }
 

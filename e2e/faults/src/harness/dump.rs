@@ -1,0 +1,270 @@
+//! Everything that a run has left on the cluster, in a form in which two runs can be compared.
+//!
+//! What is masked is listed here and nowhere else: a mask hides bugs, so each one has its reason.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+/// Metadata that the API server makes up anew for each object.
+const MADE_UP: [&str; 4] = ["uid", "resourceVersion", "creationTimestamp", "selfLink"];
+/// Digests over objects that carry the names of the run.
+const DIGESTS: [&str; 4] = ["plinth.dev/desired-hash", "plinth.dev/config-hash", "planHash", "approvedHash"];
+/// Addresses and volumes that the cluster hands out.
+const HANDED_OUT: [&str; 3] = ["clusterIP", "clusterIPs", "volumeName"];
+/// Labels and annotations in which Kubernetes repeats a uid or a choice of its own.
+const REPEATED: [&str; 3] =
+    ["controller-uid", "batch.kubernetes.io/controller-uid", "volume.kubernetes.io/selected-node"];
+/// Length of the digest at the end of a Job's name.
+const JOB_DIGEST: usize = 8;
+
+/// The names of one run, which no other run has.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// The Stack.
+    pub stack: String,
+    /// Its namespace.
+    pub home: String,
+}
+
+impl Names {
+    /// The text without the names.
+    pub fn neutral(&self, text: &str) -> String {
+        text.replace(&self.stack, "STACK").replace(&self.home, "HOME")
+    }
+}
+
+/// What a run has left.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dump {
+    /// Masked objects, by kind and neutral name.
+    pub objects: BTreeMap<String, Value>,
+}
+
+impl Dump {
+    /// Masks the objects of one run.
+    pub fn new(names: &Names, objects: &[Value]) -> Self {
+        // A Job's name ends in a digest over its content, names of the run included.
+        let jobs: Vec<&str> = objects
+            .iter()
+            .filter(|object| object["kind"] == "Job")
+            .filter_map(|job| job.pointer("/metadata/name").and_then(Value::as_str))
+            .collect();
+        let neutral = |text: &str| {
+            let mut text = names.neutral(text);
+            for job in &jobs {
+                if let Some(stem) = job.get(..job.len().saturating_sub(JOB_DIGEST)) {
+                    text = text.replace(job, &format!("{stem}DIGEST"));
+                }
+            }
+            text
+        };
+        let mut dump = Self::default();
+        for object in objects {
+            let mut masked = object.clone();
+            mask(&mut masked);
+            each_text(&mut masked, &neutral);
+            let text = |pointer: &str| masked.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned();
+            let mut key = format!("{} {}/{}", text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
+            // Two Jobs of one stem are two objects.
+            while dump.objects.contains_key(&key) {
+                key.push_str(" again");
+            }
+            dump.objects.insert(key, masked);
+        }
+        dump
+    }
+
+    /// Every difference, as `object: path: this one, other one`.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        for key in self.objects.keys().chain(other.objects.keys().filter(|key| !self.objects.contains_key(*key))) {
+            match (self.objects.get(key), other.objects.get(key)) {
+                (Some(one), Some(two)) => compare(one, two, &format!("{key}: "), &mut found),
+                (Some(_), None) => found.push(format!("{key}: is not expected")),
+                (None, _) => found.push(format!("{key}: is missing")),
+            }
+        }
+        found
+    }
+}
+
+/// The digests of a Secret's values, by `namespace/name[key]`.
+pub fn secret_values(secret: &Value) -> Vec<(String, String)> {
+    let text = |pointer: &str| secret.pointer(pointer).and_then(Value::as_str).unwrap_or("-");
+    let at = format!("{}/{}", text("/metadata/namespace"), text("/metadata/name"));
+    let data = secret["data"].as_object().into_iter().flatten();
+    data.map(|(key, value)| {
+        let digest = Sha256::digest(value.as_str().unwrap_or_default());
+        (format!("{at}[{key}]"), digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    })
+    .collect()
+}
+
+fn mask(object: &mut Value) {
+    let plinths = object["apiVersion"].as_str().is_some_and(|version| version.starts_with("plinth.dev/"));
+    let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        for field in MADE_UP {
+            metadata.remove(field);
+        }
+        for owner in metadata.get_mut("ownerReferences").and_then(Value::as_array_mut).into_iter().flatten() {
+            owner["uid"] = json!("UID");
+        }
+        // What Plinth owns is part of the end state; what others own is their business.
+        if let Some(Value::Array(fields)) = metadata.get_mut("managedFields") {
+            fields.retain(|entry| entry["manager"].as_str().is_some_and(|name| name.starts_with("plinth")));
+            fields.iter_mut().filter_map(Value::as_object_mut).for_each(|entry| drop(entry.remove("time")));
+        }
+    }
+    if !plinths {
+        // Kubernetes' own account of the workloads. Plinth's reading of it is in the status of Plinth's kinds.
+        object.as_object_mut().map(|object| object.remove("status"));
+    }
+    if kind == "Secret"
+        && let Some(data) = object.get_mut("data").and_then(Value::as_object_mut)
+    {
+        // Each run has its own values; that they stay within a run is watched elsewhere.
+        for value in data.values_mut() {
+            *value = json!("VALUE");
+        }
+    }
+    each_field(object);
+}
+
+/// Masks by the name of the field, at any depth.
+fn each_field(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|key, _| {
+                !HANDED_OUT.contains(&key.as_str()) && !REPEATED.contains(&key.as_str()) && key != "f:uid"
+            });
+            for (key, inner) in fields.iter_mut() {
+                let time = (key.ends_with("Time") || key.ends_with("At")) && inner.is_string();
+                if time || (DIGESTS.contains(&key.as_str()) && inner.is_string()) {
+                    *inner = json!("MASKED");
+                }
+                each_field(inner);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(each_field),
+        _ => {}
+    }
+}
+
+/// Changes every text, the names of fields included: some are names of objects.
+fn each_text(value: &mut Value, change: &impl Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = change(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| each_text(item, change)),
+        Value::Object(fields) => {
+            let old = std::mem::replace(fields, Map::new());
+            for (key, mut inner) in old {
+                each_text(&mut inner, change);
+                fields.insert(change(&key), inner);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn compare(one: &Value, two: &Value, path: &str, found: &mut Vec<String>) {
+    match (one, two) {
+        (Value::Object(one), Value::Object(two)) => {
+            for key in one.keys().chain(two.keys().filter(|key| !one.contains_key(*key))) {
+                let (left, right) = (one.get(key).unwrap_or(&Value::Null), two.get(key).unwrap_or(&Value::Null));
+                compare(left, right, &format!("{path}.{key}"), found);
+            }
+        }
+        (Value::Array(one), Value::Array(two)) if one.len() == two.len() => {
+            for (index, (left, right)) in one.iter().zip(two).enumerate() {
+                compare(left, right, &format!("{path}[{index}]"), found);
+            }
+        }
+        _ if one == two => {}
+        _ => found.push(format!("{path}: {}, expected {}", short(one), short(two))),
+    }
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(300) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(number: u32) -> Names {
+        Names { stack: format!("case-{number}"), home: format!("home-{number}") }
+    }
+
+    fn objects(number: u32, digest: &str, replicas: u32) -> Vec<Value> {
+        let namespace = format!("case-{number}-identity");
+        vec![
+            json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {
+                    "name": "server", "namespace": namespace, "uid": digest, "generation": 1,
+                    "annotations": { "plinth.dev/desired-hash": digest },
+                    "managedFields": [
+                        { "manager": "plinth", "time": digest, "fieldsV1": { "f:spec": {} } },
+                        { "manager": "kube-controller-manager", "time": digest },
+                    ],
+                },
+                "spec": { "replicas": replicas },
+                "status": { "replicas": number },
+            }),
+            json!({
+                "apiVersion": "batch/v1", "kind": "Job",
+                "metadata": { "name": format!("migrate-{digest}"), "namespace": namespace },
+            }),
+            json!({
+                "apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": { "name": "plinth-inventory-0", "namespace": namespace },
+                "data": { "entries": format!("Job {namespace}/migrate-{digest}") },
+            }),
+        ]
+    }
+
+    #[test]
+    fn two_runs_of_the_same_are_equal() {
+        let one = Dump::new(&names(1), &objects(1, "0a1b2c3d", 1));
+        let two = Dump::new(&names(2), &objects(2, "4e5f6071", 1));
+        assert_eq!(one.differences(&two), Vec::<String>::new());
+        assert!(one.objects.contains_key("Job STACK-identity/migrate-DIGEST"));
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let one = Dump::new(&names(1), &objects(1, "0a1b2c3d", 1));
+        let mut more = objects(2, "4e5f6071", 2);
+        more.push(json!({
+            "apiVersion": "batch/v1", "kind": "Job",
+            "metadata": { "name": "migrate-99999999", "namespace": "case-2-identity" },
+        }));
+        let two = Dump::new(&names(2), &more);
+        assert_eq!(
+            one.differences(&two),
+            [
+                "Deployment STACK-identity/server: .spec.replicas: 1, expected 2",
+                "Job STACK-identity/migrate-DIGEST again: is missing",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_secret_is_compared_by_its_keys_and_watched_by_its_values() {
+        let secret = |value: &str| {
+            json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "s", "namespace": "n" }, "data": { "k": value } })
+        };
+        let (one, two) = (secret("YQ=="), secret("Yg=="));
+        assert_eq!(Dump::new(&names(1), std::slice::from_ref(&one)), Dump::new(&names(2), std::slice::from_ref(&two)));
+        assert_eq!(secret_values(&one)[0].0, "n/s[k]");
+        assert_ne!(secret_values(&one), secret_values(&two));
+    }
+}

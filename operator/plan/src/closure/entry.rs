@@ -1,0 +1,103 @@
+//! What an entry declares and does not use, and where one of several siblings differs. The plan cannot show the first;
+//! the second is how a forgotten line looks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use plinth_api::v1alpha1::product::{Component, Workload};
+use serde_json::Value;
+
+use super::text::has_word;
+use super::world::World;
+use crate::model::Finding;
+use crate::render::frame::Frame;
+
+/// Parameters, requirements and images that nothing in the entry refers to.
+pub fn declared(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for frame in world.frames.values().flatten() {
+        let spec = &frame.instance.entry.spec;
+        let mut rest = serde_json::to_value(spec).unwrap_or_default();
+        if let Some(map) = rest.as_object_mut() {
+            map.retain(|field, _| !matches!(field.as_str(), "parameters" | "sources" | "open" | "versions"));
+        }
+        let said = rest.to_string();
+        for parameter in &spec.parameters {
+            let name = format!("params.{}", parameter.name);
+            if !has_word(&said, &name) {
+                let at = format!("spec.parameters[{}]", parameter.name);
+                findings.push(frame.finding(&at, "is used nowhere in the entry".to_owned()));
+            }
+        }
+        for requirement in spec.requires.iter().filter(|r| frame.instance.bindings.contains_key(&r.name)) {
+            let name = format!("requires.{}", requirement.name);
+            let called = spec.components.iter().flat_map(|c| &c.connects).any(|edge| edge.trim_end_matches(" (later)") == name);
+            let read = spec.objects.iter().any(|o| has_word(&Value::Object(o.object.clone()).to_string(), &name));
+            if !called && !read {
+                findings.push(frame.finding(&format!("spec.requires[{}]", requirement.name), "no component connects to it".to_owned()));
+            }
+        }
+        for image in frame.instance.version.images.keys() {
+            if !spec.components.iter().any(|c| &c.image == image) {
+                let at = format!("spec.versions[{}].images[{image}]", frame.instance.version.version);
+                findings.push(frame.finding(&at, "is run by no component".to_owned()));
+            }
+        }
+    }
+}
+
+/// Long-running components of one image take the same parameters; and where all but one of at least three have a
+/// variable that is no literal, or a configuration, the one has lost it.
+pub fn siblings(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for frame in world.frames.values().flatten() {
+        let mut groups: BTreeMap<&str, Vec<&Component>> = BTreeMap::new();
+        for component in frame.instance.entry.spec.components.iter().filter(|c| c.workload != Workload::Job) {
+            groups.entry(&component.image).or_default().push(component);
+        }
+        for (image, group) in groups.into_iter().filter(|(_, group)| group.len() > 1) {
+            let parameters = |c: &Component| -> BTreeSet<String> {
+                let named = c.env.iter().filter(|v| {
+                    let source = v.reference.as_ref().or(v.cel.as_ref());
+                    source.is_some_and(|s| has_word(s, "params"))
+                });
+                named.map(|v| v.name.clone()).collect()
+            };
+            for name in group.iter().flat_map(|c| parameters(c)).collect::<BTreeSet<_>>() {
+                for component in group.iter().filter(|c| !c.env.iter().any(|v| v.name == name)) {
+                    let message = format!("`{name}` is missing; other components of image `{image}` take it from a parameter");
+                    findings.push(at(frame, component, "env", message));
+                }
+            }
+            if group.len() < 3 {
+                continue;
+            }
+            let secrets = |c: &Component| -> BTreeSet<String> {
+                c.env.iter().filter(|v| v.value.is_none()).map(|v| v.name.clone()).collect()
+            };
+            let configs = |c: &Component| -> BTreeSet<String> {
+                c.mounts.iter().filter(|m| m.config.is_some() || m.secret.is_some()).map(|m| m.path.clone()).collect()
+            };
+            odd_one(frame, &group, "env", secrets, findings);
+            odd_one(frame, &group, "mounts", configs, findings);
+        }
+    }
+}
+
+fn odd_one(
+    frame: &Frame<'_>,
+    group: &[&Component],
+    field: &str,
+    names: impl Fn(&Component) -> BTreeSet<String>,
+    findings: &mut Vec<Finding>,
+) {
+    let all: BTreeSet<String> = group.iter().flat_map(|c| names(c)).collect();
+    for name in all {
+        let without: Vec<&&Component> = group.iter().filter(|c| !names(c).contains(&name)).collect();
+        if let [one] = without.as_slice() {
+            let message = format!("`{name}` is missing; every other component of image `{}` has it", one.image);
+            findings.push(at(frame, one, field, message));
+        }
+    }
+}
+
+fn at(frame: &Frame<'_>, component: &Component, field: &str, message: String) -> Finding {
+    frame.finding(&format!("spec.components[{}].{field}", component.name), message)
+}

@@ -1,0 +1,78 @@
+//! Proof of content where simulation cannot give it: everything that a rendered object or a configuration mentions is
+//! there, with that port, on an open path, in time. Pure: it reads the plan and the entries it was made from.
+//!
+//! A check is a function over the [`World`]; adding one is adding a line to [`CHECKS`].
+
+mod data;
+mod entry;
+mod network;
+mod order;
+mod pods;
+mod references;
+mod text;
+mod world;
+
+use plinth_api::Stack;
+
+use self::world::{Frames, World};
+use crate::model::{Finding, Plan};
+use crate::render::frame::Frame;
+use crate::resolve::{Inputs, resolve};
+
+/// A check: what it is called, and what it looks at.
+type Check = (&'static str, fn(&World<'_>, &mut Vec<Finding>));
+
+/// Every check, by name.
+const CHECKS: &[Check] = &[
+    ("hosts exist and may be called", network::hosts),
+    ("public hosts are published", network::public_hosts),
+    ("host and port belong together", network::pairs),
+    ("what listens is declared", network::listening),
+    ("Services, budgets and policies select pods", network::selectors),
+    ("routes lead somewhere", network::routes),
+    ("open paths are used", network::open_paths),
+    ("references resolve", references::resolve),
+    ("Secret keys are read", references::secret_keys),
+    ("configuration is mounted", references::mounted),
+    ("files are there", references::files),
+    ("written folders can be written", references::writable),
+    ("databases and logins match their claim", data::logins),
+    ("claims do not overlap", data::claims),
+    ("topics are declared and used", data::topics),
+    ("issuers are provided", data::issuers),
+    ("what is mentioned starts first", order::mentioned),
+    ("Jobs have run before their data is used", order::jobs),
+    ("pods are sized, probed and free of default passwords", pods::pods),
+    ("entries declare what they use", entry::declared),
+    ("siblings of an image agree", entry::siblings),
+];
+
+/// Everything that the plan mentions and does not have. Empty when the plan is closed.
+pub fn check(plan: &Plan, stack: &Stack, inputs: &Inputs) -> Vec<Finding> {
+    let resolved = match resolve(stack, inputs) {
+        Ok(resolved) => resolved,
+        Err(findings) => return findings,
+    };
+    let mut findings = Vec::new();
+    let frames: Frames<'_> = resolved
+        .iter()
+        .filter_map(|r| r.installed.as_ref().map(|installed| (r, installed)))
+        .map(|(r, installed)| {
+            let frames: Vec<Frame<'_>> =
+                installed.instances.iter().map(|i| Frame::new(stack, r, i, &mut findings)).collect();
+            (r.block.name.as_str(), frames)
+        })
+        .collect();
+    let world = World::new(plan, stack, inputs, &frames);
+    for (_, check) in CHECKS {
+        check(&world, &mut findings);
+    }
+    findings.sort();
+    findings.dedup();
+    findings
+}
+
+/// Names of the checks, for people.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CHECKS.iter().map(|(name, _)| *name)
+}

@@ -1,0 +1,381 @@
+//! Hosts, ports and the paths between pods.
+
+use std::collections::BTreeSet;
+
+use super::text::{self, Host, Role};
+use super::world::{Place, Run, Service, World, is_peer, items, matches};
+use crate::expr::listed;
+use crate::model::{Finding, ObjectKey};
+
+/// Every host of the form `name.namespace.svc` is a Service of the plan with the port that follows, and the policies on
+/// both sides open the way.
+pub fn hosts(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for run in &world.runs {
+        for mention in &run.mentions {
+            let field = &run.texts[mention.text].field;
+            if let Err(message) = host(world, run, &mention.host) {
+                findings.push(world.at(run, field, message));
+            }
+        }
+    }
+    // Objects without pods: only existence can be asked for.
+    for unit in world.plan.units() {
+        for object in &unit.objects {
+            if !matches!(object.key.kind.as_str(), "Deployment" | "StatefulSet" | "Job" | "Secret") {
+                let named = text::cluster_hosts(&object.body.to_string()).into_iter();
+                findings.extend(named.filter_map(|h| {
+                    lookup(world, &h).err().map(|message| world.on(&unit.id, object, "data", message))
+                }));
+            }
+        }
+    }
+}
+
+fn numbers(numbers: &[u16]) -> String {
+    listed(&numbers.iter().map(ToString::to_string).collect::<Vec<_>>())
+}
+
+fn shown(host: &Host) -> String {
+    format!("{}.{}.svc", host.service, host.namespace.as_deref().unwrap_or_default())
+}
+
+/// The Service that a host means; `None` for the cluster's own.
+fn lookup<'w, 'a>(world: &'w World<'a>, host: &Host) -> Result<Option<&'w Service<'a>>, String> {
+    let namespace = host.namespace.as_deref().unwrap_or_default();
+    let domain = &world.stack.spec.site.cluster_domain;
+    if host.domain.as_ref().is_some_and(|d| d != domain) {
+        return Err(format!("`{}` does not end in the cluster's domain `{domain}`", shown(host)));
+    }
+    let service = world.meant(host);
+    if service.is_none() && !matches!((namespace, host.service.as_str()), ("kube-system", _) | ("default", "kubernetes")) {
+        let known: Vec<&str> = world.services.get(namespace).into_iter().flat_map(|s| s.keys().copied()).collect();
+        return Err(match known.as_slice() {
+            [] => format!("`{}` is no Service: the plan has no Service in namespace `{namespace}`", shown(host)),
+            _ => format!("`{}` is no Service of the plan; the namespace has {}", shown(host), listed(&known)),
+        });
+    }
+    if let (Some(service), Some(port)) = (service, host.meant_port())
+        && !service.ports.iter().any(|(p, _)| *p == port)
+    {
+        let known: Vec<u16> = service.ports.iter().map(|(p, _)| *p).collect();
+        return Err(format!("`{}` has no port {port}; it has {}", shown(host), numbers(&known)));
+    }
+    Ok(service)
+}
+
+fn host(world: &World<'_>, run: &Run<'_>, host: &Host) -> Result<(), String> {
+    let Some(service) = lookup(world, host)? else { return Ok(()) };
+    let meant = host.meant_port();
+    for target in world.behind(service).filter(|target| target.unit != run.unit) {
+        let mut ports = service.ports.iter().filter(|(port, _)| meant.is_none_or(|m| m == *port));
+        let open = ports.any(|(port, to)| {
+            container_port(target, *port, to).is_some_and(|port| world.allowed(run, target, port))
+        });
+        if !open {
+            let port = meant.map(|p| format!(" on port {p}")).unwrap_or_default();
+            return Err(format!(
+                "no NetworkPolicy lets `{}` call `{}`{port}; list it in `connects`",
+                run.unit, target.unit
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn container_port(run: &Run<'_>, port: u16, to: &serde_json::Value) -> Option<u16> {
+    match to.as_str() {
+        Some(name) => run.port(name),
+        None => to.as_u64().and_then(|p| u16::try_from(p).ok()).or(Some(port)),
+    }
+}
+
+/// Hosts of URLs: a name without dots is a Service beside the pod; one under the Stack's domain is published by a route;
+/// any other in a variable or an argument is written in the Stack, or else nobody declared it.
+pub fn public_hosts(world: &World<'_>, findings: &mut Vec<Finding>) {
+    let domain = format!(".{}", world.stack.spec.site.domain);
+    let declared = serde_json::to_string(&world.stack.spec).unwrap_or_default();
+    let routes: BTreeSet<String> = world
+        .frames
+        .values()
+        .flatten()
+        .flat_map(|frame| &frame.instance.entry.spec.routes)
+        .map(|route| format!("{}{domain}", route.host))
+        .collect();
+    for run in &world.runs {
+        for text in &run.texts {
+            for host in text::url_hosts(&text.body) {
+                let name = host.service.as_str();
+                let number = name.split('.').all(|part| part.parse::<u8>().is_ok());
+                if name == "localhost" || number || declared.contains(name) && !name.ends_with(&domain) {
+                    continue;
+                }
+                let message = if name.ends_with(&domain) {
+                    if routes.contains(name) {
+                        continue;
+                    }
+                    format!("`{name}` is published by no route of the Stack; there are {}", list(&routes))
+                } else if !name.contains('.') {
+                    if world.service(run.namespace, name).is_some() {
+                        continue;
+                    }
+                    format!("`{name}` is no Service of namespace `{}`", run.namespace)
+                } else if matches!(text.place, Place::Env(_) | Place::Argument) {
+                    format!("`{name}` is outside the cluster and the Stack does not declare it")
+                } else {
+                    // Files are full of addresses that nobody calls: schemas, licences, name spaces.
+                    continue;
+                };
+                findings.push(world.at(run, &text.field, message));
+            }
+        }
+    }
+}
+
+fn list(names: &BTreeSet<String>) -> String {
+    listed(&names.iter().collect::<Vec<_>>())
+}
+
+/// A host in one setting and its port in another.
+pub fn pairs(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for run in &world.runs {
+        for mention in &run.mentions {
+            let Some(service) = world.meant(&mention.host) else { continue };
+            if mention.host.meant_port().is_some() || run.texts[mention.text].place == Place::Probe {
+                continue;
+            }
+            let known: Vec<u16> = service.ports.iter().map(|(p, _)| *p).collect();
+            let field = &run.texts[mention.text].field;
+            let whole = run.settings.iter().find(|s| {
+                s.text == mention.text
+                    && text::cluster_hosts(&s.value).contains(&mention.host)
+                    && matches!(text::role(&s.key), Some((Role::Host, _)))
+            });
+            let sibling = whole.and_then(|setting| sibling(run, setting.text, &setting.key, Role::Port));
+            if let Some((key, value)) = sibling {
+                if !value.parse().is_ok_and(|port: u16| known.contains(&port)) {
+                    findings.push(world.at(
+                        run,
+                        field,
+                        format!("`{key}` is `{value}`, but {} has {}", shown(&mention.host), numbers(&known)),
+                    ));
+                }
+            } else if !known.iter().any(|port| run.says_number(*port)) {
+                findings.push(world.at(
+                    run,
+                    field,
+                    format!("`{}` stands without a port; it has {}", shown(&mention.host), numbers(&known)),
+                ));
+            }
+        }
+        for link in run.links.iter().filter(|link| link.provider.is_none()) {
+            external_pair(world, run, link, findings);
+        }
+        lonely_ports(world, run, findings);
+    }
+}
+
+/// The setting beside `key` that has another role and the same prefix.
+pub fn sibling<'r>(run: &'r Run<'_>, text: usize, key: &str, wanted: Role) -> Option<(&'r str, &'r str)> {
+    let (_, prefix) = text::role(key)?;
+    run.settings.iter().find_map(|other| {
+        let same = other.text == text || both_env(run, other.text, text);
+        let (role, other_prefix) = text::role(&other.key)?;
+        (same && role == wanted && other_prefix == prefix).then_some((other.key.as_str(), other.value.as_str()))
+    })
+}
+
+fn both_env(run: &Run<'_>, one: usize, two: usize) -> bool {
+    let env = |i: usize| matches!(run.texts[i].place, Place::Env(_));
+    env(one) && env(two)
+}
+
+/// A system outside the cluster is called at the address that the Stack declares.
+fn external_pair(world: &World<'_>, run: &Run<'_>, link: &super::world::Link<'_>, findings: &mut Vec<Finding>) {
+    let (Some(host), Some(port)) = (link.outputs.get("host").and_then(|h| h.as_str()), link.outputs.get("port"))
+    else {
+        return;
+    };
+    for setting in run.settings.iter().filter(|s| s.value == host) {
+        if let Some((key, value)) = sibling(run, setting.text, &setting.key, Role::Port)
+            && value != port.to_string()
+        {
+            let field = &run.texts[setting.text].field;
+            findings.push(world.at(run, field, format!("`{key}` is `{value}`, but the Stack declares {host}:{port}")));
+        }
+    }
+}
+
+/// A port without a host beside it is one that the container listens on, or one of a host said elsewhere.
+fn lonely_ports(world: &World<'_>, run: &Run<'_>, findings: &mut Vec<Finding>) {
+    let mut known: BTreeSet<u16> = run.ports().map(|(_, port)| port).collect();
+    for service in run.mentions.iter().filter_map(|m| world.meant(&m.host)) {
+        known.extend(service.ports.iter().map(|(p, _)| *p));
+    }
+    known.extend(run.links.iter().filter_map(|l| l.outputs.get("port")?.as_u64().and_then(|p| u16::try_from(p).ok())));
+    for setting in &run.settings {
+        if !matches!(text::role(&setting.key), Some((Role::Port, _))) {
+            continue;
+        }
+        let Ok(port) = setting.value.parse::<u16>() else { continue };
+        if sibling(run, setting.text, &setting.key, Role::Host).is_none() && !known.contains(&port) {
+            let ports: Vec<u16> = known.iter().copied().collect();
+            let message = format!(
+                "`{}` is {port}, which is neither a port of the container nor of a host it names; these are {}",
+                setting.key,
+                numbers(&ports)
+            );
+            findings.push(world.at(run, &run.texts[setting.text].field, message));
+        }
+    }
+}
+
+/// What a container says that it listens on, and what its probes ask, are its ports.
+pub fn listening(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for run in &world.runs {
+        let declared: Vec<u16> = run.ports().map(|(_, port)| port).collect();
+        for text in &run.texts {
+            let mut said = text::listening(&text.body);
+            if text.place == Place::Probe {
+                let words = text.body.split(|c: char| !c.is_ascii_digit() && c != '.');
+                said.extend(words.filter_map(|w| w.parse::<u16>().ok()).filter(|n| *n >= 1024));
+            }
+            if let Some(option) = port_option(&text.body).filter(|_| text.place != Place::Probe) {
+                // `--port=3306` of a server; of a client it is another Service's.
+                let other = run.mentions.iter().filter_map(|m| world.meant(&m.host));
+                if !other.flat_map(|s| &s.ports).any(|(p, _)| *p == option) {
+                    said.push(option);
+                }
+            }
+            for port in said.into_iter().filter(|port| !declared.contains(port)) {
+                let message = format!("listens on {port}; the container declares {}", numbers(&declared));
+                findings.push(world.at(run, &text.field, message));
+            }
+        }
+    }
+}
+
+fn port_option(text: &str) -> Option<u16> {
+    let (_, value) = text.split_once("port=")?;
+    let digits: String = value.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+/// Selectors find pods, target ports and probes name container ports.
+pub fn selectors(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for (namespace, service) in world.services.iter().flat_map(|(n, all)| all.values().map(move |s| (*n, s))) {
+        let targets: Vec<&Run<'_>> = world.selected(namespace, service.selector).collect();
+        if targets.is_empty() {
+            let message = format!("`{}` selects no pods of namespace `{namespace}`", service.selector);
+            findings.push(world.on(service.unit, service.object, "spec.selector", message));
+        }
+        for run in targets {
+            for (_, to) in service.ports.iter().filter(|(port, to)| container_port(run, *port, to).is_none()) {
+                let known: Vec<&str> = run.ports().map(|(name, _)| name).collect();
+                let message = format!("{to} is no port of `{}`; it has {}", run.unit, listed(&known));
+                findings.push(world.on(service.unit, service.object, "spec.ports", message));
+            }
+        }
+    }
+    for run in &world.runs {
+        if !matches(&run.object.body["spec"]["selector"]["matchLabels"], run.labels) {
+            findings.push(world.at(run, "spec.selector", "does not match the pods of its own template".to_owned()));
+        }
+        for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+            for kind in ["httpGet", "tcpSocket"] {
+                let port = &run.container[probe][kind]["port"];
+                let known = port.is_null()
+                    || port.as_str().is_some_and(|name| run.port(name).is_some())
+                    || port.as_u64().is_some_and(|n| run.ports().any(|(_, p)| u64::from(p) == n));
+                if !known {
+                    let ports: Vec<&str> = run.ports().map(|(name, _)| name).collect();
+                    let message = format!("{port} is no port of the container; it has {}", listed(&ports));
+                    findings.push(world.at(run, &format!("{probe}.{kind}.port"), message));
+                }
+            }
+        }
+    }
+    for unit in world.plan.units() {
+        for object in &unit.objects {
+            let (selector, field) = match object.key.kind.as_str() {
+                "PodDisruptionBudget" => (&object.body["spec"]["selector"]["matchLabels"], "spec.selector"),
+                "NetworkPolicy" => (&object.body["spec"]["podSelector"]["matchLabels"], "spec.podSelector"),
+                _ => continue,
+            };
+            let namespace = object.key.namespace.as_deref().unwrap_or_default();
+            if !selector.is_null() && world.selected(namespace, selector).next().is_none() {
+                findings.push(world.on(&unit.id, object, field, format!("`{selector}` selects no pods")));
+            }
+        }
+    }
+}
+
+/// Backends of routes are Services with that port and let the gateway in; parents are Gateways of the plan.
+pub fn routes(world: &World<'_>, findings: &mut Vec<Finding>) {
+    let gateways: BTreeSet<&ObjectKey> =
+        world.plan.objects().map(|o| &o.key).filter(|key| key.kind == "Gateway").collect();
+    for unit in world.plan.units() {
+        for object in unit.objects.iter().filter(|o| matches!(o.key.kind.as_str(), "HTTPRoute" | "TLSRoute")) {
+            let namespace = object.key.namespace.as_deref().unwrap_or_default();
+            let mut wrong = |field: &str, message| findings.push(world.on(&unit.id, object, field, message));
+            for parent in items(&object.body["spec"]["parentRefs"]) {
+                let (name, home) = (parent["name"].as_str(), parent["namespace"].as_str().or(Some(namespace)));
+                if !gateways.iter().any(|key| Some(key.name.as_str()) == name && key.namespace.as_deref() == home) {
+                    let known: Vec<String> = gateways.iter().map(ToString::to_string).collect();
+                    wrong("spec.parentRefs", format!("{parent} is no Gateway of the plan; there are {}", listed(&known)));
+                }
+            }
+            for rule in items(&object.body["spec"]["rules"]) {
+                for backend in items(&rule["backendRefs"]) {
+                    let name = backend["name"].as_str().unwrap_or_default();
+                    let home = backend["namespace"].as_str().unwrap_or(namespace);
+                    let port = backend["port"].as_u64().and_then(|p| u16::try_from(p).ok());
+                    let Some(service) = world.service(home, name) else {
+                        wrong("spec.rules", format!("`{name}` is no Service of namespace `{home}`"));
+                        continue;
+                    };
+                    let Some((port, to)) = service.ports.iter().find(|(p, _)| Some(*p) == port) else {
+                        let known: Vec<u16> = service.ports.iter().map(|(p, _)| *p).collect();
+                        wrong("spec.rules", format!("`{name}` has no port {}; it has {}", backend["port"], numbers(&known)));
+                        continue;
+                    };
+                    for run in world.behind(service) {
+                        // The proxies are not the plan's: any peer that is a whole namespace may be theirs.
+                        let open = world.policies_of(run).flat_map(|spec| items(&spec["ingress"])).any(|rule| {
+                            let port = container_port(run, *port, to);
+                            items(&rule["ports"]).any(|p| p["port"].as_u64() == port.map(u64::from))
+                                && items(&rule["from"]).any(|from| from.get("podSelector").is_none())
+                        });
+                        if !open {
+                            wrong("spec.rules", format!("no NetworkPolicy lets the gateway call `{}`", run.unit));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A path that is open to a component of the same block and that no text mentions is a mistake on one of both sides.
+pub fn open_paths(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for run in &world.runs {
+        let named: BTreeSet<_> = run
+            .mentions
+            .iter()
+            .filter_map(|m| world.meant(&m.host))
+            .flat_map(|service| world.behind(service).map(|target| target.unit))
+            .collect();
+        for rule in world.policies_of(run).flat_map(|spec| items(&spec["egress"])) {
+            for peer in items(&rule["to"]).filter(|peer| peer.get("podSelector").is_some()) {
+                let targets: Vec<&Run<'_>> =
+                    world.beside(run.namespace).filter(|r| is_peer(peer, run.namespace, r)).collect();
+                let idle = !targets.is_empty()
+                    && targets.iter().all(|t| t.unit != run.unit && !named.contains(t.unit));
+                if idle {
+                    let message =
+                        format!("may call `{}`, but no variable, argument or file names it", targets[0].unit);
+                    findings.push(world.at(run, "connects", message));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,624 @@
+//! The plan as the checks look at it: Services, pods, policies, texts, order; and what the entries ask for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use plinth_api::Stack;
+use plinth_api::v1alpha1::product::{Component, Workload};
+use serde_json::{Map, Value};
+
+use super::text::{self, Host};
+use crate::model::{Desired, Finding, Piece, Plan, SecretKeyRef, SecretSource, Unit, UnitId};
+use crate::render::frame::{Frame, claim_of, keyed};
+use crate::resolve::{Binding, Inputs};
+use crate::token;
+
+/// Every frame, by block.
+pub type Frames<'a> = BTreeMap<&'a str, Vec<Frame<'a>>>;
+
+/// A Service.
+pub struct Service<'a> {
+    /// Where it is.
+    pub unit: &'a UnitId,
+    /// The object.
+    pub object: &'a Desired,
+    /// Labels of the pods behind it.
+    pub selector: &'a Value,
+    /// Port and what it leads to on the pods.
+    pub ports: Vec<(u16, &'a Value)>,
+}
+
+/// Where a text stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// An environment variable.
+    Env(String),
+    /// An element of command or args.
+    Argument,
+    /// A probe's command.
+    Probe,
+    /// A mounted file: its path.
+    File(String),
+}
+
+/// A text that a container reads.
+pub struct Text {
+    /// Where.
+    pub place: Place,
+    /// Field of the object, for messages.
+    pub field: String,
+    /// Content; secret values are tokens.
+    pub body: String,
+}
+
+/// A named value that a container reads.
+pub struct Setting {
+    /// Index of its text.
+    pub text: usize,
+    /// Name.
+    pub key: String,
+    /// Value; a secret is a token.
+    pub value: String,
+}
+
+/// A host name that a container reads.
+pub struct Mention {
+    /// Index of its text.
+    pub text: usize,
+    /// The host.
+    pub host: Host,
+}
+
+/// A folder or file in a container.
+pub struct Mount<'a> {
+    /// `mountPath`.
+    pub path: &'a str,
+    /// `subPath`.
+    pub file: Option<&'a str>,
+    /// ConfigMap or Secret by name; `None` for scratch and persistent volumes.
+    pub source: Option<Source<'a>>,
+}
+
+/// What a mount shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source<'a> {
+    /// A ConfigMap.
+    Config(&'a str),
+    /// A Secret.
+    Secret(&'a str),
+}
+
+/// What a component gets from one requirement.
+pub struct Link<'a> {
+    /// Name of the requirement.
+    pub name: &'a str,
+    /// Name and regular expression of what its lists must hold.
+    pub topic_pattern: Option<&'a str>,
+    /// The component starts without it.
+    pub later: bool,
+    /// Outputs; those that are secrets are tokens of the provider's Secret or of the consumer's copy.
+    pub outputs: Map<String, Value>,
+    /// The same instance of a backing service and the same claim: `<block>/<requirement>`.
+    pub claim: Option<String>,
+    /// Namespace and component behind it, where Plinth installs it.
+    pub provider: Option<(String, String)>,
+}
+
+/// Pods of one workload.
+pub struct Run<'a> {
+    /// Its unit.
+    pub unit: &'a UnitId,
+    /// The workload.
+    pub object: &'a Desired,
+    /// Namespace.
+    pub namespace: &'a str,
+    /// Labels of its pods.
+    pub labels: &'a Value,
+    /// Pod spec.
+    pub spec: &'a Value,
+    /// Its container.
+    pub container: &'a Value,
+    /// Runs to completion.
+    pub job: bool,
+    /// The entry's component and the frame it comes from.
+    pub entry: Option<(&'a Frame<'a>, &'a Component)>,
+    /// Texts.
+    pub texts: Vec<Text>,
+    /// Settings.
+    pub settings: Vec<Setting>,
+    /// Names of the form `name.namespace.svc…`, and plain ones that are Services beside it.
+    pub mentions: Vec<Mention>,
+    /// Mounts.
+    pub mounts: Vec<Mount<'a>>,
+    /// Secret keys that it reads.
+    pub reads: BTreeSet<SecretKeyRef>,
+    /// Requirements that it connects to.
+    pub links: Vec<Link<'a>>,
+}
+
+impl Run<'_> {
+    /// Number of the container port of that name.
+    pub fn port(&self, name: &str) -> Option<u16> {
+        self.ports().find(|(n, _)| *n == name).map(|(_, port)| port)
+    }
+
+    /// Container ports.
+    pub fn ports(&self) -> impl Iterator<Item = (&str, u16)> {
+        items(&self.container["ports"]).filter_map(|p| {
+            Some((p["name"].as_str().unwrap_or_default(), u16::try_from(p["containerPort"].as_u64()?).ok()?))
+        })
+    }
+
+    /// Whether any of its texts holds the word.
+    pub fn says(&self, word: &str) -> bool {
+        self.texts.iter().any(|t| text::has_word(&t.body, word))
+    }
+
+    /// Whether any of its texts holds the number.
+    pub fn says_number(&self, number: u16) -> bool {
+        self.texts.iter().any(|t| text::has_number(&t.body, number))
+    }
+}
+
+/// Everything the checks look at.
+pub struct World<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The Stack.
+    pub stack: &'a Stack,
+    /// What it refers to.
+    pub inputs: &'a Inputs,
+    /// What the entries say.
+    pub frames: &'a Frames<'a>,
+    /// Services by namespace and name.
+    pub services: BTreeMap<&'a str, BTreeMap<&'a str, Service<'a>>>,
+    /// Secrets by namespace and name.
+    pub secrets: BTreeMap<(&'a str, &'a str), (&'a UnitId, &'a Desired)>,
+    /// ConfigMaps by namespace and name.
+    pub configs: BTreeMap<(&'a str, &'a str), (&'a UnitId, &'a Desired)>,
+    /// Pods.
+    pub runs: Vec<Run<'a>>,
+    beside: BTreeMap<&'a str, Vec<usize>>,
+    policies: BTreeMap<&'a str, Vec<&'a Value>>,
+    before: BTreeMap<&'a UnitId, BTreeSet<&'a UnitId>>,
+}
+
+/// Elements of a list; none when the value is no list.
+pub fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn name_of<'a>(object: &'a Desired) -> (&'a str, &'a str) {
+    (object.key.namespace.as_deref().unwrap_or_default(), &object.key.name)
+}
+
+impl<'a> World<'a> {
+    /// Index a plan.
+    pub fn new(plan: &'a Plan, stack: &'a Stack, inputs: &'a Inputs, frames: &'a Frames<'a>) -> Self {
+        let mut world = World {
+            plan,
+            stack,
+            inputs,
+            frames,
+            services: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            configs: BTreeMap::new(),
+            runs: Vec::new(),
+            beside: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            before: before(plan),
+        };
+        for unit in plan.units() {
+            for object in &unit.objects {
+                let key = name_of(object);
+                match object.key.kind.as_str() {
+                    "Service" => drop(world.services.entry(key.0).or_default().insert(key.1, service(&unit.id, object))),
+                    "Secret" => drop(world.secrets.insert(key, (&unit.id, object))),
+                    "ConfigMap" => drop(world.configs.insert(key, (&unit.id, object))),
+                    "NetworkPolicy" => world.policies.entry(key.0).or_default().push(&object.body["spec"]),
+                    _ => {}
+                }
+            }
+        }
+        let components = components(frames);
+        for unit in plan.units() {
+            for object in &unit.objects {
+                if let Some(spec) = object.body.pointer("/spec/template/spec")
+                    && let Some(container) = spec.pointer("/containers/0")
+                {
+                    let run = world.run(unit, object, spec, container, &components);
+                    world.beside.entry(run.namespace).or_default().push(world.runs.len());
+                    world.runs.push(run);
+                }
+            }
+        }
+        world
+    }
+
+    fn run(
+        &self,
+        unit: &'a Unit,
+        object: &'a Desired,
+        spec: &'a Value,
+        container: &'a Value,
+        components: &Components<'a>,
+    ) -> Run<'a> {
+        let namespace = object.key.namespace.as_deref().unwrap_or_default();
+        let entry = components.get(&(unit.id.block.as_str(), unit.id.name.clone())).copied();
+        let mut run = Run {
+            unit: &unit.id,
+            object,
+            namespace,
+            labels: &object.body["spec"]["template"]["metadata"]["labels"],
+            spec,
+            container,
+            job: object.key.kind == "Job",
+            entry: entry.map(|(frame, component, _)| (frame, component)),
+            texts: Vec::new(),
+            settings: Vec::new(),
+            mentions: Vec::new(),
+            mounts: mounts(spec, container),
+            reads: BTreeSet::new(),
+            links: entry.map(|(frame, component, _)| self.links(frame, component)).unwrap_or_default(),
+        };
+        self.read(&mut run);
+        run
+    }
+
+    /// What the container reads.
+    fn read(&self, run: &mut Run<'a>) {
+        let env: Vec<(&str, String)> = items(&run.container["env"])
+            .filter_map(|variable| {
+                let name = variable["name"].as_str()?;
+                if let Some(value) = variable["value"].as_str() {
+                    return Some((name, value.to_owned()));
+                }
+                let reference = &variable["valueFrom"]["secretKeyRef"];
+                let reference = SecretKeyRef {
+                    namespace: run.namespace.to_owned(),
+                    name: reference["name"].as_str()?.to_owned(),
+                    key: reference["key"].as_str()?.to_owned(),
+                };
+                Some((name, token::token(&reference)))
+            })
+            .collect();
+        let expand = |text: &str, known: &[(&str, String)]| {
+            let mut text = text.to_owned();
+            for (name, value) in known.iter().rev() {
+                if text.contains("$(") {
+                    text = text.replace(&format!("$({name})"), value);
+                }
+            }
+            text
+        };
+        let mut texts = Vec::new();
+        let mut text = |place: Place, field: String, body: String| texts.push(Text { place, field, body });
+        for (i, (name, value)) in env.iter().enumerate() {
+            // A variable sees those before it, no others.
+            text(Place::Env((*name).to_owned()), format!("env[{name}]"), expand(value, &env[..i]));
+        }
+        for field in ["command", "args"] {
+            for (i, value) in items(&run.container[field]).enumerate() {
+                let value = value.as_str().unwrap_or_default();
+                text(Place::Argument, format!("{field}[{i}]"), expand(value, &env));
+            }
+        }
+        for field in ["startupProbe", "livenessProbe", "readinessProbe"] {
+            let command: Vec<&str> =
+                items(&run.container[field]["exec"]["command"]).filter_map(Value::as_str).collect();
+            if !command.is_empty() {
+                text(Place::Probe, format!("{field}.exec.command"), command.join(" "));
+            }
+        }
+        for mount in &run.mounts {
+            for (file, body) in mount.source.map(|s| self.files(run.namespace, s)).unwrap_or_default() {
+                if mount.file.is_some_and(|only| only != file) {
+                    continue;
+                }
+                let path = match mount.file {
+                    Some(_) => mount.path.to_owned(),
+                    None => format!("{}/{file}", mount.path.trim_end_matches('/')),
+                };
+                text(Place::File(path.clone()), format!("file {path}"), body);
+            }
+        }
+        run.reads = texts.iter().flat_map(|t| token::secrets(&t.body)).collect();
+        for mount in &run.mounts {
+            if let Some(Source::Secret(secret)) = mount.source
+                && let Some((_, object)) = self.secrets.get(&(run.namespace, secret))
+            {
+                let keys = object.secret.keys().filter(|k| mount.file.is_none_or(|only| only == *k));
+                run.reads.extend(keys.map(|key| SecretKeyRef {
+                    namespace: run.namespace.to_owned(),
+                    name: secret.to_owned(),
+                    key: key.clone(),
+                }));
+            }
+        }
+        for (i, t) in texts.iter().enumerate() {
+            match &t.place {
+                Place::Env(name) => {
+                    run.settings.push(Setting { text: i, key: name.clone(), value: t.body.clone() });
+                }
+                Place::File(path) => run.settings.extend(
+                    text::settings(path, &t.body).into_iter().map(|(key, value)| Setting { text: i, key, value }),
+                ),
+                Place::Argument | Place::Probe => {}
+            }
+            let beside = |host: &Host| self.service(run.namespace, &host.service).is_some();
+            let plain = text::url_hosts(&t.body).into_iter().chain(text::plain_hosts(&t.body)).filter(beside);
+            let local = plain.map(|mut host| {
+                host.namespace = Some(run.namespace.to_owned());
+                host
+            });
+            let hosts = text::cluster_hosts(&t.body).into_iter().chain(local);
+            run.mentions.extend(hosts.map(|host| Mention { text: i, host }));
+        }
+        for setting in &run.settings {
+            if matches!(text::role(&setting.key), Some((text::Role::Host, _)))
+                && self.service(run.namespace, &setting.value).is_some()
+            {
+                run.mentions.push(Mention {
+                    text: setting.text,
+                    host: Host {
+                        service: setting.value.clone(),
+                        namespace: Some(run.namespace.to_owned()),
+                        domain: None,
+                        scheme: None,
+                        port: None,
+                    },
+                });
+            }
+        }
+        run.texts = texts;
+    }
+
+    /// Files of a mounted ConfigMap or Secret; secret values are tokens.
+    pub fn files(&self, namespace: &str, source: Source<'_>) -> Vec<(&'a str, String)> {
+        match source {
+            Source::Config(name) => self
+                .configs
+                .get(&(namespace, name))
+                .and_then(|(_, object)| object.body["data"].as_object())
+                .into_iter()
+                .flatten()
+                .map(|(file, text)| (file.as_str(), text.as_str().unwrap_or_default().to_owned()))
+                .collect(),
+            Source::Secret(name) => self
+                .secrets
+                .get(&(namespace, name))
+                .into_iter()
+                .flat_map(|(_, object)| &object.secret)
+                .map(|(file, source)| (file.as_str(), composed(source)))
+                .collect(),
+        }
+    }
+
+    /// What a component gets from the requirements that it connects to.
+    fn links(&self, frame: &'a Frame<'a>, component: &'a Component) -> Vec<Link<'a>> {
+        let mut links = Vec::new();
+        for edge in &component.connects {
+            let (edge, later) = match edge.strip_suffix(" (later)") {
+                Some(edge) => (edge, true),
+                None => (edge.as_str(), false),
+            };
+            let Some(name) = edge.strip_prefix("requires.") else { continue };
+            let Some(binding) = frame.instance.bindings.get(name) else { continue };
+            let requirement = frame.instance.entry.spec.requires.iter().find(|r| r.name == name);
+            let mut link = Link {
+                name,
+                topic_pattern: requirement.and_then(|r| r.topic_pattern.as_deref()),
+                later,
+                outputs: Map::new(),
+                claim: None,
+                provider: None,
+            };
+            let capability = requirement.map(|r| r.capability.as_str()).unwrap_or_default();
+            self.fill(&mut link, frame, binding, capability);
+            links.push(link);
+        }
+        links
+    }
+
+    fn fill(&self, link: &mut Link<'a>, frame: &Frame<'_>, binding: &Binding, capability: &str) {
+        let provides = |f: &&Frame<'_>| f.instance.entry.spec.provides.iter().any(|p| p.capability == capability);
+        let provider = match binding {
+            Binding::Embedded { product, .. } => {
+                self.frames.get(frame.block).and_then(|f| f.iter().find(|f| &f.instance.entry.name == product))
+            }
+            Binding::Block { name } => self.frames.get(name.as_str()).and_then(|f| f.iter().find(provides)),
+            Binding::External { system, claim, .. } => {
+                link.outputs = claim.parameters.clone();
+                link.outputs.extend(system.outputs.iter().map(|(k, v)| (k.clone(), v.clone().into())));
+                link.outputs.extend(system.host.iter().map(|h| ("host".to_owned(), h.clone().into())));
+                link.outputs.extend(system.port.iter().map(|p| ("port".to_owned(), (*p).into())));
+                None
+            }
+        };
+        let claim = claim_of(binding);
+        if let Some(provider) = provider
+            && let Some(provision) =
+                provider.instance.entry.spec.provides.iter().find(|p| p.capability == capability)
+        {
+            let domain = &self.stack.spec.site.cluster_domain;
+            let outputs = provider.outputs(provision, claim, domain).unwrap_or_default();
+            link.outputs = claim.map(|c| c.parameters.clone()).unwrap_or_default();
+            link.outputs.extend(outputs);
+            link.provider =
+                provision.component.as_ref().map(|c| (provider.namespace.to_owned(), c.clone()));
+            if matches!(binding, Binding::Embedded { .. }) {
+                link.claim = Some(format!("{}/{}", frame.block, link.name));
+            }
+        }
+        // A provider in another namespace is read through the consumer's own copy.
+        let copy = format!("{}-requires-{}", frame.instance.entry.name, link.name);
+        if let Some((_, copy)) = self.secrets.get(&(frame.namespace, copy.as_str())) {
+            for key in copy.secret.keys() {
+                let reference = SecretKeyRef {
+                    namespace: frame.namespace.to_owned(),
+                    name: copy.key.name.clone(),
+                    key: key.clone(),
+                };
+                link.outputs.insert(key.clone(), token::token(&reference).into());
+            }
+        }
+    }
+
+    /// Pods of a namespace whose labels match.
+    pub fn selected(&self, namespace: &str, selector: &'a Value) -> impl Iterator<Item = &Run<'a>> {
+        self.beside(namespace).filter(move |run| matches(selector, run.labels))
+    }
+
+    /// Pods of a namespace.
+    pub fn beside(&self, namespace: &str) -> impl Iterator<Item = &Run<'a>> {
+        self.beside.get(namespace).into_iter().flatten().map(|i| &self.runs[*i])
+    }
+
+    /// The Service that a mention means.
+    pub fn meant(&self, host: &Host) -> Option<&Service<'a>> {
+        self.service(host.namespace.as_deref()?, &host.service)
+    }
+
+    /// The Service of that name.
+    pub fn service(&self, namespace: &str, name: &str) -> Option<&Service<'a>> {
+        self.services.get(namespace)?.get(name)
+    }
+
+    /// Pods behind a Service.
+    pub fn behind<'w>(&'w self, service: &'w Service<'a>) -> impl Iterator<Item = &'w Run<'a>> {
+        self.selected(service.object.key.namespace.as_deref().unwrap_or_default(), service.selector)
+    }
+
+    /// Whether `to` may be called by `from` on a container port: both sides must say so.
+    pub fn allowed(&self, from: &Run<'_>, to: &Run<'_>, port: u16) -> bool {
+        self.policy_allows(from, to, port, "egress", "to", "Egress")
+            && self.policy_allows(to, from, port, "ingress", "from", "Ingress")
+    }
+
+    fn policy_allows(&self, of: &Run<'_>, peer: &Run<'_>, port: u16, rules: &str, side: &str, kind: &str) -> bool {
+        let mut selected = false;
+        for spec in self.policies_of(of).filter(|spec| items(&spec["policyTypes"]).any(|t| t == kind)) {
+            selected = true;
+            let open = items(&spec[rules]).any(|rule| {
+                let to_port = rule["ports"].is_null() || items(&rule["ports"]).any(|p| p["port"] == port);
+                to_port && (rule[side].is_null() || items(&rule[side]).any(|p| is_peer(p, of.namespace, peer)))
+            });
+            if open {
+                return true;
+            }
+        }
+        !selected
+    }
+
+    /// Policies that select these pods.
+    pub fn policies_of(&self, run: &Run<'_>) -> impl Iterator<Item = &'a Value> {
+        let selects = |spec: &&'a Value| matches(&spec["podSelector"]["matchLabels"], run.labels);
+        self.policies.get(run.namespace).into_iter().flatten().copied().filter(selects).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Whether `unit` starts only after `other` is ready.
+    pub fn waits(&self, unit: &UnitId, other: &UnitId) -> bool {
+        self.before.get(unit).is_some_and(|before| before.contains(other))
+    }
+
+    /// A finding about a workload.
+    pub fn at(&self, run: &Run<'_>, field: &str, message: String) -> Finding {
+        Finding { path: format!("spec.blocks[{}]: {}: {}: {field}", run.unit.block, run.unit.name, run.object.key), message }
+    }
+
+    /// A finding about any object.
+    pub fn on(&self, unit: &UnitId, object: &Desired, field: &str, message: String) -> Finding {
+        Finding { path: format!("spec.blocks[{}]: {}: {}: {field}", unit.block, unit.name, object.key), message }
+    }
+}
+
+/// Whether a policy's peer matches pods.
+pub fn is_peer(peer: &Value, policy_namespace: &str, run: &Run<'_>) -> bool {
+    if peer.get("ipBlock").is_some() {
+        return false;
+    }
+    let namespace = match peer.get("namespaceSelector") {
+        None => policy_namespace == run.namespace,
+        Some(selector) => selector["matchLabels"]
+            .as_object()
+            .is_none_or(|labels| labels.iter().all(|(k, v)| k == "kubernetes.io/metadata.name" && v == run.namespace)),
+    };
+    namespace && matches(&peer["podSelector"]["matchLabels"], run.labels)
+}
+
+/// Whether labels hold everything that the selector asks for; an empty selector asks for nothing.
+pub fn matches(selector: &Value, labels: &Value) -> bool {
+    selector.as_object().is_none_or(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
+}
+
+/// The text of a Secret's key; secret values are tokens.
+pub fn composed(source: &SecretSource) -> String {
+    match source {
+        SecretSource::Generate { .. } => String::new(),
+        SecretSource::Compose { pieces } => pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => text.clone(),
+                Piece::Secret(reference) => token::token(reference),
+            })
+            .collect(),
+    }
+}
+
+fn service<'a>(unit: &'a UnitId, object: &'a Desired) -> Service<'a> {
+    let ports = items(&object.body["spec"]["ports"])
+        .filter_map(|p| Some((u16::try_from(p["port"].as_u64()?).ok()?, p.get("targetPort").unwrap_or(&p["port"]))))
+        .collect();
+    Service { unit, object, selector: &object.body["spec"]["selector"], ports }
+}
+
+fn mounts<'a>(spec: &'a Value, container: &'a Value) -> Vec<Mount<'a>> {
+    items(&container["volumeMounts"])
+        .map(|mount| {
+            let volume = items(&spec["volumes"]).find(|v| v["name"] == mount["name"]);
+            let source = volume.and_then(|v| {
+                let config = v["configMap"]["name"].as_str().map(Source::Config);
+                config.or(v["secret"]["secretName"].as_str().map(Source::Secret))
+            });
+            Mount {
+                path: mount["mountPath"].as_str().unwrap_or_default(),
+                file: mount["subPath"].as_str(),
+                source,
+            }
+        })
+        .collect()
+}
+
+type Components<'a> = BTreeMap<(&'a str, String), (&'a Frame<'a>, &'a Component, bool)>;
+
+/// Components by block and object name.
+fn components<'a>(frames: &'a Frames<'a>) -> Components<'a> {
+    let mut components = BTreeMap::new();
+    for frame in frames.values().flatten() {
+        let spec: &'a plinth_api::ProductSpec = &frame.instance.entry.spec;
+        for component in &spec.components {
+            for (key, _) in frame.instances(component.for_each.as_ref()) {
+                let name = keyed(&component.name, key.as_deref());
+                let job = component.workload == Workload::Job;
+                components.insert((frame.block, name), (frame, component, job));
+            }
+        }
+    }
+    components
+}
+
+/// Everything that each unit waits for, directly or not.
+fn before(plan: &Plan) -> BTreeMap<&UnitId, BTreeSet<&UnitId>> {
+    let after: BTreeMap<&UnitId, &Vec<UnitId>> = plan.units().map(|u| (&u.id, &u.after)).collect();
+    let mut before = BTreeMap::new();
+    for unit in plan.units() {
+        let mut seen = BTreeSet::new();
+        let mut next: Vec<&UnitId> = unit.after.iter().collect();
+        while let Some(id) = next.pop() {
+            if seen.insert(id) {
+                next.extend(after.get(id).into_iter().flat_map(|a| a.iter()));
+            }
+        }
+        before.insert(&unit.id, seen);
+    }
+    before
+}

@@ -1,0 +1,151 @@
+//! Stacks that exercise every entry of the catalogue, for the tests of the closure check.
+
+use plinth_api::Stack;
+use plinth_plan::catalogue::Catalogue;
+use serde_json::{Value, json};
+
+/// A Stack and the products that it shows.
+pub struct Case {
+    /// What it is about.
+    pub name: String,
+    /// Entries whose mutation can show here.
+    pub products: Vec<&'static str>,
+    /// The Stack.
+    pub stack: Stack,
+}
+
+/// The built-in catalogue.
+pub fn catalogue() -> Catalogue {
+    Catalogue::builtin().unwrap_or_else(|findings| {
+        panic!("{}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })
+}
+
+fn stack(profile: &str, blocks: Value, backing: Value) -> Stack {
+    serde_json::from_value(json!({
+        "apiVersion": "plinth.dev/v1alpha1",
+        "kind": "Stack",
+        "metadata": { "name": "land", "namespace": "platform" },
+        "spec": {
+            "country": { "code": "ZZ", "languages": ["en", "fr"], "currencies": ["XTS"] },
+            "profile": profile,
+            "blocks": blocks,
+            "backing": backing,
+        },
+    }))
+    .expect("the test's Stack is well-formed")
+}
+
+fn gateway() -> Value {
+    json!({ "name": "api-gateway", "product": "envoy-gateway" })
+}
+
+fn identity() -> Value {
+    json!({ "name": "identity", "product": "keycloak" })
+}
+
+fn payments(bulk: bool) -> Value {
+    json!({
+        "name": "payments",
+        "product": "mojaloop",
+        "parameters": { "bulkTransfers": bulk, "publishInterop": bulk, "hubName": "NationalHub" },
+    })
+}
+
+fn registries(open: bool, events: bool) -> Value {
+    let schema = json!({ "title": "Person", "type": "object" }).to_string();
+    json!({
+        "name": "digital-registries",
+        "product": "sunbird-rc",
+        "parameters": { "openAccess": open, "events": events, "schema": if events { schema } else { String::new() } },
+    })
+}
+
+fn trust() -> Value {
+    json!({ "name": "trust-services", "product": "xroad-central-server" })
+}
+
+fn foreign_trust() -> Value {
+    let provides: Vec<Value> = ["trust", "registration", "ocsp", "timestamping"]
+        .iter()
+        .enumerate()
+        .map(|(i, name)| {
+            let outputs = if *name == "trust" { json!({ "anchor": "<anchor/>" }) } else { json!({}) };
+            json!({
+                "capability": format!("exchange-{name}"),
+                "host": format!("{name}.exchange.example"),
+                "port": 4000 + i,
+                "outputs": outputs,
+            })
+        })
+        .collect();
+    json!({ "name": "trust-services", "external": { "provides": provides } })
+}
+
+fn mediator() -> Value {
+    json!({ "name": "information-mediator", "product": "xroad-security-server" })
+}
+
+fn foreign_postgresql() -> Value {
+    json!([{
+        "capability": "postgresql",
+        "provider": "External",
+        "external": {
+            "capability": "postgresql",
+            "host": "db.example",
+            "port": 6432,
+            "credentialsSecret": "databases",
+            "cidrs": ["192.0.2.0/24"],
+        },
+    }])
+}
+
+/// One Stack a product and profile, those with the product's switches thrown, and one with everything.
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for profile in ["sandbox", "standard", "national"] {
+        let mut case = |name: &str, products: &[&'static str], blocks: Value, backing: Value| {
+            cases.push(Case {
+                name: format!("{name}, {profile}"),
+                products: products.to_vec(),
+                stack: stack(profile, blocks, backing),
+            });
+        };
+        case("keycloak", &["keycloak", "postgresql"], json!([identity(), gateway()]), json!([]));
+        case("keycloak elsewhere", &["keycloak"], json!([identity()]), foreign_postgresql());
+        case("mojaloop", &["mojaloop", "mysql", "kafka"], json!([payments(false)]), json!([]));
+        case(
+            "mojaloop with bulk",
+            &["mojaloop", "mysql", "kafka", "mongodb", "envoy-gateway"],
+            json!([payments(true), gateway()]),
+            json!([]),
+        );
+        case(
+            "sunbird-rc",
+            &["sunbird-rc", "keycloak", "postgresql", "kafka"],
+            json!([registries(false, true), identity(), gateway()]),
+            json!([]),
+        );
+        case("sunbird-rc, open", &["sunbird-rc"], json!([registries(true, false)]), json!([]));
+        case(
+            "x-road",
+            &["xroad-security-server", "xroad-central-server", "postgresql"],
+            json!([mediator(), trust()]),
+            json!([]),
+        );
+        case("x-road, foreign trust", &["xroad-security-server"], json!([mediator(), foreign_trust()]), json!([]));
+        case(
+            "envoy-gateway",
+            &["envoy-gateway"],
+            json!([{ "name": "api-gateway", "product": "envoy-gateway", "parameters": { "certificateIssuer": "country-ca" } }]),
+            json!([]),
+        );
+        case(
+            "everything",
+            &[],
+            json!([gateway(), identity(), payments(true), registries(false, true), mediator(), trust()]),
+            json!([]),
+        );
+    }
+    cases
+}

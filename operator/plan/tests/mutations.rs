@@ -1,0 +1,185 @@
+//! How much the closure check catches: every entry is changed in one place at a time, systematically, and planned again.
+//! Caught means that planning fails or the closure check finds something; a golden file that would change does not count.
+
+mod closure_stacks;
+mod mutants;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mutants::{MARK, Mutant};
+use plinth_api::ProductSpec;
+use plinth_plan::catalogue::{Catalogue, Entry};
+use plinth_plan::model::{Plan, UnitId};
+use plinth_plan::{Inputs, closure};
+use serde_json::Value;
+
+/// What became of a mutant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The same plan, or one that differs in nothing but a name that nobody outside it knows.
+    Equivalent,
+    Caught,
+    Missed,
+}
+
+struct Baseline {
+    case: closure_stacks::Case,
+    plan: Plan,
+}
+
+#[test]
+fn at_least_95_of_100_mutations_are_caught() {
+    let catalogue = closure_stacks::catalogue();
+    let inputs = Inputs { catalogue: catalogue.clone(), ..Inputs::default() };
+    let baselines: Vec<Baseline> = closure_stacks::cases()
+        .into_iter()
+        .filter(|case| case.name.ends_with(", sandbox") && !case.products.is_empty())
+        .map(|case| {
+            let plan = plinth_plan::plan(&case.stack, &inputs).expect("the catalogue is sound");
+            assert!(closure::check(&plan, &case.stack, &inputs).is_empty(), "{} is not closed", case.name);
+            Baseline { case, plan }
+        })
+        .collect();
+    let mutants: Vec<(String, Mutant)> = catalogue
+        .entries()
+        .flat_map(|entry| mutants::of(&entry.spec).into_iter().map(|m| (entry.name.clone(), m)))
+        .collect();
+
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(vec![Outcome::Missed; mutants.len()]);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some((product, mutant)) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let outcome = outcome(&catalogue, &baselines, product, mutant);
+                    let i = mutants.iter().position(|(_, m)| std::ptr::eq(m, mutant)).expect("it is one of them");
+                    outcomes.lock().expect("no worker panics")[i] = outcome;
+                }
+            });
+        }
+    });
+    let outcomes = outcomes.into_inner().expect("no worker panics");
+    report(&mutants, &outcomes);
+}
+
+fn outcome(catalogue: &Catalogue, baselines: &[Baseline], product: &str, mutant: &Mutant) -> Outcome {
+    let mutated = with(catalogue, product, &mutant.spec);
+    let inputs = Inputs { catalogue: mutated, ..Inputs::default() };
+    let mut equivalent = true;
+    for baseline in baselines.iter().filter(|b| b.case.products.contains(&product)) {
+        let Ok(plan) = plinth_plan::plan(&baseline.case.stack, &inputs) else { return Outcome::Caught };
+        if same(mutant, &baseline.plan, &plan) {
+            continue;
+        }
+        equivalent = false;
+        if !closure::check(&plan, &baseline.case.stack, &inputs).is_empty() {
+            return Outcome::Caught;
+        }
+    }
+    if equivalent { Outcome::Equivalent } else { Outcome::Missed }
+}
+
+fn with(catalogue: &Catalogue, product: &str, spec: &ProductSpec) -> Catalogue {
+    Catalogue::from_entries(catalogue.entries().map(|entry| {
+        if entry.name == product { Entry { spec: spec.clone(), ..entry.clone() } } else { entry.clone() }
+    }))
+}
+
+/// Whether the mutation changed nothing: the same hash; the same order where only an edge went; the same objects where
+/// only a name changed that nothing else refers to.
+fn same(mutant: &Mutant, old: &Plan, new: &Plan) -> bool {
+    if old.hash == new.hash {
+        return true;
+    }
+    match mutant.class {
+        "drop an after edge" => order(old) == order(new),
+        "rename a component" | "rename a port" => {
+            let back = |text: String| text.replace(MARK, "");
+            canonical(old, &|text| text) == canonical(new, &back)
+        }
+        _ => false,
+    }
+}
+
+/// What every unit waits for, directly or not.
+fn order(plan: &Plan) -> BTreeMap<&UnitId, BTreeSet<&UnitId>> {
+    let after: BTreeMap<&UnitId, &[UnitId]> = plan.units().map(|u| (&u.id, u.after.as_slice())).collect();
+    plan.units()
+        .map(|unit| {
+            let mut seen = BTreeSet::new();
+            let mut next: Vec<&UnitId> = unit.after.iter().collect();
+            while let Some(id) = next.pop() {
+                if seen.insert(id) {
+                    next.extend(after.get(id).copied().unwrap_or_default());
+                }
+            }
+            (&unit.id, seen)
+        })
+        .collect()
+}
+
+/// Units and objects without digests, in an order that does not depend on names.
+fn canonical(plan: &Plan, back: &dyn Fn(String) -> String) -> BTreeSet<String> {
+    plan.units()
+        .map(|unit| {
+            let mut value = serde_json::to_value(unit).expect("a unit is JSON");
+            tidy(&mut value, back);
+            value.to_string()
+        })
+        .collect()
+}
+
+fn tidy(value: &mut Value, back: &dyn Fn(String) -> String) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, _| !key.starts_with("plinth.dev/") || !key.ends_with("-hash"));
+            map.remove("hash");
+            let job = map.get("kind").is_some_and(|kind| kind == "Job");
+            for (key, value) in map.iter_mut() {
+                tidy(value, back);
+                // A Job's name ends in a digest of what it does.
+                if job && key == "name" && let Some((name, _)) = value.as_str().and_then(|n| n.rsplit_once('-')) {
+                    *value = Value::from(name);
+                }
+            }
+            if job && let Some(name) = map.get("metadata").and_then(|m| m["name"].as_str()).and_then(|n| n.rsplit_once('-')) {
+                let name = name.0.to_owned();
+                map["metadata"]["name"] = Value::from(name);
+            }
+        }
+        Value::Array(items) => {
+            items.iter_mut().for_each(|item| tidy(item, back));
+            items.sort_by_key(ToString::to_string);
+        }
+        Value::String(text) => *text = back(std::mem::take(text)),
+        _ => {}
+    }
+}
+
+fn report(mutants: &[(String, Mutant)], outcomes: &[Outcome]) {
+    let mut table: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
+    let mut missed = Vec::new();
+    for ((product, mutant), outcome) in mutants.iter().zip(outcomes) {
+        table.entry(mutant.class).or_default()[*outcome as usize] += 1;
+        if *outcome == Outcome::Missed {
+            missed.push(format!("{}: {product}: {}", mutant.class, mutant.site));
+        }
+    }
+    println!("{:<32} {:>6} {:>10} {:>6} {:>6}", "mutation", "made", "equivalent", "caught", "missed");
+    let mut sum = [0; 3];
+    for (class, [equivalent, caught, lost]) in &table {
+        let made = equivalent + caught + lost;
+        println!("{class:<32} {made:>6} {equivalent:>10} {caught:>6} {lost:>6}");
+        sum.iter_mut().zip([equivalent, caught, lost]).for_each(|(sum, n)| *sum += n);
+    }
+    let [equivalent, caught, lost] = sum;
+    println!("{:<32} {:>6} {equivalent:>10} {caught:>6} {lost:>6}", "all", mutants.len());
+    let limit = if std::env::var_os("MUTATIONS_ALL").is_some() { usize::MAX } else { 30 };
+    println!("\nmissed, the first {} of {}:", missed.len().min(limit), missed.len());
+    missed.iter().take(limit).for_each(|site| println!("  {site}"));
+    let counted = caught + lost;
+    assert!(caught * 100 >= counted * 95, "{caught} of {counted} are caught, at least 95 of 100 must be");
+}

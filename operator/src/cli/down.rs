@@ -1,0 +1,73 @@
+//! `plinth down`: ends what `up --detach` left running, and nothing else.
+
+use anyhow::{Context as _, Result};
+use plinth_cluster::{ControlPlane, Error, clusters_dir};
+use serde::Serialize;
+
+use super::connect::DEFAULT_NAME;
+use super::exit::Exit;
+use super::output::Out;
+use super::progress;
+use super::up::operator::Record;
+use super::up::operators_dir;
+
+/// Arguments of `down`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Name of the cluster.
+    #[arg(long, default_value = DEFAULT_NAME)]
+    name: String,
+    /// Delete the cluster's data as well. It does not come back.
+    #[arg(long)]
+    purge: bool,
+}
+
+/// What was ended.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ended {
+    name: String,
+    operator_stopped: bool,
+    cluster_stopped: bool,
+    purged: bool,
+}
+
+/// Ends the operator first, so that it writes its last status, then the cluster.
+pub async fn run(args: Args, out: Out) -> Result<Exit> {
+    let bar = progress::spinner("Stopping");
+    let mut ended = Ended { operator_stopped: false, cluster_stopped: false, purged: false, name: args.name.clone() };
+    let folder = clusters_dir()?.join(&args.name);
+    for dir in [&folder, &operators_dir(&args.name)?] {
+        if let Some(record) = Record::load(dir)? {
+            ended.operator_stopped |= record.end().await;
+        }
+    }
+    ended.cluster_stopped = match ControlPlane::stop_named(&args.name).await {
+        Ok(()) => true,
+        Err(Error::NotRunning(_)) => false,
+        Err(error) => return Err(error).context("stopping the cluster"),
+    };
+    if args.purge {
+        ended.purged = folder.is_dir();
+        ControlPlane::delete_named(&args.name).await.context("deleting the cluster's data")?;
+    }
+    bar.finish_and_clear();
+    out.print(&ended, text)?;
+    Ok(Exit::Ok)
+}
+
+fn text(ended: &Ended) -> String {
+    let mut done = Vec::new();
+    if ended.operator_stopped {
+        done.push("the operator is stopped");
+    }
+    if ended.cluster_stopped {
+        done.push("the cluster is stopped");
+    }
+    match (ended.purged, ended.cluster_stopped) {
+        (true, _) => done.push("its data is deleted"),
+        (false, true) => done.push("its data is kept (--purge deletes it)"),
+        (false, false) => {}
+    }
+    if done.is_empty() { format!("nothing of `{}` runs here", ended.name) } else { done.join(", ") }
+}

@@ -1,0 +1,271 @@
+//! `plinth plan`: every object that a Stack becomes, before it becomes anything.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use plinth_plan::graph;
+use plinth_plan::model::{Desired, Finding, Piece, Plan, SecretSource, Unit};
+use serde::Serialize;
+
+use super::connect::ClusterArgs;
+use super::diff;
+use super::exit::Exit;
+use super::input::Input;
+use super::output::{Format, Out, lines, note, table};
+
+/// The one cluster that this version places blocks on.
+const HOME: &str = "home";
+
+/// Arguments of `plan`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// File or folder with Stacks and Products; `-` is standard input.
+    #[arg(short, long, value_name = "FILE|FOLDER")]
+    file: PathBuf,
+    /// Compare with a cluster by server-side dry run; nothing is written. Exit code 5 when something would change.
+    #[arg(long)]
+    diff: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// Prints the plans, or what they would change.
+pub fn run(args: Args, out: Out) -> Result<Exit> {
+    let planned = Input::read(&args.file)?.some_plans(&args.file)?;
+    for plan in &planned {
+        for (block, finding) in blocked(&plan.plan) {
+            note(&format!("warning: block {block} would not be deployed: {finding}"));
+        }
+    }
+    if args.diff {
+        return super::wait_for(diff::run(&args.cluster, &planned, out));
+    }
+    let views = Plans { plans: planned.iter().map(|planned| view(&planned.plan)).collect() };
+    out.print(&views, |views| match out.format {
+        Format::Summary => joined(&views.plans, summary_text),
+        _ => joined(&views.plans, text),
+    })?;
+    Ok(Exit::Ok)
+}
+
+fn joined(views: &[PlanView<'_>], text: impl Fn(&PlanView<'_>) -> String) -> String {
+    views.iter().map(text).collect::<Vec<_>>().join("\n\n")
+}
+
+/// Blocks that cannot be deployed, and why.
+pub fn blocked(plan: &Plan) -> impl Iterator<Item = (&str, &Finding)> {
+    plan.blocks.iter().flat_map(|block| block.blocked.iter().map(|finding| (block.name.as_str(), finding)))
+}
+
+/// Every plan of the input. The outermost value is an object, so that fields can be added without breaking a reader.
+#[derive(Debug, Serialize)]
+struct Plans<'a> {
+    plans: Vec<PlanView<'a>>,
+}
+
+/// A plan as it is printed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlanView<'a> {
+    namespace: &'a str,
+    stack: &'a str,
+    catalogue_revision: &'a str,
+    plan_hash: &'a str,
+    summary: Summary<'a>,
+    clusters: Vec<ClusterView<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary<'a> {
+    objects: usize,
+    components: usize,
+    waves: usize,
+    kinds: BTreeMap<&'a str, usize>,
+    blocks: Vec<BlockLine<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BlockLine<'a> {
+    name: &'a str,
+    product: Option<&'a str>,
+    version: Option<&'a str>,
+    namespace: Option<&'a str>,
+    external: bool,
+    paused: bool,
+    components: usize,
+    objects: usize,
+    blocked: &'a [Finding],
+    endpoints: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct ClusterView<'a> {
+    name: &'a str,
+    waves: Vec<WaveView<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct WaveView<'a> {
+    wave: usize,
+    units: Vec<&'a Unit>,
+}
+
+fn view(plan: &Plan) -> PlanView<'_> {
+    let waves = graph::waves(plan);
+    let mut by_wave: BTreeMap<usize, Vec<&Unit>> = BTreeMap::new();
+    for unit in plan.units() {
+        by_wave.entry(waves.get(&unit.id).copied().unwrap_or(0)).or_default().push(unit);
+    }
+    let mut kinds = BTreeMap::new();
+    for object in plan.objects() {
+        *kinds.entry(object.key.kind.as_str()).or_default() += 1;
+    }
+    let blocks = plan.blocks.iter().map(|block| BlockLine {
+        name: &block.name,
+        product: block.product.as_deref(),
+        version: block.version.as_deref(),
+        namespace: block.namespace.as_deref(),
+        external: block.product.is_none(),
+        paused: block.paused,
+        components: block.units.iter().filter(|unit| unit.component).count(),
+        objects: block.units.iter().map(|unit| unit.objects.len()).sum(),
+        blocked: &block.blocked,
+        endpoints: &block.endpoints,
+    });
+    PlanView {
+        namespace: &plan.stack.namespace,
+        stack: &plan.stack.name,
+        catalogue_revision: &plan.catalogue_revision,
+        plan_hash: &plan.hash,
+        summary: Summary {
+            objects: plan.objects().count(),
+            components: plan.units().filter(|unit| unit.component).count(),
+            waves: by_wave.len(),
+            kinds,
+            blocks: blocks.collect(),
+        },
+        clusters: vec![ClusterView {
+            name: HOME,
+            waves: by_wave.into_iter().map(|(wave, units)| WaveView { wave, units }).collect(),
+        }],
+    }
+}
+
+fn heading(view: &PlanView<'_>) -> String {
+    let Summary { objects, components, waves, blocks, .. } = &view.summary;
+    format!(
+        "Stack {}/{}\nplan      {}\ncatalogue {}\n{} blocks, {components} components, {objects} objects, {waves} waves",
+        view.namespace,
+        view.stack,
+        view.plan_hash,
+        view.catalogue_revision,
+        blocks.len()
+    )
+}
+
+fn text(view: &PlanView<'_>) -> String {
+    let mut text = heading(view);
+    for cluster in &view.clusters {
+        let _ = write!(text, "\n\ncluster {}\n", cluster.name);
+        let mut table = table(["WAVE", "UNIT", "OBJECT", "NOTES"]);
+        for wave in &cluster.waves {
+            for unit in &wave.units {
+                for object in &unit.objects {
+                    table.add_row([
+                        wave.wave.to_string(),
+                        unit.id.to_string(),
+                        object.key.to_string(),
+                        notes(object),
+                    ]);
+                }
+            }
+        }
+        text.push_str(&lines(&table));
+    }
+    for block in &view.summary.blocks {
+        if block.external {
+            let _ = write!(text, "\n\nblock {} is external: it is wired, never deployed", block.name);
+        }
+        for finding in block.blocked {
+            let _ = write!(text, "\n\nblock {} would not be deployed: {finding}", block.name);
+        }
+    }
+    text
+}
+
+fn summary_text(view: &PlanView<'_>) -> String {
+    let mut table = table(["BLOCK", "PRODUCT", "VERSION", "NAMESPACE", "COMPONENTS", "OBJECTS", "NOTES"]);
+    for block in &view.summary.blocks {
+        let note = match block {
+            block if !block.blocked.is_empty() => "blocked",
+            block if block.external => "external",
+            block if block.paused => "paused",
+            _ => "",
+        };
+        let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
+        table.add_row([
+            block.name.to_owned(),
+            or_dash(block.product),
+            or_dash(block.version),
+            or_dash(block.namespace),
+            block.components.to_string(),
+            block.objects.to_string(),
+            note.to_owned(),
+        ]);
+    }
+    let kinds = view.summary.kinds.iter().map(|(kind, count)| format!("{count} {kind}"));
+    format!("{}\n\n{}\n\n{}", heading(view), lines(&table), kinds.collect::<Vec<_>>().join(", "))
+}
+
+/// What a person should know about an object beyond its name. Secret values are references: a plan has no others.
+fn notes(object: &Desired) -> String {
+    let mut notes: Vec<String> =
+        object.secret.iter().map(|(key, source)| format!("{key}: {}", recipe(source))).collect();
+    if object.data {
+        notes.push("holds or opens data".to_owned());
+    }
+    notes.join("; ")
+}
+
+/// How a secret value comes to be.
+pub fn recipe(source: &SecretSource) -> String {
+    match source {
+        SecretSource::Generate { generator, permanent } => {
+            let permanent = if *permanent { ", permanent" } else { "" };
+            format!("generated ({} characters{permanent})", generator.length)
+        }
+        SecretSource::Compose { pieces } => {
+            let references: Vec<String> = pieces
+                .iter()
+                .filter_map(|piece| match piece {
+                    Piece::Secret(key) => Some(format!("{}/{}[{}]", key.namespace, key.name, key.key)),
+                    Piece::Text(_) => None,
+                })
+                .collect();
+            if references.is_empty() { "fixed".to_owned() } else { format!("from {}", references.join(" and ")) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plinth_api::v1alpha1::product::Generator;
+    use plinth_plan::model::SecretKeyRef;
+
+    #[test]
+    fn a_secret_is_shown_by_its_recipe() {
+        let generator = Generator { length: 32, ..Generator::default() };
+        let source = SecretSource::Generate { generator, permanent: true };
+        assert_eq!(recipe(&source), "generated (32 characters, permanent)");
+        let key = SecretKeyRef { namespace: "ns".into(), name: "db".into(), key: "password".into() };
+        let pieces = vec![Piece::Text("postgres://u:".into()), Piece::Secret(key), Piece::Text("@h".into())];
+        assert_eq!(recipe(&SecretSource::Compose { pieces }), "from ns/db[password]");
+        let pieces = vec![Piece::Text("admin".into())];
+        assert_eq!(recipe(&SecretSource::Compose { pieces }), "fixed");
+    }
+}

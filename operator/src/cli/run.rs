@@ -1,0 +1,136 @@
+//! `plinth run`: the operator, in a pod, on a laptop, or inside `plinth up`.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow};
+use clap::ValueEnum;
+use plinth::run::{Options, run, run_until};
+use plinth_runtime::clusters::Access;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::connect::ClusterArgs;
+use super::exit::Exit;
+
+/// Ours in full, kube's own warnings; `RUST_LOG` says otherwise.
+const LOG: &str = "info,kube=warn,hyper=warn,tower=warn";
+
+/// Arguments of `run`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Namespace of the Lease by which one of several operators leads; the kubeconfig's, or the pod's own, when left out.
+    #[arg(long, env = "PLINTH_LEASE_NAMESPACE", value_name = "NAMESPACE")]
+    lease_namespace: Option<String>,
+    /// Name of this process in the Lease; POD_NAME or the host's name when left out.
+    #[arg(long, env = "PLINTH_IDENTITY", value_name = "NAME")]
+    identity: Option<String>,
+    /// Stacks that are reconciled at the same time.
+    #[arg(long, default_value_t = Options::default().concurrency, value_name = "N")]
+    concurrency: u16,
+    /// Writes to the API server under way at the same time.
+    #[arg(long, default_value_t = Options::default().in_flight, value_name = "N")]
+    in_flight: usize,
+    /// Address on which health and metrics are served, as 127.0.0.1:8080; nowhere when left out.
+    #[arg(long, env = "PLINTH_METRICS", value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+    /// How the log is written to standard error. The default is `text` on a terminal and `json` everywhere else.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// Folder of the `up` that started it: how `down` recognises the process.
+    #[arg(long, hide = true)]
+    started_by: Option<PathBuf>,
+}
+
+/// How a log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+impl Args {
+    /// For `up`: this cluster, and nothing that a second operator on this machine would collide with.
+    pub fn of(cluster: ClusterArgs) -> Self {
+        let Options { concurrency, in_flight, .. } = Options::default();
+        Self {
+            cluster,
+            lease_namespace: None,
+            identity: None,
+            concurrency,
+            in_flight,
+            metrics: None,
+            log_format: None,
+            started_by: None,
+        }
+    }
+
+    /// The same as a command line, for a process of its own.
+    pub fn command_line(&self, started_by: &Path) -> Vec<OsString> {
+        let mut line: Vec<OsString> = vec!["run".into(), "--log-format".into(), "text".into()];
+        if let Some(kubeconfig) = &self.cluster.kubeconfig {
+            line.extend(["--kubeconfig".into(), kubeconfig.into()]);
+        }
+        if let Some(context) = &self.cluster.context {
+            line.extend(["--context".into(), context.into()]);
+        }
+        line.extend(["--started-by".into(), started_by.into()]);
+        line
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            access: Access {
+                kubeconfig: self.cluster.kubeconfig.clone(),
+                context: self.cluster.context.clone(),
+            },
+            lease_namespace: self.lease_namespace.clone(),
+            identity: self.identity.clone(),
+            concurrency: self.concurrency,
+            in_flight: self.in_flight,
+            metrics: self.metrics,
+            ..Options::default()
+        }
+    }
+}
+
+/// Runs until SIGTERM or Ctrl-C.
+pub async fn main(args: Args) -> Result<Exit> {
+    let default = if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+    let log = tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr);
+    let started = match args.log_format.unwrap_or(default) {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+    started.map_err(|error| anyhow!("starting the log: {error}"))?;
+    run(args.options()).await?;
+    Ok(Exit::Ok)
+}
+
+/// Runs until told to stop.
+pub async fn operate(args: Args, stop: CancellationToken) -> Result<()> {
+    run_until(args.options(), stop).await
+}
+
+/// Sends the log of this process to a file: the terminal belongs to the progress.
+pub fn log_to(path: &Path) -> Result<()> {
+    let file = File::options().create(true).append(true).open(path);
+    let file = file.with_context(|| format!("opening {}", path.display()))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter())
+        .with_ansi(false)
+        .with_writer(std::sync::Mutex::new(file))
+        .try_init()
+        .map_err(|error| anyhow!("starting the log: {error}"))
+}
+
+fn filter() -> EnvFilter {
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG))
+}

@@ -1,0 +1,105 @@
+//! The cluster of `up`: named by the user, found running, or started.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use kube::Client;
+use kube::config::Kubeconfig;
+use plinth_cluster::{ControlPlane, Nodes as PlaneNodes, Options, clusters_dir};
+
+use super::{Args, Nodes};
+use crate::cli::connect::{self, ClusterArgs};
+use crate::cli::output::note;
+use crate::cli::progress::Stages;
+
+/// Simulated nodes: one for each zone that products spread over.
+const SIMULATED: u32 = 3;
+
+/// A cluster.
+pub enum Cluster {
+    /// The user's: nothing of it is started or stopped here.
+    Named {
+        /// How it was named.
+        origin: String,
+        /// Where.
+        args: ClusterArgs,
+        /// Folder for the log and the record of a detached operator.
+        dir: PathBuf,
+    },
+    /// A control plane on this machine.
+    Local {
+        /// It.
+        plane: Box<ControlPlane>,
+        /// It ran already: it does not end with this command.
+        found: bool,
+    },
+}
+
+impl Cluster {
+    /// In this order: `--kubeconfig`, `KUBECONFIG`, one of that name that runs, a start from the cached build, a build.
+    pub async fn find_or_start(args: &Args) -> Result<Self> {
+        if let Some((_, origin)) = args.cluster.named()? {
+            if args.nodes == Nodes::Simulated {
+                note("--nodes says nothing about a cluster that is given: its nodes stay what they are");
+            }
+            note(&format!("using the cluster of {origin}"));
+            let dir = operators_dir(&args.name)?;
+            return Ok(Self::Named { origin, args: args.cluster.clone(), dir });
+        }
+        if let Ok(plane) = ControlPlane::attach(&args.name).await {
+            note(&format!("using the cluster `{}`, which runs already", args.name));
+            return Ok(Self::Local { plane: Box::new(plane), found: true });
+        }
+        if args.nodes == Nodes::Auto {
+            note("nodes: simulated, because this version starts no real ones (for real nodes give --kubeconfig)");
+        }
+        let options = Options::new(&args.name).nodes(PlaneNodes::Simulated(SIMULATED)).detach(args.detach);
+        let plane = ControlPlane::start(options, &Stages::new()).await?;
+        Ok(Self::Local { plane: Box::new(plane), found: false })
+    }
+
+    /// A client of it.
+    pub async fn client(&self) -> Result<Client> {
+        match self {
+            Self::Named { args, .. } => Ok(args.connect().await?.client),
+            Self::Local { plane, .. } => {
+                let read = Kubeconfig::read_from(plane.kubeconfig()).context("reading the cluster's kubeconfig")?;
+                connect::client(ClusterArgs::default().config(read).await?)
+            }
+        }
+    }
+
+    /// What the operator connects with.
+    pub fn access(&self) -> ClusterArgs {
+        match self {
+            Self::Named { args, .. } => args.clone(),
+            Self::Local { plane, .. } => ClusterArgs { kubeconfig: Some(plane.kubeconfig()), context: None },
+        }
+    }
+
+    /// Where the operator's log and record lie.
+    pub fn dir(&self) -> PathBuf {
+        match self {
+            Self::Named { dir, .. } => dir.clone(),
+            Self::Local { plane, .. } => plane.state_dir().to_path_buf(),
+        }
+    }
+
+    /// Ends it, if this command started it.
+    pub async fn stop(self) -> Result<()> {
+        match self {
+            Self::Local { plane, found: false } => plane.stop().await.context("stopping the cluster"),
+            Self::Local { found: true, .. } | Self::Named { .. } => Ok(()),
+        }
+    }
+}
+
+/// The folder of an operator that runs against a cluster which is not ours.
+///
+/// # Errors
+/// No home is known.
+pub fn operators_dir(name: &str) -> Result<PathBuf> {
+    let clusters = clusters_dir()?;
+    let state = clusters.parent().context("the state folder has no parent")?;
+    Ok(state.join("operators").join(name))
+}

@@ -1,0 +1,72 @@
+//! What every reconcile needs, handed in once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::Store;
+use plinth_api::Product;
+use plinth_plan::catalogue::Catalogue;
+use plinth_plan::model::{Finding, Plan, StackId};
+use plinth_runtime::apply::{Applier, Failures};
+use plinth_runtime::clusters::Clusters;
+use plinth_runtime::events::Events;
+use plinth_runtime::metrics::Metrics;
+use plinth_runtime::status::StatusWriter;
+
+/// Shared by the controllers.
+pub struct Context {
+    /// Clusters by name.
+    pub clusters: Clusters,
+    /// The only writer of objects.
+    pub applier: Applier,
+    /// Writes status.
+    pub status: StatusWriter,
+    /// Publishes events.
+    pub events: Events,
+    /// Counts.
+    pub metrics: Metrics,
+    /// The built-in catalogue.
+    pub catalogue: Catalogue,
+    /// The user's own products.
+    pub products: Store<DeserializeGuard<Product>>,
+    /// What is remembered between two reconciles of a Stack.
+    pub stacks: Mutex<HashMap<StackId, Arc<tokio::sync::Mutex<Memory>>>>,
+}
+
+/// What is remembered of a Stack. All of it can be made again; losing it costs time only.
+#[derive(Default)]
+pub struct Memory {
+    /// The last plan, and what it was made from.
+    pub plan: Option<Planned>,
+    /// What failed and when to try again.
+    pub failures: Failures,
+}
+
+/// A plan or what kept it from being made.
+pub struct Planned {
+    /// Generation of the Stack and digest of the inputs.
+    pub made_from: (i64, u64),
+    /// The plan, or every finding.
+    pub result: Result<Arc<Plan>, Vec<Finding>>,
+}
+
+impl Context {
+    /// The memory of a Stack.
+    pub fn memory(&self, stack: &StackId) -> Arc<tokio::sync::Mutex<Memory>> {
+        self.stacks.lock().unwrap_or_else(PoisonError::into_inner).entry(stack.clone()).or_default().clone()
+    }
+
+    /// Forgets a Stack that is gone.
+    pub fn forget(&self, stack: &StackId) {
+        self.stacks.lock().unwrap_or_else(PoisonError::into_inner).remove(stack);
+        self.status.forget(stack);
+    }
+}
+
+/// The time in whole seconds, as Kubernetes keeps it: a finer one would never compare equal to what comes back.
+pub fn now() -> (i64, Time) {
+    let seconds = k8s_openapi::jiff::Timestamp::now().as_second();
+    (seconds, Time(k8s_openapi::jiff::Timestamp::from_second(seconds).unwrap_or_default()))
+}

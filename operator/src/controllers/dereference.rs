@@ -1,0 +1,129 @@
+//! Everything a Stack points to, fetched before it is looked at (I/O). Of Secrets only the names of their keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use futures::future::try_join_all;
+use kube::ResourceExt;
+use plinth_api::Stack;
+use plinth_api::v1alpha1::stack::ExternalCapability;
+use plinth_plan::Inputs;
+use plinth_plan::model::{Finding, ObjectKey};
+use plinth_runtime::call::{Answer, CallError};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::context::Context;
+
+/// Why the inputs are not complete.
+pub enum Missing {
+    /// The API server refused or did not answer.
+    Call(CallError),
+    /// Something is wrong with what was found.
+    Findings(Vec<Finding>),
+}
+
+impl From<CallError> for Missing {
+    fn from(error: CallError) -> Self {
+        Missing::Call(error)
+    }
+}
+
+/// The inputs of a Stack's plan, and a digest that changes whenever they do.
+pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u64), Missing> {
+    let names = References::of(stack);
+    let namespace = stack.namespace().unwrap_or_default();
+    let (secrets, config_maps) = futures::try_join!(
+        all(context, "Secret", &namespace, &names.secrets),
+        all(context, "ConfigMap", &namespace, &names.config_maps),
+    )?;
+    let secrets: BTreeMap<String, BTreeSet<String>> =
+        secrets.into_iter().map(|(name, found): (_, Keys)| (name, found.data.into_keys().collect())).collect();
+    let config_maps: BTreeMap<String, BTreeMap<String, String>> =
+        config_maps.into_iter().map(|(name, found): (_, Texts)| (name, found.data)).collect();
+
+    // A product that does not parse stops nobody but the Stacks that name it.
+    let mut products: Vec<_> =
+        context.products.state().into_iter().filter_map(|guard| guard.0.as_ref().ok().cloned()).collect();
+    products.sort_by_key(ResourceExt::name_any);
+    let mut digest = DefaultHasher::new();
+    secrets.hash(&mut digest);
+    config_maps.hash(&mut digest);
+    for product in &products {
+        (product.name_any(), product.uid(), product.metadata.generation).hash(&mut digest);
+    }
+    let products = products.into_iter().map(|product| (product.name_any(), product.spec));
+    let catalogue = context.catalogue.clone().with_products(products).map_err(Missing::Findings)?;
+    let inputs = Inputs { catalogue, secrets: Some(secrets), config_maps: Some(config_maps) };
+    Ok((inputs, digest.finish()))
+}
+
+#[derive(Default)]
+struct References {
+    secrets: BTreeSet<String>,
+    config_maps: BTreeSet<String>,
+}
+
+impl References {
+    fn of(stack: &Stack) -> Self {
+        let spec = &stack.spec;
+        let mut references = Self::default();
+        references.secrets.extend(spec.site.pull_secrets.iter().cloned());
+        references.config_maps.extend(spec.site.extra_ca_config_map.clone());
+        for block in &spec.blocks {
+            references.secrets.extend(block.secrets.iter().map(|secret| secret.secret_name.clone()));
+            block.external.iter().flat_map(|external| &external.provides).for_each(|e| references.external(e));
+        }
+        spec.backing.iter().filter_map(|backing| backing.external.as_ref()).for_each(|e| references.external(e));
+        references
+    }
+
+    fn external(&mut self, capability: &ExternalCapability) {
+        self.secrets.extend(capability.credentials_secret.clone());
+        self.config_maps.extend(capability.ca_config_map.clone());
+    }
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    #[serde(default)]
+    data: BTreeMap<String, IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Texts {
+    #[serde(default)]
+    data: BTreeMap<String, String>,
+}
+
+/// Those of `names` that exist.
+async fn all<T: serde::de::DeserializeOwned>(
+    context: &Context,
+    kind: &str,
+    namespace: &str,
+    names: &BTreeSet<String>,
+) -> Result<Vec<(String, T)>, CallError> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let home = context.clusters.home();
+    let Some(served) = home.kinds.served("v1", kind).await? else { return Ok(Vec::new()) };
+    let reads = names.iter().map(|name| {
+        let key = ObjectKey {
+            api_version: "v1".to_owned(),
+            kind: kind.to_owned(),
+            namespace: Some(namespace.to_owned()),
+            name: name.clone(),
+        };
+        let served = &served;
+        async move { Ok((key.name.clone(), home.caller.get::<T>(served, &key, Answer::Whole).await?)) }
+    });
+    let found: Vec<(String, Option<T>)> = try_join_all(reads).await?;
+    Ok(found.into_iter().filter_map(|(name, found)| Some((name, found?))).collect())
+}
+
+/// Whether the Stack points to anything that is not watched.
+pub fn has_references(stack: &Stack) -> bool {
+    let names = References::of(stack);
+    !names.secrets.is_empty() || !names.config_maps.is_empty()
+}

@@ -1,0 +1,7 @@
+//! Controllers: thin. Each reconcile is a table of contents; the rooms are in `plinth-plan` (pure) and `plinth-runtime`
+//! (I/O).
+
+pub mod context;
+pub mod dereference;
+pub mod operation;
+pub mod stack;

@@ -1,0 +1,395 @@
+//! One reconcile of a Stack, as a table of contents:
+//!
+//! ```text
+//! dereference (I/O) -> validate, plan -> { observe (I/O) -> decide -> apply (I/O) } until nothing is left -> report
+//! ```
+//!
+//! Nothing sleeps in here; what has to be waited for ends the reconcile and comes back as an event or at a time.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::core::{DeserializeGuard, ObjectMeta};
+use kube::runtime::controller::Action as Next;
+use kube::{Resource, ResourceExt};
+use plinth_api::condition::Reason;
+use plinth_api::v1alpha1::stack::{Approval, DeletionPolicy};
+use plinth_api::{BuildingBlockSpec, BuildingBlockStatus, Stack, names};
+use plinth_plan::decide::{Gate, Teardown, decide, teardown};
+use plinth_plan::model::{Action, Decisions, Finding, Observed, Plan, StackId};
+use plinth_plan::status::{ApprovalState, Outcome, Report, report};
+use plinth_runtime::call::{Answer, Applying, CallError};
+use plinth_runtime::lease::NotLeader;
+use plinth_runtime::observe::LookedUp;
+use plinth_runtime::observe::ingest::Lean;
+use plinth_runtime::status::{Shown, Told, id_of, lenient, stack_key};
+use plinth_runtime::events::transitions;
+use serde_json::{Value, json};
+
+use super::context::{Context, Memory, Planned, now};
+use super::dereference::{Missing, dereference, has_references};
+
+/// Rounds of observe, decide, apply in one reconcile. Each round writes something, so this many are never needed; a
+/// fight with another controller is cut off here and goes on after a pause.
+const ROUNDS: usize = 40;
+/// What a Stack points to is not watched; this often it is looked at.
+const REFERENCES_EVERY: Duration = Duration::from_secs(300);
+
+/// One reconcile. Never fails: what goes wrong is an outcome, reported and tried again.
+pub async fn reconcile(guard: Arc<DeserializeGuard<Stack>>, context: Arc<Context>) -> Result<Next, Infallible> {
+    let began = Instant::now();
+    context.metrics.reconcile_begins("stack");
+    let again = match run(&guard, &context).await {
+        Ok(again) => again,
+        // The next leader goes on; this process looks at every Stack when it leads again.
+        Err(NotLeader) => None,
+    };
+    context.metrics.reconcile_ended("stack", began.elapsed());
+    Ok(again.map_or_else(Next::await_change, Next::requeue))
+}
+
+/// `reconcile` has no error.
+pub fn on_error(_: Arc<DeserializeGuard<Stack>>, error: &Infallible, _: Arc<Context>) -> Next {
+    match *error {}
+}
+
+/// When to look again although nothing has happened.
+type Again = Option<Duration>;
+
+async fn run(guard: &DeserializeGuard<Stack>, context: &Context) -> Result<Again, NotLeader> {
+    let id = StackId { namespace: guard.namespace().unwrap_or_default(), name: guard.name_any() };
+    let memory = context.memory(&id);
+    let mut memory = memory.lock().await;
+    let stack = match &guard.0 {
+        Ok(stack) => context.status.freshest(stack),
+        Err(_) => return unreadable(guard, context, &mut memory).await,
+    };
+    if stack.metadata.deletion_timestamp.is_some() {
+        let deletion = &stack.spec.deletion;
+        let confirmed = deletion.confirm.as_deref() == Some(&*id.name);
+        let delete_data = deletion.policy == DeletionPolicy::Delete && confirmed;
+        return take_down(&stack, delete_data, context, &mut memory).await;
+    }
+    converge(&stack, context, &mut memory).await
+}
+
+/// From spec to running blocks.
+async fn converge(stack: &Stack, context: &Context, memory: &mut Memory) -> Result<Again, NotLeader> {
+    let inputs = match dereference(stack, context).await {
+        Ok(inputs) => inputs,
+        Err(Missing::Findings(findings)) => {
+            return tell(stack, Outcome::Invalid { findings: &findings }, None, context).await;
+        }
+        Err(Missing::Call(error)) => return failed(stack, &error, context).await,
+    };
+    let plan = match planned(stack, inputs, memory) {
+        Ok(plan) => plan,
+        Err(findings) => {
+            return tell(stack, Outcome::Invalid { findings: &findings }, None, context).await;
+        }
+    };
+    let approved = approval(stack, &plan);
+    let gate = Gate { paused: stack.spec.paused, approved: approved.is_open() };
+    let mut looked_up = LookedUp::default();
+    let (mut rounds, mut held) = (0, false);
+    let (observed, decisions) = loop {
+        let mut observed = observe(context, &plan.stack, Some(&plan), memory, &mut looked_up).await;
+        let mut decisions = decide(&plan, &observed, &gate);
+        if add_claims(context, &decisions.actions, &mut observed).await {
+            decisions = decide(&plan, &observed, &gate);
+        }
+        if decisions.actions.is_empty() || rounds == ROUNDS {
+            break (observed, decisions);
+        }
+        if !held {
+            if let Err(error) = hold(stack, context).await {
+                return failed(stack, &error, context).await;
+            }
+            held = true;
+        }
+        let actions = &decisions.actions;
+        let written =
+            context.applier.execute(&plan.stack, Some(&plan), actions, &mut memory.failures, observed.now).await?;
+        // Without success there is one more look, for the messages; what failed waits for its time.
+        rounds = if written == 0 { ROUNDS } else { rounds + 1 };
+    };
+    forget_stale(memory, &plan, &observed);
+    let soonest = [decisions.look_again, memory.failures.next_retry()].into_iter().flatten().min();
+    let pause = soonest.map(|at| Duration::from_secs(u64::try_from(at - observed.now).unwrap_or(0).max(1)));
+    let references = has_references(stack).then_some(REFERENCES_EVERY);
+    let outcome = Outcome::Planned { plan: &plan, decisions: &decisions, observed: &observed, approved };
+    let told = tell(stack, outcome, Some((&plan, &decisions)), context).await?;
+    Ok(soonest_of([told, pause, references]))
+}
+
+/// The plan, made anew only when the Stack or what it points to has changed.
+fn planned(
+    stack: &Stack,
+    (inputs, digest): (plinth_plan::Inputs, u64),
+    memory: &mut Memory,
+) -> Result<Arc<Plan>, Vec<Finding>> {
+    let made_from = (stack.metadata.generation.unwrap_or_default(), digest);
+    let planned = match memory.plan.take() {
+        Some(planned) if planned.made_from == made_from => planned,
+        _ => Planned { made_from, result: plinth_plan::plan(stack, &inputs).map(Arc::new) },
+    };
+    memory.plan.insert(planned).result.clone()
+}
+
+fn approval(stack: &Stack, plan: &Plan) -> ApprovalState {
+    let approved = stack.status.as_ref().and_then(|status| status.approved_hash.as_deref());
+    match stack.spec.change_policy.approval {
+        Approval::NotRequired => ApprovalState::NotRequired,
+        Approval::Required if approved == Some(&*plan.hash) => ApprovalState::Approved { by: None },
+        Approval::Required => ApprovalState::Awaiting,
+    }
+}
+
+async fn observe(
+    context: &Context,
+    stack: &StackId,
+    plan: Option<&Plan>,
+    memory: &Memory,
+    looked_up: &mut LookedUp,
+) -> Observed {
+    let (now, _) = now();
+    let mut observed = context.clusters.home().observer.observe(stack, plan, looked_up, now).await;
+    observed.failures = memory.failures.view();
+    observed
+}
+
+/// Before a namespace goes, whatever volume claims are in it are looked at, ours or not. True when that changed the
+/// picture. When they cannot be listed the namespace is not to be deleted: it counts as unreachable.
+async fn add_claims(context: &Context, actions: &[Action], observed: &mut Observed) -> bool {
+    let mut changed = false;
+    for action in actions {
+        let Action::Delete { key, .. } = action else { continue };
+        if key.kind != "Namespace" {
+            continue;
+        }
+        match context.clusters.home().observer.claims(&key.name).await {
+            Ok(claims) => {
+                for (key, live) in claims {
+                    changed |= observed.live.insert(key, live).is_none();
+                }
+            }
+            Err(error) => {
+                observed.unreachable = Some(error.to_string());
+                changed = true;
+            }
+        }
+    }
+    changed
+}
+
+/// The finalizer: set before the first write, so that nothing is ever left behind unseen.
+async fn hold(stack: &Stack, context: &Context) -> Result<(), CallError> {
+    if stack.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER) {
+        return Ok(());
+    }
+    let key = stack_key(&id_of(stack));
+    let Some(served) = context.clusters.home().kinds.served(&key.api_version, &key.kind).await? else {
+        return Ok(());
+    };
+    let body = json!({
+        "apiVersion": key.api_version,
+        "kind": key.kind,
+        // With the uid, a Stack that was deleted meanwhile is not made again.
+        "metadata": {
+            "name": key.name,
+            "namespace": key.namespace,
+            "uid": stack.metadata.uid,
+            "finalizers": [names::FINALIZER],
+        },
+    });
+    let how = Applying { answer: Answer::Metadata, ..Applying::rendered(true) };
+    let writer = context.applier.writer();
+    writer.apply::<serde::de::IgnoredAny>(&served, &key, body.to_string().into_bytes(), how).await.map(|_| ())
+}
+
+/// Failures of objects that are neither planned nor there keep nobody busy.
+fn forget_stale(memory: &mut Memory, plan: &Plan, observed: &Observed) {
+    let planned: std::collections::HashSet<_> = plan.objects().map(|desired| &desired.key).collect();
+    memory.failures.retain(|key| {
+        planned.contains(key)
+            || observed.live.contains_key(key)
+            || key.name == plinth_runtime::inventory::chunk_key("", 0).name
+    });
+}
+
+/// A Stack that goes, with what it deployed. The spec is not needed: inventories and labels are enough.
+async fn take_down(
+    stack: &Stack,
+    delete_data: bool,
+    context: &Context,
+    memory: &mut Memory,
+) -> Result<Again, NotLeader> {
+    let id = id_of(stack);
+    if !stack.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER) {
+        context.forget(&id);
+        return Ok(None);
+    }
+    let mut rounds = 0;
+    let (observed, state): (Observed, Teardown) = loop {
+        let mut observed = observe(context, &id, None, memory, &mut LookedUp::default()).await;
+        let mut state = teardown(&id, &observed, delete_data);
+        if add_claims(context, &state.actions, &mut observed).await {
+            state = teardown(&id, &observed, delete_data);
+        }
+        if state.actions.is_empty() || rounds == ROUNDS {
+            break (observed, state);
+        }
+        let written =
+            context.applier.execute(&id, None, &state.actions, &mut memory.failures, observed.now).await?;
+        rounds = if written == 0 { ROUNDS } else { rounds + 1 };
+    };
+    let again = tell(stack, Outcome::Deleting { teardown: &state }, None, context).await?;
+    if !state.done {
+        let pause = memory.failures.next_retry().map_or(30, |at| (at - observed.now).clamp(1, 30));
+        return Ok(soonest_of([again, Some(Duration::from_secs(pause.unsigned_abs()))]));
+    }
+    match release(stack, context).await {
+        Ok(()) => {
+            context.forget(&id);
+            Ok(None)
+        }
+        Err(CallError::NotLeader(error)) => Err(error),
+        Err(error) => {
+            tracing::warn!(stack = %id, %error, "the finalizer cannot be removed; it is tried again");
+            Ok(Some(Duration::from_secs(1)))
+        }
+    }
+}
+
+/// Takes our finalizer off, others stay.
+async fn release(stack: &Stack, context: &Context) -> Result<(), CallError> {
+    let key = stack_key(&id_of(stack));
+    let home = context.clusters.home();
+    let Some(served) = home.kinds.served(&key.api_version, &key.kind).await? else { return Ok(()) };
+    // Read anew: our own status write has just moved the version.
+    let Some(lean) = home.caller.get::<Lean>(&served, &key, Answer::Whole).await? else { return Ok(()) };
+    let finalizers = lean.body().pointer("/metadata/finalizers").and_then(Value::as_array);
+    let others: Vec<&Value> =
+        finalizers.into_iter().flatten().filter(|f| f.as_str() != Some(names::FINALIZER)).collect();
+    let patch = json!({ "metadata": {
+        "uid": stack.metadata.uid,
+        "resourceVersion": lean.resource_version(),
+        "finalizers": others,
+    } });
+    let writer = context.applier.writer();
+    let bytes = patch.to_string().into_bytes();
+    match writer.merge::<serde::de::IgnoredAny>(&served, &key, bytes, Answer::Metadata).await {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A Stack that this version of Plinth cannot read. What runs is left alone; a deletion is carried out all the same.
+async fn unreadable(
+    guard: &DeserializeGuard<Stack>,
+    context: &Context,
+    memory: &mut Memory,
+) -> Result<Again, NotLeader> {
+    let Err(invalid) = &guard.0 else { return Ok(None) };
+    let mut stack = Stack { metadata: guard.meta().clone(), ..Stack::default() };
+    let raw = match raw(&stack.metadata, context).await {
+        Ok(Some(raw)) => raw,
+        Ok(None) => return Ok(None),
+        Err(CallError::NotLeader(error)) => return Err(error),
+        Err(_) => return Ok(Some(Duration::from_secs(5))),
+    };
+    stack.status = Some(lenient(raw.body()));
+    if stack.metadata.deletion_timestamp.is_some() {
+        let deletion = raw.body().pointer("/spec/deletion");
+        let field = |name: &str| deletion.and_then(|d| d.get(name)).and_then(Value::as_str);
+        let confirmed = field("confirm") == stack.metadata.name.as_deref();
+        return take_down(&stack, field("policy") == Some("Delete") && confirmed, context, memory).await;
+    }
+    let findings = [Finding { path: "spec".to_owned(), message: format!("is not understood: {invalid}") }];
+    tell(&stack, Outcome::Invalid { findings: &findings }, None, context).await
+}
+
+async fn raw(metadata: &ObjectMeta, context: &Context) -> Result<Option<Lean>, CallError> {
+    let id = StackId {
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
+    };
+    let key = stack_key(&id);
+    let home = context.clusters.home();
+    let Some(served) = home.kinds.served(&key.api_version, &key.kind).await? else { return Ok(None) };
+    home.caller.get(&served, &key, Answer::Whole).await
+}
+
+async fn failed(stack: &Stack, error: &CallError, context: &Context) -> Result<Again, NotLeader> {
+    let reason = match error {
+        CallError::NotLeader(error) => return Err(*error),
+        CallError::Lost(_) => Reason::Unreachable,
+        CallError::Api { status, .. } if status.is_forbidden() => Reason::Denied,
+        CallError::Api { .. } => Reason::ApplyFailed,
+    };
+    let again = tell(stack, Outcome::Failed { reason, message: error.to_string() }, None, context).await?;
+    Ok(soonest_of([again, Some(Duration::from_secs(5))]))
+}
+
+/// Report: the way out of every reconcile. Status first, then events about what changed in it.
+async fn tell(
+    stack: &Stack,
+    outcome: Outcome<'_>,
+    planned: Option<(&Plan, &Decisions)>,
+    context: &Context,
+) -> Result<Again, NotLeader> {
+    let id = id_of(stack);
+    let (_, now) = now();
+    let previous: BTreeMap<String, BuildingBlockStatus> = context.status.blocks(&id);
+    let Report { stack: status, blocks } = report(stack, outcome, &previous, now);
+    let shown = planned.map(|(plan, _)| shown(stack, plan, blocks));
+    let before = stack.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
+    let (one, other) = futures::join!(context.status.stack(stack, &status), async {
+        match &shown {
+            Some(shown) => context.status.show(stack, shown).await,
+            None => Ok(Told::Already),
+        }
+    });
+    if matches!(one, Ok(Told::Now)) {
+        context.events.publish(&stack.object_ref(&()), transitions(&before, &status.conditions)).await;
+    }
+    let mut again = None;
+    for told in [one, other] {
+        match told {
+            Ok(Told::Already | Told::Now) => {}
+            Ok(Told::Later(wait)) => again = soonest_of([again, Some(wait)]),
+            Err(CallError::NotLeader(error)) => return Err(error),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => {
+                tracing::warn!(stack = %id, %error, "the status cannot be written; it is tried again");
+                again = soonest_of([again, Some(Duration::from_secs(2))]);
+            }
+        }
+    }
+    Ok(again)
+}
+
+/// Blocks as they are shown: the planned ones, and removed ones as long as something of them is left.
+fn shown(stack: &Stack, plan: &Plan, blocks: BTreeMap<String, BuildingBlockStatus>) -> Vec<Shown> {
+    let name = stack.name_any();
+    let before = stack.status.iter().flat_map(|status| &status.blocks);
+    let before: BTreeMap<&str, _> = before.map(|block| (block.name.as_str(), block)).collect();
+    let spec = |block: &str| {
+        let planned = plan.blocks.iter().find(|b| b.name == block);
+        let old = before.get(block);
+        BuildingBlockSpec {
+            stack: name.clone(),
+            block: block.to_owned(),
+            product: planned.map_or_else(|| old.and_then(|b| b.product.clone()), |b| b.product.clone()),
+            version: planned.map_or_else(|| old.and_then(|b| b.version.clone()), |b| b.version.clone()),
+            target_namespace: planned.map_or_else(|| old.and_then(|b| b.namespace.clone()), |b| b.namespace.clone()),
+        }
+    };
+    blocks.into_iter().map(|(block, status)| Shown { spec: spec(&block), block, status }).collect()
+}
+
+fn soonest_of<const N: usize>(pauses: [Again; N]) -> Again {
+    pauses.into_iter().flatten().min()
+}

@@ -1,0 +1,301 @@
+//! `plinth run`: the operator. Stands for election, and while it leads, reconciles; stops writing before it stops.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use futures::{StreamExt, stream};
+use kube::Api;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::watcher::{self, InitialListStrategy, watcher};
+use kube::runtime::{Config, Controller, WatchStreamExt, predicates};
+use plinth_api::{Operation, Product, Stack};
+use plinth_plan::catalogue::Catalogue;
+use plinth_runtime::apply::{Applier, IN_FLIGHT};
+use plinth_runtime::call::Writer;
+use plinth_runtime::clusters::{Access, Clients, Cluster, Clusters, HOME};
+use plinth_runtime::events::Events;
+use plinth_runtime::lease::state::Timing;
+use plinth_runtime::lease::{Election, Fence, Options as LeaseOptions};
+use plinth_runtime::metrics::Metrics;
+use plinth_runtime::serve::serve;
+use plinth_runtime::status::StatusWriter;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::controllers::context::Context;
+use crate::controllers::{operation, stack};
+
+/// Name of the Lease.
+const LEASE: &str = "plinth";
+
+/// What `plinth run` takes.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which cluster.
+    pub access: Access,
+    /// Namespace of the Lease; the kubeconfig's (or the pod's own) where nothing is said.
+    pub lease_namespace: Option<String>,
+    /// Name of this process; `POD_NAME` or the host's name where nothing is said.
+    pub identity: Option<String>,
+    /// Stacks that are reconciled at the same time.
+    pub concurrency: u16,
+    /// Writes under way at the same time.
+    pub in_flight: usize,
+    /// Where health and metrics are served; nowhere when nothing is said.
+    pub metrics: Option<SocketAddr>,
+    /// Clocks of the election.
+    pub timing: Timing,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            access: Access::default(),
+            lease_namespace: None,
+            identity: None,
+            concurrency: 8,
+            in_flight: IN_FLIGHT,
+            metrics: None,
+            timing: Timing::default(),
+        }
+    }
+}
+
+/// Runs until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// The cluster cannot be reached with the given credentials, or the metrics address is taken.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    let signal = stop.clone();
+    tokio::spawn(async move {
+        signalled().await;
+        tracing::info!("stopping: what is under way is finished first");
+        signal.cancel();
+    });
+    run_until(options, stop).await
+}
+
+/// Runs until `stop`.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_until(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
+    let metrics = Metrics::default();
+    let config = options.access.config().await.context("no cluster to run against")?;
+    let clients = Clients::new(config)?;
+    let namespace = options
+        .lease_namespace
+        .clone()
+        .unwrap_or_else(|| clients.requests.default_namespace().to_owned());
+    let identity = options.identity.clone().unwrap_or_else(host_name);
+    let catalogue = Catalogue::builtin()
+        .map_err(|findings| anyhow::anyhow!("the built-in catalogue is broken: {}", findings[0]))?;
+
+    // Not the given token: the lease outlives the last write.
+    let retire = CancellationToken::new();
+    let lease =
+        LeaseOptions { namespace, name: LEASE.to_owned(), identity: identity.clone(), timing: options.timing };
+    let (election, fence) = Election::new(clients.requests.clone(), lease, metrics.clone());
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(election.run(retire.clone()));
+
+    let (ready, is_ready) = watch::channel(false);
+    if let Some(address) = options.metrics {
+        let (metrics, retire) = (metrics.clone(), retire.clone());
+        tokio::spawn(async move {
+            if let Err(error) = serve(address, metrics, is_ready, retire).await {
+                tracing::error!(%error, %address, "health and metrics are not served");
+            }
+        });
+    }
+    // A standby is ready: it can take over.
+    ready.send_replace(true);
+    let house = House { options, clients, catalogue, identity, fence, metrics };
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = house.fence.gained() => {}
+            () = stop.cancelled() => break,
+        }
+        house.lead(&stop).await;
+    }
+    retire.cancel();
+    while tasks.join_next().await.is_some() {}
+    Ok(())
+}
+
+struct House {
+    options: Options,
+    clients: Clients,
+    catalogue: Catalogue,
+    identity: String,
+    fence: Fence,
+    metrics: Metrics,
+}
+
+impl House {
+    /// Reconciles until the lease is lost or `stop`. Caches begin anew with each term: what a predecessor wrote
+    /// meanwhile is then seen from the start.
+    async fn lead(&self, stop: &CancellationToken) {
+        let term = stop.child_token();
+        let home = Cluster::new(HOME, self.clients.clone(), self.metrics.clone());
+        let writer = Writer::new(home.caller.clone(), self.fence.clone());
+        let applier = Applier::new(home.clone(), writer.clone(), self.metrics.clone(), self.options.in_flight);
+        let client = self.clients.watches.clone();
+        let (products, product_writer) = reflector::store::<DeserializeGuard<Product>>();
+        let context = Arc::new(Context {
+            clusters: Clusters::new(home.clone()),
+            applier,
+            status: StatusWriter::new(home.clone(), writer.clone()),
+            events: Events::new(self.clients.requests.clone(), writer, &self.identity),
+            metrics: self.metrics.clone(),
+            catalogue: self.catalogue.clone(),
+            products: products.clone(),
+            stacks: std::sync::Mutex::default(),
+        });
+
+        // Products first: a Stack that is planned without them would be called invalid for a moment.
+        let changed = watcher(Api::<DeserializeGuard<Product>>::all(client.clone()), listing())
+            .default_backoff()
+            .reflect(product_writer)
+            .touched_objects()
+            .predicate_filter(predicates::generation, predicates_config());
+        let (changes, heard) = watch::channel(());
+        let ended = term.clone();
+        let following = tokio::spawn(async move {
+            let mut changed = std::pin::pin!(changed.take_until(ended.cancelled_owned()));
+            while let Some(change) = changed.next().await {
+                if change.is_ok() {
+                    changes.send_replace(());
+                }
+            }
+        });
+        let listed = tokio::select! {
+            result = products.wait_until_ready() => result.is_ok(),
+            () = self.fence.lost() => false,
+            () = stop.cancelled() => false,
+        };
+        if listed {
+            let config = Config::default().concurrency(self.options.concurrency);
+            let stacks = self.stacks(&client, &context, config.clone(), heard, &term);
+            let operations = operations(&client, &context, config, &term);
+            let both = futures::future::join(stacks, operations);
+            let mut both = std::pin::pin!(both);
+            tokio::select! {
+                _ = &mut both => {}
+                () = self.fence.lost() => {
+                    term.cancel();
+                    both.await;
+                }
+            }
+        }
+        term.cancel();
+        let _ = following.await;
+    }
+
+    fn stacks(
+        &self,
+        client: &kube::Client,
+        context: &Arc<Context>,
+        config: Config,
+        products: watch::Receiver<()>,
+        term: &CancellationToken,
+    ) -> impl Future<Output = ()> + use<> {
+        let (reader, writer) = reflector::store::<DeserializeGuard<Stack>>();
+        let changed = watcher(Api::<DeserializeGuard<Stack>>::all(client.clone()), listing())
+            .default_backoff()
+            .reflect(writer)
+            .applied_objects()
+            // Our own status writes wake nobody.
+            .predicate_filter(stack_changes, predicates_config());
+        let pokes = context.clusters.home().observer.triggers().stream();
+        let pokes = pokes.map(|id| ObjectRef::new(&id.name).within(&id.namespace));
+        let products = stream::unfold(products, |mut products| async move {
+            products.changed().await.ok().map(|()| ((), products))
+        });
+        Controller::for_stream(changed, reader)
+            .with_config(config)
+            .reconcile_on(pokes)
+            .reconcile_all_on(products)
+            .graceful_shutdown_on(term.clone().cancelled_owned())
+            .run(stack::reconcile, stack::on_error, context.clone())
+            .for_each(|result| async move {
+                if let Err(error) = result {
+                    tracing::debug!(%error, "stack controller");
+                }
+            })
+    }
+}
+
+fn operations(
+    client: &kube::Client,
+    context: &Arc<Context>,
+    config: Config,
+    term: &CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let (reader, writer) = reflector::store::<DeserializeGuard<Operation>>();
+    let changed = watcher(Api::<DeserializeGuard<Operation>>::all(client.clone()), listing())
+        .default_backoff()
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(predicates::generation, predicates_config());
+    Controller::for_stream(changed, reader)
+        .with_config(config)
+        .graceful_shutdown_on(term.clone().cancelled_owned())
+        .run(operation::reconcile, operation::on_error, context.clone())
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                tracing::debug!(%error, "operation controller");
+            }
+        })
+}
+
+fn listing() -> watcher::Config {
+    watcher::Config { initial_list_strategy: InitialListStrategy::StreamingList, ..watcher::Config::default() }
+}
+
+/// The cache of a predicate must outlive any pause between two events, or a status write of ours looks like news.
+fn predicates_config() -> kube::runtime::PredicateConfig {
+    kube::runtime::PredicateConfig::default().ttl(std::time::Duration::from_secs(60 * 60 * 24 * 7))
+}
+
+/// What of a Stack has to change for a reconcile: its spec or deletion (both move the generation), its annotations, an
+/// approval. Not its finalizers: the reconcile that adds ours goes on in the same breath.
+fn stack_changes(stack: &DeserializeGuard<Stack>) -> Option<u64> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+
+    use kube::Resource;
+    let meta = stack.meta();
+    let mut hash = DefaultHasher::new();
+    (meta.uid.as_ref(), meta.generation, meta.annotations.as_ref()).hash(&mut hash);
+    let approved = stack.0.as_ref().ok().and_then(|stack| stack.status.as_ref()?.approved_hash.as_ref());
+    approved.hash(&mut hash);
+    Some(hash.finish())
+}
+
+async fn signalled() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = interrupt.await;
+}
+
+/// Stable over restarts of the same pod or on the same host, so that a restarted operator takes its lease back at once.
+fn host_name() -> String {
+    let named = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    named("POD_NAME")
+        .or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned()))
+        .or_else(|| named("HOSTNAME"))
+        .unwrap_or_else(|| "plinth".to_owned())
+}
