@@ -14,8 +14,25 @@ use crate::write::Key;
 pub enum Trigger {
     /// The k-th counted write of the run, from 1.
     Nth(u64),
-    /// The write of this content.
+    /// The write of this content. A target that ends in `*` stands for all that begin so: the name of a Job ends in a
+    /// digest that nobody knows before.
     Write(Key),
+}
+
+impl Trigger {
+    /// Whether it means the write of this number and content.
+    pub(crate) fn means(&self, k: Option<u64>, key: &Key) -> bool {
+        match self {
+            Self::Nth(nth) => k == Some(*nth),
+            Self::Write(wanted) => {
+                wanted.occurrence == key.occurrence
+                    && match wanted.target.strip_suffix('*') {
+                        Some(stem) => key.target.starts_with(stem),
+                        None => wanted.target == key.target,
+                    }
+            }
+        }
+    }
 }
 
 impl FromStr for Trigger {
@@ -77,6 +94,15 @@ impl fmt::Display for Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_star_stands_for_what_nobody_knows_before() {
+        let trigger: Trigger = "apply batch/jobs a/migrate-*".parse().unwrap();
+        let key = |text: &str| text.parse::<Key>().unwrap();
+        assert!(trigger.means(Some(4), &key("apply batch/jobs a/migrate-0a1b2c3d #1")));
+        assert!(!trigger.means(Some(4), &key("apply batch/jobs a/migrate-0a1b2c3d #2")));
+        assert!(!trigger.means(Some(4), &key("apply batch/jobs a/other #1")));
+    }
 
     #[test]
     fn a_trigger_is_a_number_or_a_content() {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::fault::{Action, Fault, Trigger};
+use crate::fault::{Action, Fault};
 use crate::write::{Key, Target};
 
 /// One write.
@@ -112,10 +112,7 @@ impl History {
                 progress.last_write = Instant::now();
                 progress.writes
             });
-            let hit = state.fault.as_ref().is_some_and(|fault| match &fault.trigger {
-                Trigger::Nth(nth) => k == Some(*nth),
-                Trigger::Write(wanted) => *wanted == key,
-            });
+            let hit = state.fault.as_ref().is_some_and(|fault| fault.trigger.means(k, &key));
             let action = if hit { state.fault.take().map(|fault| fault.action) } else { None };
             let seconds = self.started.elapsed().as_secs_f64();
             let record =
@@ -175,6 +172,12 @@ impl History {
         drop(state);
         self.told.send_replace(progress);
         result
+    }
+
+    /// Whether a fault was asked for, struck or not.
+    pub fn has_fault(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.fault.is_some() || state.records.iter().any(|record| record.fault.is_some())
     }
 
     /// Every write so far.

@@ -35,7 +35,7 @@ pub const LABEL_INVENTORY: &str = "plinth.dev/inventory";
 
 /// Annotation: digest of the desired object that was applied last.
 pub const ANNOTATION_HASH: &str = "plinth.dev/desired-hash";
-/// Annotation: who claimed a namespace, as `<installation>/<namespace>/<stack>/<block>`.
+/// Annotation: who claimed a namespace, as `<namespace>/<stack>/<block>` of the Stack.
 pub const ANNOTATION_OWNER: &str = "plinth.dev/owner";
 /// Annotation: the Operation that rotated a Secret last; on a pod template, the one that restarted it.
 pub const ANNOTATION_REVISION: &str = "plinth.dev/revision";

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::Stack;
 use plinth_api::names;
-use plinth_api::v1alpha1::product::{Parameter, ParameterType, Role, Version};
+use plinth_api::v1alpha1::product::{Maturity, Parameter, ParameterType, Role, Version};
 use plinth_api::v1alpha1::stack::{Block, ExternalCapability, Profile, Provider};
 use regex::Regex;
 use serde_json::{Map, Value, json};
@@ -127,7 +127,7 @@ pub fn resolve<'a>(stack: &'a Stack, inputs: &'a Inputs) -> Result<Vec<Resolved<
     let mut findings = stack_findings(stack, inputs);
     let mut products: BTreeMap<&str, &Entry> = BTreeMap::new();
     for block in &stack.spec.blocks {
-        match entry_of(block, inputs) {
+        match entry_of(block, stack.spec.profile, inputs) {
             Ok(Some(entry)) => drop(products.insert(block.name.as_str(), entry)),
             Ok(None) => {}
             Err(finding) => findings.push(finding),
@@ -205,7 +205,7 @@ fn stack_findings(stack: &Stack, inputs: &Inputs) -> Vec<Finding> {
     findings
 }
 
-fn entry_of<'a>(block: &Block, inputs: &'a Inputs) -> Result<Option<&'a Entry>, Finding> {
+fn entry_of<'a>(block: &Block, profile: Profile, inputs: &'a Inputs) -> Result<Option<&'a Entry>, Finding> {
     let Some(product) = &block.product else { return Ok(None) };
     let at = block_path(block, "product");
     let Some(entry) = inputs.catalogue.get(product) else {
@@ -217,6 +217,15 @@ fn entry_of<'a>(block: &Block, inputs: &'a Inputs) -> Result<Option<&'a Entry>, 
             .collect();
         return Err(finding(&at, format!("`{product}` is not in the catalogue; it has {}", listed(&known))));
     };
+    if entry.spec.maturity == Maturity::Reference && profile != Profile::Sandbox {
+        return Err(finding(
+            &at,
+            format!(
+                "`{product}` has maturity reference and spec.profile is {}: it is for profile sandbox only",
+                profile.as_str()
+            ),
+        ));
+    }
     match (&entry.spec.role, entry.spec.block.as_deref()) {
         (Role::Backing, _) => Err(finding(
             &at,

@@ -38,7 +38,11 @@ fn stack(change: impl FnOnce(&mut Value)) -> Stack {
     let mut value = json!({
         "apiVersion": "plinth.dev/v1alpha1", "kind": "Stack",
         "metadata": { "name": "test", "namespace": "dpi" },
-        "spec": { "country": { "code": "EE" }, "blocks": [{ "name": "registration", "product": "echo" }] },
+        "spec": {
+            "country": { "code": "EE" },
+            "profile": "sandbox",
+            "blocks": [{ "name": "registration", "product": "echo" }],
+        },
     });
     change(&mut value);
     serde_json::from_value(value).expect("the stack parses")
@@ -99,6 +103,11 @@ fn each_wrong_field_is_named_with_its_value_and_what_is_allowed() {
             "unknown parameter",
             |s| s["spec"]["blocks"][0]["parameters"] = json!({ "sise": 1 }),
             "spec.blocks[registration].parameters.sise: is no parameter of the product; it has size, mode, loud",
+        ),
+        (
+            "a reference product in production",
+            |s| s["spec"]["profile"] = json!("national"),
+            "`echo` has maturity reference and spec.profile is national: it is for profile sandbox only",
         ),
         (
             "neither product nor external",

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mutants::{MARK, Mutant};
+use mutants::Mutant;
 use plinth_api::ProductSpec;
 use plinth_plan::catalogue::{Catalogue, Entry};
 use plinth_plan::model::{Plan, UnitId};
@@ -94,13 +94,11 @@ fn same(mutant: &Mutant, old: &Plan, new: &Plan) -> bool {
     if old.hash == new.hash {
         return true;
     }
-    match mutant.class {
-        "drop an after edge" => order(old) == order(new),
-        "rename a component" | "rename a port" => {
-            let back = |text: String| text.replace(MARK, "");
-            canonical(old, &|text| text) == canonical(new, &back)
+    match &mutant.renamed {
+        Some((new_name, old_name)) => {
+            canonical(old, &|text| text) == canonical(new, &|text| text.replace(new_name, old_name))
         }
-        _ => false,
+        None => mutant.class == "drop an after edge" && order(old) == order(new),
     }
 }
 
@@ -137,6 +135,12 @@ fn tidy(value: &mut Value, back: &dyn Fn(String) -> String) {
         Value::Object(map) => {
             map.retain(|key, _| !key.starts_with("plinth.dev/") || !key.ends_with("-hash"));
             map.remove("hash");
+            let names: Vec<String> = map.keys().cloned().collect();
+            for name in names {
+                if let Some(value) = map.remove(&name) {
+                    map.insert(back(name), value);
+                }
+            }
             let job = map.get("kind").is_some_and(|kind| kind == "Job");
             for (key, value) in map.iter_mut() {
                 tidy(value, back);

@@ -1,7 +1,7 @@
 //! Writes status, and `BuildingBlock` objects. Purpose: tell the truth with few words: nothing is written that the API
 //! server has already, and while work is under way at most once a second, unless `Ready` changes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -75,14 +75,15 @@ impl StatusWriter {
         fresh
     }
 
-    /// Statuses of the `BuildingBlock`s of a Stack as the API server has them.
-    pub fn blocks(&self, stack: &StackId) -> HashMap<String, BuildingBlockStatus> {
+    /// Statuses of the `BuildingBlock`s of a Stack as the API server has them, each with the generation of its object.
+    pub fn blocks(&self, stack: &StackId) -> BTreeMap<String, BuildingBlockStatus> {
         let own = self.cluster.observer.store().own(stack);
         let blocks = own.iter().filter(|(key, _)| key.kind == "BuildingBlock");
         let parse = |live: &Live| {
             let block = live.body.pointer("/spec/block").and_then(Value::as_str)?.to_owned();
-            let status = live.body.get("status").cloned().unwrap_or_else(|| json!({}));
-            Some((block, serde_json::from_value(status).ok()?))
+            let status: BuildingBlockStatus = lenient(&live.body);
+            let generation = live.body.pointer("/metadata/generation").and_then(Value::as_i64);
+            Some((block, BuildingBlockStatus { observed_generation: generation, ..status }))
         };
         blocks.filter_map(|(_, live)| parse(live)).collect()
     }
@@ -155,11 +156,7 @@ impl StatusWriter {
             }
             live = self.cluster.observer.store().object(&key);
         }
-        let old: BuildingBlockStatus = live
-            .as_ref()
-            .and_then(|live| live.body.get("status").cloned())
-            .and_then(|status| serde_json::from_value(status).ok())
-            .unwrap_or_default();
+        let old: BuildingBlockStatus = live.as_ref().map(|live| lenient(&live.body)).unwrap_or_default();
         if old == shown.status {
             return Ok(Told::Already);
         }

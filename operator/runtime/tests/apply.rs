@@ -112,7 +112,7 @@ async fn an_unknown_field_is_refused_by_name() -> Result<()> {
     wrong.body["spec"]["replica"] = 1.into();
     let mut house = House::start().await?;
     let (decisions, _) = house.converge(&plan(&stack, vec![vec![wrong]])).await?;
-    let unit = decisions.units.iter().find(|u| u.reason == Reason::Invalid).context("not refused")?;
+    let unit = decisions.units.iter().find(|u| u.reason == Reason::Invalid).with_context(|| format!("not refused: {:?}", house.failures))?;
     ensure!(unit.message.contains("spec.replica"), "{}", unit.message);
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Result;
 use plinth_api::names::{GROUP, VERSION};
@@ -82,6 +83,8 @@ pub struct Planned {
     pub stack: Stack,
     /// Its plan.
     pub plan: Plan,
+    /// What it was made from.
+    pub inputs: Arc<Inputs>,
 }
 
 impl Input {
@@ -159,17 +162,17 @@ impl Input {
         })
     }
 
-    /// The plan of every Stack. `extra` looks up what a Stack refers to; offline, nobody looks.
+    /// The plan of every Stack, offline: what a Stack refers to in its namespace is not looked up.
     ///
     /// # Errors
     /// Every finding about every Stack, and a Stack missing altogether.
     pub fn plans(self) -> Result<Vec<Planned>> {
-        let inputs = Inputs { catalogue: self.catalogue()?, secrets: None, config_maps: None };
+        let inputs = Arc::new(Inputs { catalogue: self.catalogue()?, secrets: None, config_maps: None });
         let mut planned = Vec::new();
         let mut problems = Vec::new();
         for (document, stack) in self.stacks {
             match plan(&stack, &inputs) {
-                Ok(plan) => planned.push(Planned { document, stack, plan }),
+                Ok(plan) => planned.push(Planned { document, stack, plan, inputs: inputs.clone() }),
                 Err(findings) => problems.extend(findings.iter().map(|finding| {
                     Problem::of_finding(&document.file, &document.object(), &document.value, finding)
                 })),

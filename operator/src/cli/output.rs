@@ -38,11 +38,6 @@ impl Out {
         Self { format, terminal }
     }
 
-    /// Whether a person will read it.
-    pub fn for_people(&self) -> bool {
-        matches!(self.format, Format::Table | Format::Summary)
-    }
-
     /// Prints a value, `text` being its form for people.
     pub fn print<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> Result<()> {
         let text = match self.format {
@@ -72,6 +67,11 @@ impl Out {
 /// A note for people, on standard error. Programs that read standard output never see it.
 pub fn note(text: &str) {
     eprintln!("{text}");
+}
+
+/// `1 block`, `2 blocks`.
+pub fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 /// A table in the house style: no lines, headings in capitals.

@@ -13,7 +13,7 @@ use super::connect::ClusterArgs;
 use super::diff;
 use super::exit::Exit;
 use super::input::Input;
-use super::output::{Format, Out, lines, note, table};
+use super::output::{Format, Out, count, lines, note, table};
 
 /// The one cluster that this version places blocks on.
 const HOME: &str = "home";
@@ -158,12 +158,15 @@ fn view(plan: &Plan) -> PlanView<'_> {
 fn heading(view: &PlanView<'_>) -> String {
     let Summary { objects, components, waves, blocks, .. } = &view.summary;
     format!(
-        "Stack {}/{}\nplan      {}\ncatalogue {}\n{} blocks, {components} components, {objects} objects, {waves} waves",
+        "Stack {}/{}\nplan      {}\ncatalogue {}\n{}, {}, {}, {}",
         view.namespace,
         view.stack,
         view.plan_hash,
         view.catalogue_revision,
-        blocks.len()
+        count(blocks.len(), "block"),
+        count(*components, "component"),
+        count(*objects, "object"),
+        count(*waves, "wave"),
     )
 }
 

@@ -15,7 +15,7 @@ use self::facts::Facts;
 use super::connect::ClusterArgs;
 use super::exit::Exit;
 use super::input::Input;
-use super::output::{Out, lines, note, table};
+use super::output::{Out, count, lines, note, table};
 use super::progress;
 
 /// Arguments of `preflight`.
@@ -77,8 +77,7 @@ fn text(report: &Report) -> String {
     }
     texts.push(match report.shortfalls {
         0 => "the cluster can carry it, as far as can be known from here".to_owned(),
-        1 => "1 shortfall".to_owned(),
-        n => format!("{n} shortfalls"),
+        n => count(n, "shortfall"),
     });
     texts.join("\n\n")
 }

@@ -335,8 +335,8 @@ mod tests {
         let tree = StackTree::of(&stack(status), &[identity()]);
         assert!(!tree.is_ready() && tree.simulated);
         assert_eq!(tree.blocks[0].count(), (1, 2));
-        insta::assert_snapshot!(text(&tree, Paint::default()), @"");
-        insta::assert_json_snapshot!(tree, @"");
+        insta::assert_snapshot!(text(&tree, Paint::default()));
+        insta::assert_yaml_snapshot!(tree);
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use plinth_plan::closure;
 use serde::Serialize;
 
 use super::exit::{Exit, Failure};
 use super::input::{Input, Planned};
-use super::output::{Out, lines, table};
+use super::output::{Out, count, lines, table};
 use super::plan::blocked;
 use super::problem::Problem;
 use super::schema::short;
@@ -55,16 +56,17 @@ fn check(args: &Args) -> Result<Report> {
 
 /// What a plan says about its own content: blocks that nobody can deploy, mentions that lead nowhere.
 fn of_plan(planned: &Planned) -> Vec<Problem> {
-    let Planned { document, plan, .. } = planned;
+    let Planned { document, stack, plan, inputs } = planned;
     blocked(plan)
         .map(|(_, finding)| finding.clone())
+        .chain(closure::check(plan, stack, inputs))
         .map(|finding| Problem::of_finding(&document.file, &document.object(), &document.value, &finding))
         .collect()
 }
 
 fn text(report: &Report) -> String {
     if report.valid {
-        return format!("valid: {} Stacks, {} Products", report.stacks, report.products);
+        return format!("valid: {}, {}", count(report.stacks, "Stack"), count(report.products, "Product"));
     }
     let mut table = table(["FILE", "OBJECT", "FIELD", "VALUE", "WHAT IS WRONG AND WHAT IS ALLOWED"]);
     for problem in &report.findings {

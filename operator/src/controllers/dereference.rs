@@ -116,9 +116,12 @@ async fn all<T: serde::de::DeserializeOwned>(
             name: name.clone(),
         };
         let served = &served;
-        async move { Ok((key.name.clone(), home.caller.get::<T>(served, &key, Answer::Whole).await?)) }
+        async move {
+            let found: Option<T> = home.caller.get(served, &key, Answer::Whole).await?;
+            Ok::<_, CallError>((key.name, found))
+        }
     });
-    let found: Vec<(String, Option<T>)> = try_join_all(reads).await?;
+    let found = try_join_all(reads).await?;
     Ok(found.into_iter().filter_map(|(name, found)| Some((name, found?))).collect())
 }
 

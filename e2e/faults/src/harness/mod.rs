@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod binary;
+pub mod campaign;
 pub mod case;
 pub mod dump;
 pub mod operator;

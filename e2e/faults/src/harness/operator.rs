@@ -71,7 +71,7 @@ impl Operator {
     }
 
     /// Waits for the end that the proxy has brought about.
-    pub async fn killed(mut self) -> Result<()> {
+    pub async fn killed(&mut self) -> Result<()> {
         let status =
             tokio::time::timeout(KILLED, self.child.wait()).await.context("the operator outlives SIGKILL")??;
         ensure!(status.signal() == Some(9), "the operator ended by itself: {status}");
@@ -79,7 +79,7 @@ impl Operator {
     }
 
     /// Asks it to stop, and fails when it does not, or not in peace.
-    pub async fn stop(mut self) -> Result<()> {
+    pub async fn stop(&mut self) -> Result<()> {
         kill(Pid::from_raw(self.pid.cast_signed()), Signal::SIGTERM).context("SIGTERM")?;
         let status = tokio::time::timeout(GRACE, self.child.wait()).await;
         let status = status.with_context(|| {

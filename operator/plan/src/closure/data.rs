@@ -5,20 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use regex::Regex;
 use serde_json::Value;
 
-use super::network::sibling;
-use super::text::{self, Role};
-use super::world::{Link, Place, Run, World, composed};
+use super::links::Link;
+use super::text::Role;
+use super::world::{Place, Run, Setting, World, composed};
 use crate::expr::{as_text, listed};
 use crate::model::{Finding, SecretKeyRef};
-use crate::token;
-
-fn output<'l>(link: &'l Link<'_>, name: &str) -> Option<&'l str> {
-    link.outputs.get(name).and_then(Value::as_str)
-}
-
-fn secret_output(link: &Link<'_>, name: &str) -> Option<SecretKeyRef> {
-    token::secrets(output(link, name)?).into_iter().next()
-}
 
 /// Whoever connects to a claim reads one of its secrets, and with its password its database and its user; settings that
 /// stand together belong to one claim.
@@ -26,7 +17,7 @@ pub fn logins(world: &World<'_>, findings: &mut Vec<Finding>) {
     for run in &world.runs {
         for link in &run.links {
             let secrets: Vec<SecretKeyRef> =
-                link.outputs.keys().filter_map(|name| secret_output(link, name)).collect();
+                link.outputs.keys().filter_map(|name| link.secret(name)).collect();
             // A block's own secrets are for its administrators; a claim's are for whoever uses the claim.
             let login = link.claim.is_some() || link.outputs.contains_key("database");
             if login && !secrets.is_empty() && !secrets.iter().any(|s| run.reads.contains(s)) {
@@ -34,17 +25,17 @@ pub fn logins(world: &World<'_>, findings: &mut Vec<Finding>) {
                 let message = format!("connects to `requires.{}` and reads none of {}", link.name, listed(&known));
                 findings.push(world.at(run, "connects", message));
             }
-            let reads = secret_output(link, "password").is_some_and(|s| run.reads.contains(&s));
+            let reads = link.secret("password").is_some_and(|s| run.reads.contains(&s));
             if !reads || !login {
                 continue;
             }
-            if let Some(name) = output(link, "username").filter(|name| *name != "default")
+            if let Some(name) = link.output("username").filter(|name| *name != "default")
                 && !says(run, Role::User, name)
             {
                 let message = format!("reads the password of `{name}` for `requires.{}` and no setting of a user is `{name}`", link.name);
                 findings.push(world.at(run, "env", message));
             }
-            if let Some(name) = output(link, "database")
+            if let Some(name) = link.output("database")
                 && !says(run, Role::Database, name)
             {
                 let message = format!("uses `requires.{}` and no setting of a database is `{name}`", link.name);
@@ -66,7 +57,7 @@ fn says(run: &Run<'_>, role: Role, value: &str) -> bool {
         }),
         _ => run.texts.iter().any(|t| database_of_urls(&t.body).iter().any(|(_, name)| name == value)),
     };
-    in_url || run.settings.iter().any(|s| s.value == value && matches!(text::role(&s.key), Some((r, _)) if r == role))
+    in_url || run.settings.iter().any(|s| s.value == value && s.is(role))
 }
 
 /// Host and database of every connection string.
@@ -89,24 +80,24 @@ fn database_of_urls(text: &str) -> Vec<(String, String)> {
 
 /// Host, database, user and password of one group of settings are those of one claim.
 fn together(world: &World<'_>, run: &Run<'_>, findings: &mut Vec<Finding>) {
-    let at = |host: &str| -> Vec<&Link<'_>> { run.links.iter().filter(|l| output(l, "host") == Some(host)).collect() };
+    let at = |host: &str| -> Vec<&Link<'_>> { run.links.iter().filter(|l| l.output("host") == Some(host)).collect() };
     for setting in &run.settings {
-        if !matches!(text::role(&setting.key), Some((Role::Host, _))) {
+        if !setting.is(Role::Host) {
             continue;
         }
         let links = at(&setting.value);
-        let database = sibling(run, setting.text, &setting.key, Role::Database);
-        let Some((key, name)) = database.filter(|_| !links.is_empty()) else { continue };
+        let database = run.sibling(setting, Role::Database);
+        let Some(Setting { key, value: name, .. }) = database.filter(|_| !links.is_empty()) else { continue };
         let field = &run.texts[setting.text].field;
-        let Some(link) = links.iter().find(|l| output(l, "database") == Some(name)) else {
-            let known: Vec<&str> = links.iter().filter_map(|l| output(l, "database")).collect();
+        let Some(link) = links.iter().find(|l| l.output("database") == Some(name)) else {
+            let known: Vec<&str> = links.iter().filter_map(|l| l.output("database")).collect();
             let message = format!("`{key}` is `{name}`; what it connects to at this host is {}", listed(&known));
             findings.push(world.at(run, field, message));
             continue;
         };
         for (role, wanted) in [(Role::User, "username"), (Role::Password, "password")] {
-            if let (Some((key, value)), Some(wanted)) =
-                (sibling(run, setting.text, &setting.key, role), output(link, wanted))
+            if let (Some(Setting { key, value, .. }), Some(wanted)) =
+                (run.sibling(setting, role), link.output(wanted))
                 && value != wanted
             {
                 let shown = if role == Role::Password { "the password of another claim" } else { value };
@@ -118,8 +109,8 @@ fn together(world: &World<'_>, run: &Run<'_>, findings: &mut Vec<Finding>) {
     for value in &run.texts {
         for (host, name) in database_of_urls(&value.body) {
             let links = at(&host);
-            if !links.is_empty() && !links.iter().any(|l| output(l, "database") == Some(&name)) {
-                let known: Vec<&str> = links.iter().filter_map(|l| output(l, "database")).collect();
+            if !links.is_empty() && !links.iter().any(|l| l.output("database") == Some(&name)) {
+                let known: Vec<&str> = links.iter().filter_map(|l| l.output("database")).collect();
                 let message = format!("names database `{name}` at `{host}`; what it connects to there is {}", listed(&known));
                 findings.push(world.at(run, &value.field, message));
             }
@@ -127,19 +118,66 @@ fn together(world: &World<'_>, run: &Run<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// No setting names a database that somebody else claimed.
+/// No setting names a database or a user that somebody else claimed, and nobody reads the password of a claim that it
+/// does not connect to.
 fn strangers(world: &World<'_>, run: &Run<'_>, findings: &mut Vec<Finding>) {
-    let own: BTreeSet<&str> = run.links.iter().filter_map(|l| output(l, "database")).collect();
-    let all: BTreeSet<&str> = world.frames.values().flatten().flat_map(|f| &f.instance.claims).filter_map(|c| c.parameters.get("database")?.as_str()).collect();
-    for setting in &run.settings {
-        let name = setting.value.as_str();
-        let database = matches!(text::role(&setting.key), Some((Role::Database, _)));
-        // `DATABASE` that ends the name of a variable is never anything else.
-        let certain = setting.key.ends_with("DATABASE") && !own.contains(name) && !matches!(name, "" | "true" | "false");
-        if database && (certain || all.contains(name) && !own.contains(name)) {
-            let known: Vec<&&str> = own.iter().collect();
-            let message = format!("`{}` is `{name}`, a database that it does not connect to; it connects to {}", setting.key, listed(&known));
-            findings.push(world.at(run, &run.texts[setting.text].field, message));
+    for (role, output) in [(Role::Database, "database"), (Role::User, "username")] {
+        let own: Vec<&str> = run.links.iter().filter_map(|l| l.output(output)).collect();
+        let claims = world.frames.values().flatten().flat_map(|f| &f.instance.claims);
+        let all: BTreeSet<&str> = claims.filter_map(|c| c.parameters.get(output)?.as_str()).collect();
+        for setting in run.settings.iter().filter(|s| s.is(role)) {
+            let name = setting.value.as_str();
+            if own.contains(&name) || matches!(name, "" | "true" | "false") {
+                continue;
+            }
+            // A name that ends in DATABASE is never about anything else.
+            if all.contains(name) || setting.key.ends_with("DATABASE") {
+                let message =
+                    format!("`{}` is `{name}`; what it connects to is called {}", setting.key, listed(&own));
+                findings.push(world.at(run, &run.texts[setting.text].field, message));
+            }
+        }
+    }
+    let own: BTreeSet<SecretKeyRef> =
+        run.links.iter().flat_map(|l| l.outputs.keys().filter_map(|name| l.secret(name))).collect();
+    for other in world.beside(run.namespace).filter(|other| other.unit != run.unit) {
+        for link in other.links.iter().filter(|link| link.claim.is_some()) {
+            if let Some(password) = link.secret("password").filter(|p| run.reads.contains(p) && !own.contains(p)) {
+                let message = format!("reads the password of `requires.{}` and does not connect to it", link.name);
+                findings.push(world.at(run, &format!("env ({})", password.name), message));
+            }
+        }
+    }
+}
+
+/// What opens a claim is known to the service behind it, or to the Job that prepares it; and a Job that logs in shares
+/// a Secret with the server it logs in to.
+pub fn served(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for run in &world.runs {
+        for link in run.links.iter().filter(|link| link.claim.is_some()) {
+            let Some((namespace, component)) = &link.provider else { continue };
+            let product = world.beside(namespace).find(|r| r.entry.is_some_and(|(_, c)| &c.name == component));
+            let Some((server, _)) = product.and_then(|r| r.entry) else { continue };
+            let providers = || {
+                world.beside(namespace).filter(|r| r.entry.is_some_and(|(f, _)| f.instance.entry.name == server.instance.entry.name))
+            };
+            for secret in link.outputs.keys().filter_map(|name| link.secret(name)) {
+                if !providers().any(|r| r.reads.contains(&secret)) {
+                    let message = format!("reads Secret `{}/{}`, which no component of `{}` reads", secret.name, secret.key, server.instance.entry.name);
+                    findings.push(world.at(run, "connects", message));
+                }
+            }
+        }
+        let Some((frame, component)) = run.entry.filter(|_| run.job) else { continue };
+        for edge in &component.connects {
+            let Some((name, _)) = edge.split_once(':') else { continue };
+            for server in world.beside(run.namespace).filter(|r| r.entry.is_some_and(|(f, c)| f.instance.entry.name == frame.instance.entry.name && c.name == name)) {
+                let login = run.reads.iter().chain(&server.reads).any(|s| s.key == "password");
+                if login && run.reads.is_disjoint(&server.reads) {
+                    let message = format!("logs in to `{}`, and they read no Secret key in common", server.unit);
+                    findings.push(world.at(run, "env", message));
+                }
+            }
         }
     }
 }
@@ -254,7 +292,7 @@ fn literal(pattern: &str) -> &str {
 /// Topics made of setting paths that lead to the broker's address; and those that such a family has beyond the list.
 fn composed_topics(run: &Run<'_>, link: &Link<'_>, topics: &[String], start: &str) -> (Vec<String>, Vec<(String, String)>) {
     let (mut made, mut missing) = (Vec::new(), Vec::new());
-    let Some(host) = output(link, "host") else { return (made, missing) };
+    let Some(host) = link.output("host") else { return (made, missing) };
     let paths: Vec<(usize, Vec<&str>)> = run
         .settings
         .iter()
@@ -307,7 +345,7 @@ pub fn issuers(world: &World<'_>, findings: &mut Vec<Finding>) {
     }
     for run in &world.runs {
         for link in &run.links {
-            let Some(issuer) = output(link, "issuer") else { continue };
+            let Some(issuer) = link.output("issuer") else { continue };
             provided.insert(issuer.to_owned());
             if !run.texts.iter().any(|t| t.body.contains(issuer)) {
                 let message = format!("connects to `requires.{}` and never names its issuer `{issuer}`", link.name);

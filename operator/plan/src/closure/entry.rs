@@ -44,6 +44,25 @@ pub fn declared(world: &World<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Every output of every provision can be made, also where nobody in the plan asks for it.
+pub fn provided(world: &World<'_>, findings: &mut Vec<Finding>) {
+    let domain = &world.stack.spec.site.cluster_domain;
+    for frame in world.frames.values().flatten() {
+        for provision in &frame.instance.entry.spec.provides {
+            let at = format!("spec.provides[{}]", provision.capability);
+            for name in provision.component.iter().chain(&provision.ready_after) {
+                if frame.component(name).is_none() {
+                    findings.push(frame.finding(&at, format!("`{name}` is no component")));
+                }
+            }
+            if frame.instance.claims.is_empty() {
+                findings.extend(frame.outputs(provision, None, domain).err());
+            }
+            findings.extend(frame.instance.claims.iter().filter_map(|c| frame.outputs(provision, Some(c), domain).err()));
+        }
+    }
+}
+
 /// Long-running components of one image take the same parameters; and where all but one of at least three have a
 /// variable that is no literal, or a configuration, the one has lost it.
 pub fn siblings(world: &World<'_>, findings: &mut Vec<Finding>) {
@@ -75,8 +94,27 @@ pub fn siblings(world: &World<'_>, findings: &mut Vec<Finding>) {
             let configs = |c: &Component| -> BTreeSet<String> {
                 c.mounts.iter().filter(|m| m.config.is_some() || m.secret.is_some()).map(|m| m.path.clone()).collect()
             };
+            odd_port(frame, &group, findings);
             odd_one(frame, &group, "env", secrets, findings);
             odd_one(frame, &group, "mounts", configs, findings);
+        }
+    }
+}
+
+/// One process, one port: where all but one of the siblings have the same number under a name, the one is wrong.
+fn odd_port(frame: &Frame<'_>, group: &[&Component], findings: &mut Vec<Finding>) {
+    let mut numbers: BTreeMap<&str, BTreeMap<u16, Vec<&Component>>> = BTreeMap::new();
+    for component in group {
+        for port in &component.ports {
+            numbers.entry(&port.name).or_default().entry(port.port).or_default().push(component);
+        }
+    }
+    for (name, by_number) in numbers {
+        let most = by_number.iter().max_by_key(|(_, components)| components.len());
+        let (Some((usual, many)), 2) = (most, by_number.len()) else { continue };
+        for (number, few) in by_number.iter().filter(|(number, few)| *number != usual && few.len() == 1 && many.len() > 1) {
+            let message = format!("port `{name}` is {number}; the other components of image `{}` have {usual}", few[0].image);
+            findings.push(at(frame, few[0], "ports", message));
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod data;
 mod entry;
+mod links;
 mod network;
 mod order;
 mod pods;
@@ -35,15 +36,18 @@ const CHECKS: &[Check] = &[
     ("Secret keys are read", references::secret_keys),
     ("configuration is mounted", references::mounted),
     ("files are there", references::files),
+    ("scripts find their variables", references::variables),
     ("written folders can be written", references::writable),
     ("databases and logins match their claim", data::logins),
     ("claims do not overlap", data::claims),
+    ("servers and provisioning share a login", data::served),
     ("topics are declared and used", data::topics),
     ("issuers are provided", data::issuers),
     ("what is mentioned starts first", order::mentioned),
     ("Jobs have run before their data is used", order::jobs),
     ("pods are sized, probed and free of default passwords", pods::pods),
     ("entries declare what they use", entry::declared),
+    ("outputs can be made", entry::provided),
     ("siblings of an image agree", entry::siblings),
 ];
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::links::Link;
 use super::text::{self, Host, Role};
-use super::world::{Place, Run, Service, World, is_peer, items, matches};
+use super::world::{Place, Run, Service, Setting, World, is_peer, items, matches};
 use crate::expr::listed;
 use crate::model::{Finding, ObjectKey};
 
@@ -148,10 +149,10 @@ pub fn pairs(world: &World<'_>, findings: &mut Vec<Finding>) {
             let whole = run.settings.iter().find(|s| {
                 s.text == mention.text
                     && text::cluster_hosts(&s.value).contains(&mention.host)
-                    && matches!(text::role(&s.key), Some((Role::Host, _)))
+                    && s.is(Role::Host)
             });
-            let sibling = whole.and_then(|setting| sibling(run, setting.text, &setting.key, Role::Port));
-            if let Some((key, value)) = sibling {
+            let sibling = whole.and_then(|setting| run.sibling(setting, Role::Port));
+            if let Some(Setting { key, value, .. }) = sibling {
                 if !value.parse().is_ok_and(|port: u16| known.contains(&port)) {
                     findings.push(world.at(
                         run,
@@ -174,30 +175,15 @@ pub fn pairs(world: &World<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The setting beside `key` that has another role and the same prefix.
-pub fn sibling<'r>(run: &'r Run<'_>, text: usize, key: &str, wanted: Role) -> Option<(&'r str, &'r str)> {
-    let (_, prefix) = text::role(key)?;
-    run.settings.iter().find_map(|other| {
-        let same = other.text == text || both_env(run, other.text, text);
-        let (role, other_prefix) = text::role(&other.key)?;
-        (same && role == wanted && other_prefix == prefix).then_some((other.key.as_str(), other.value.as_str()))
-    })
-}
-
-fn both_env(run: &Run<'_>, one: usize, two: usize) -> bool {
-    let env = |i: usize| matches!(run.texts[i].place, Place::Env(_));
-    env(one) && env(two)
-}
-
 /// A system outside the cluster is called at the address that the Stack declares.
-fn external_pair(world: &World<'_>, run: &Run<'_>, link: &super::world::Link<'_>, findings: &mut Vec<Finding>) {
+fn external_pair(world: &World<'_>, run: &Run<'_>, link: &Link<'_>, findings: &mut Vec<Finding>) {
     let (Some(host), Some(port)) = (link.outputs.get("host").and_then(|h| h.as_str()), link.outputs.get("port"))
     else {
         return;
     };
     for setting in run.settings.iter().filter(|s| s.value == host) {
-        if let Some((key, value)) = sibling(run, setting.text, &setting.key, Role::Port)
-            && value != port.to_string()
+        if let Some(Setting { key, value, .. }) = run.sibling(setting, Role::Port)
+            && *value != port.to_string()
         {
             let field = &run.texts[setting.text].field;
             findings.push(world.at(run, field, format!("`{key}` is `{value}`, but the Stack declares {host}:{port}")));
@@ -213,11 +199,11 @@ fn lonely_ports(world: &World<'_>, run: &Run<'_>, findings: &mut Vec<Finding>) {
     }
     known.extend(run.links.iter().filter_map(|l| l.outputs.get("port")?.as_u64().and_then(|p| u16::try_from(p).ok())));
     for setting in &run.settings {
-        if !matches!(text::role(&setting.key), Some((Role::Port, _))) {
+        if !setting.is(Role::Port) {
             continue;
         }
         let Ok(port) = setting.value.parse::<u16>() else { continue };
-        if sibling(run, setting.text, &setting.key, Role::Host).is_none() && !known.contains(&port) {
+        if run.sibling(setting, Role::Host).is_none() && !known.contains(&port) {
             let ports: Vec<u16> = known.iter().copied().collect();
             let message = format!(
                 "`{}` is {port}, which is neither a port of the container nor of a host it names; these are {}",

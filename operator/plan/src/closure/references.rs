@@ -161,7 +161,9 @@ pub fn secret_keys(world: &World<'_>, findings: &mut Vec<Finding>) {
             };
             let for_people = text && object.data;
             let copy = object.key.name.contains("-requires-");
-            if !for_people && !copy && !read.contains(&reference) && !is_output(world, &unit.block, &reference) {
+            // Who issues a generated value must know it; a fixed text may be there for consumers alone.
+            let output = text && is_output(world, &unit.block, &reference);
+            if !for_people && !copy && !output && !read.contains(&reference) {
                 findings.push(world.on(unit, object, &format!("data[{key}]"), "is read by nobody".to_owned()));
             }
         }
@@ -306,6 +308,21 @@ fn file(world: &World<'_>, run: &Run<'_>, path: &str, argument: bool) -> Result<
     Err(format!("`{path}` does not exist; what is mounted at `{}` has {}", mount.path, listed(&known)))
 }
 
+/// A variable that a mounted script of the product reads is set, by the container or by the script.
+pub fn variables(world: &World<'_>, findings: &mut Vec<Finding>) {
+    const SHELL: &[&str] = &["PATH", "PWD", "HOME", "HOSTNAME", "RANDOM", "SECONDS", "LINENO", "UID", "IFS", "USER"];
+    for run in &world.runs {
+        let set: BTreeSet<&str> = items(&run.container["env"]).filter_map(|v| v["name"].as_str()).collect();
+        for value in &run.texts {
+            let Place::File(path) = &value.place else { continue };
+            let read = text::variables(path, &value.body);
+            for name in read.iter().filter(|n| !set.contains(n.as_str()) && !SHELL.contains(&n.as_str())) {
+                findings.push(world.at(run, &value.field, format!("reads variable `{name}`, which nobody sets")));
+            }
+        }
+    }
+}
+
 /// With a read-only root, a folder that a setting says is written lies under a writable mount.
 pub fn writable(world: &World<'_>, findings: &mut Vec<Finding>) {
     const WRITTEN: &[&str] = &["HOME", "TMPDIR", "TMP", "LOG_DIR", "LOG_DIRS", "PGDATA", "DATA_DIR", "DATADIR"];
@@ -332,6 +349,11 @@ pub fn writable(world: &World<'_>, findings: &mut Vec<Finding>) {
                 }
                 _ => {}
             }
+        }
+        // Shells keep here-documents there, JVMs their performance data.
+        let command: Vec<&str> = items(&run.container["command"]).filter_map(serde_json::Value::as_str).collect();
+        if matches!(command.first().copied(), Some("sh" | "bash" | "java" | "/bin/sh" | "/bin/bash")) {
+            written.push(("command[0]".to_owned(), "/tmp".to_owned()));
         }
         let working = run.container["workingDir"].as_str().filter(|dir| dir.starts_with("/var/") || dir.starts_with("/tmp"));
         written.extend(working.map(|dir| ("workingDir".to_owned(), dir.to_owned())));

@@ -1,5 +1,6 @@
 //! What texts mention: host names, settings, files.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use regex::Regex;
@@ -121,6 +122,30 @@ pub fn paths(text: &str) -> Vec<String> {
         .captures_iter(text)
         .map(|c| c[1].trim_end_matches(['.', ':', ',']).to_owned())
         .collect()
+}
+
+/// Environment variables that a script reads and does not set itself. Upper-case names only: those are the environment's.
+pub fn variables(name: &str, text: &str) -> BTreeSet<String> {
+    let all = |regex: &Regex| -> BTreeSet<String> { regex.captures_iter(text).map(|c| c[1].to_owned()).collect() };
+    if name.ends_with(".sh") {
+        let set = all(pattern!(r"(?m)(?:^|[\s;(])(?:export |local |readonly )?([A-Z][A-Z0-9_]*)="));
+        let looped = all(pattern!(r"\b(?:for|read(?: -r)?) ([A-Z][A-Z0-9_]*)"));
+        // `${NAME:-default}` has an answer of its own.
+        let mut read = all(pattern!(r"\$\{([A-Z][A-Z0-9_]*)(?:[^A-Za-z0-9_:-]|:[^-])"));
+        read.extend(all(pattern!(r"\$([A-Z][A-Z0-9_]*)")));
+        read.into_iter().filter(|n| !set.contains(n) && !looped.contains(n)).collect()
+    } else if name.ends_with(".sql") {
+        all(pattern!(r"\\getenv\s+\S+\s+([A-Z][A-Z0-9_]*)"))
+    } else if name.ends_with(".js") {
+        let mut read = all(pattern!(r"process\.env\.([A-Z][A-Z0-9_]*)"));
+        for c in pattern!(r"\{([^{}]*)\}\s*=\s*process\.env").captures_iter(text) {
+            read.extend(c[1].split(',').map(|n| n.split(':').next().unwrap_or_default().trim().to_owned()));
+        }
+        read.retain(|n| !n.is_empty());
+        read
+    } else {
+        BTreeSet::new()
+    }
 }
 
 /// Whether `number` stands in the text as a number of its own.
@@ -249,6 +274,14 @@ mod tests {
         assert_eq!(settings("a.ini", "[db]\nhost = h"), [("db.host".to_owned(), "h".to_owned())]);
         assert_eq!(role("DB.HOST"), Some((Role::Host, "DB_".to_owned())));
         assert_eq!(role("dbPort"), Some((Role::Port, "DB_".to_owned())));
+    }
+
+    #[test]
+    fn scripts_read_variables() {
+        let script = "A=1\necho \"$A $HOST:${PORT} ${LEVEL:-info} $lower\"\nfor X in $LIST; do echo $X; done";
+        assert_eq!(variables("a.sh", script).into_iter().collect::<Vec<_>>(), ["HOST", "LIST", "PORT"]);
+        assert_eq!(variables("a.js", "const { ONE, TWO } = process.env;").len(), 2);
+        assert_eq!(variables("a.sql", "\\getenv database DB\n").len(), 1);
     }
 
     #[test]

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::Stack;
 use plinth_api::v1alpha1::product::{Component, Workload};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::text::{self, Host};
+use super::links::Link;
+use super::text::{self, Host, Role};
 use crate::model::{Desired, Finding, Piece, Plan, SecretKeyRef, SecretSource, Unit, UnitId};
-use crate::render::frame::{Frame, claim_of, keyed};
-use crate::resolve::{Binding, Inputs};
+use crate::render::frame::{Frame, keyed};
+use crate::resolve::Inputs;
 use crate::token;
 
 /// Every frame, by block.
@@ -58,6 +59,20 @@ pub struct Setting {
     pub key: String,
     /// Value; a secret is a token.
     pub value: String,
+    /// What the end of its name says, and the prefix that its siblings share.
+    role: Option<(Role, String)>,
+}
+
+impl Setting {
+    fn new(text: usize, key: String, value: String) -> Self {
+        let role = text::role(&key);
+        Setting { text, key, value, role }
+    }
+
+    /// Whether its name ends as one of that role does.
+    pub fn is(&self, role: Role) -> bool {
+        self.role.as_ref().is_some_and(|(r, _)| *r == role)
+    }
 }
 
 /// A host name that a container reads.
@@ -85,22 +100,6 @@ pub enum Source<'a> {
     Config(&'a str),
     /// A Secret.
     Secret(&'a str),
-}
-
-/// What a component gets from one requirement.
-pub struct Link<'a> {
-    /// Name of the requirement.
-    pub name: &'a str,
-    /// Name and regular expression of what its lists must hold.
-    pub topic_pattern: Option<&'a str>,
-    /// The component starts without it.
-    pub later: bool,
-    /// Outputs; those that are secrets are tokens of the provider's Secret or of the consumer's copy.
-    pub outputs: Map<String, Value>,
-    /// The same instance of a backing service and the same claim: `<block>/<requirement>`.
-    pub claim: Option<String>,
-    /// Namespace and component behind it, where Plinth installs it.
-    pub provider: Option<(String, String)>,
 }
 
 /// Pods of one workload.
@@ -145,6 +144,17 @@ impl Run<'_> {
     pub fn ports(&self) -> impl Iterator<Item = (&str, u16)> {
         items(&self.container["ports"]).filter_map(|p| {
             Some((p["name"].as_str().unwrap_or_default(), u16::try_from(p["containerPort"].as_u64()?).ok()?))
+        })
+    }
+
+    /// The setting beside another that has that role and the same prefix. Variables are beside each other, and the
+    /// settings of one file.
+    pub fn sibling(&self, setting: &Setting, wanted: Role) -> Option<&Setting> {
+        let (_, prefix) = setting.role.as_ref()?;
+        let env = |text: usize| matches!(self.texts[text].place, Place::Env(_));
+        self.settings.iter().find(|other| {
+            other.role.as_ref().is_some_and(|(role, p)| *role == wanted && p == prefix)
+                && (other.text == setting.text || env(other.text) && env(setting.text))
         })
     }
 
@@ -337,10 +347,10 @@ impl<'a> World<'a> {
         for (i, t) in texts.iter().enumerate() {
             match &t.place {
                 Place::Env(name) => {
-                    run.settings.push(Setting { text: i, key: name.clone(), value: t.body.clone() });
+                    run.settings.push(Setting::new(i, name.clone(), t.body.clone()));
                 }
                 Place::File(path) => run.settings.extend(
-                    text::settings(path, &t.body).into_iter().map(|(key, value)| Setting { text: i, key, value }),
+                    text::settings(path, &t.body).into_iter().map(|(key, value)| Setting::new(i, key, value)),
                 ),
                 Place::Argument | Place::Probe => {}
             }
@@ -354,7 +364,7 @@ impl<'a> World<'a> {
             run.mentions.extend(hosts.map(|host| Mention { text: i, host }));
         }
         for setting in &run.settings {
-            if matches!(text::role(&setting.key), Some((text::Role::Host, _)))
+            if setting.is(Role::Host)
                 && self.service(run.namespace, &setting.value).is_some()
             {
                 run.mentions.push(Mention {
@@ -390,76 +400,6 @@ impl<'a> World<'a> {
                 .flat_map(|(_, object)| &object.secret)
                 .map(|(file, source)| (file.as_str(), composed(source)))
                 .collect(),
-        }
-    }
-
-    /// What a component gets from the requirements that it connects to.
-    fn links(&self, frame: &'a Frame<'a>, component: &'a Component) -> Vec<Link<'a>> {
-        let mut links = Vec::new();
-        for edge in &component.connects {
-            let (edge, later) = match edge.strip_suffix(" (later)") {
-                Some(edge) => (edge, true),
-                None => (edge.as_str(), false),
-            };
-            let Some(name) = edge.strip_prefix("requires.") else { continue };
-            let Some(binding) = frame.instance.bindings.get(name) else { continue };
-            let requirement = frame.instance.entry.spec.requires.iter().find(|r| r.name == name);
-            let mut link = Link {
-                name,
-                topic_pattern: requirement.and_then(|r| r.topic_pattern.as_deref()),
-                later,
-                outputs: Map::new(),
-                claim: None,
-                provider: None,
-            };
-            let capability = requirement.map(|r| r.capability.as_str()).unwrap_or_default();
-            self.fill(&mut link, frame, binding, capability);
-            links.push(link);
-        }
-        links
-    }
-
-    fn fill(&self, link: &mut Link<'a>, frame: &Frame<'_>, binding: &Binding, capability: &str) {
-        let provides = |f: &&Frame<'_>| f.instance.entry.spec.provides.iter().any(|p| p.capability == capability);
-        let provider = match binding {
-            Binding::Embedded { product, .. } => {
-                self.frames.get(frame.block).and_then(|f| f.iter().find(|f| &f.instance.entry.name == product))
-            }
-            Binding::Block { name } => self.frames.get(name.as_str()).and_then(|f| f.iter().find(provides)),
-            Binding::External { system, claim, .. } => {
-                link.outputs = claim.parameters.clone();
-                link.outputs.extend(system.outputs.iter().map(|(k, v)| (k.clone(), v.clone().into())));
-                link.outputs.extend(system.host.iter().map(|h| ("host".to_owned(), h.clone().into())));
-                link.outputs.extend(system.port.iter().map(|p| ("port".to_owned(), (*p).into())));
-                None
-            }
-        };
-        let claim = claim_of(binding);
-        if let Some(provider) = provider
-            && let Some(provision) =
-                provider.instance.entry.spec.provides.iter().find(|p| p.capability == capability)
-        {
-            let domain = &self.stack.spec.site.cluster_domain;
-            let outputs = provider.outputs(provision, claim, domain).unwrap_or_default();
-            link.outputs = claim.map(|c| c.parameters.clone()).unwrap_or_default();
-            link.outputs.extend(outputs);
-            link.provider =
-                provision.component.as_ref().map(|c| (provider.namespace.to_owned(), c.clone()));
-            if matches!(binding, Binding::Embedded { .. }) {
-                link.claim = Some(format!("{}/{}", frame.block, link.name));
-            }
-        }
-        // A provider in another namespace is read through the consumer's own copy.
-        let copy = format!("{}-requires-{}", frame.instance.entry.name, link.name);
-        if let Some((_, copy)) = self.secrets.get(&(frame.namespace, copy.as_str())) {
-            for key in copy.secret.keys() {
-                let reference = SecretKeyRef {
-                    namespace: frame.namespace.to_owned(),
-                    name: copy.key.name.clone(),
-                    key: key.clone(),
-                };
-                link.outputs.insert(key.clone(), token::token(&reference).into());
-            }
         }
     }
 

@@ -496,8 +496,9 @@ impl<'a> Product<'a> {
             let names = if off { Vec::new() } else { self.frame.component_objects(component, key) };
             return Ok(names.iter().map(|n| unit_id(self.context, n)).collect());
         }
-        if self.frame.instance.entry.spec.objects.iter().any(|o| o.name == edge) {
-            return Ok(vec![unit_id(self.context, &format!("object/{edge}"))]);
+        if let Some(object) = self.frame.instance.entry.spec.objects.iter().find(|o| o.name == edge) {
+            let off = object.for_each.is_none() && self.scope.when(object.when.as_deref()).is_ok_and(|on| !on);
+            return Ok(if off { Vec::new() } else { vec![unit_id(self.context, &format!("object/{edge}"))] });
         }
         let known: Vec<&str> =
             self.frame.instance.entry.spec.components.iter().map(|c| c.name.as_str()).collect();

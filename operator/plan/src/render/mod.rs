@@ -7,9 +7,10 @@ mod network;
 mod pod;
 mod workload;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::Stack;
+use plinth_api::v1alpha1::product::Route;
 use serde_json::{Map, Value, json};
 
 pub use meta::full_digest;
@@ -67,7 +68,8 @@ pub fn render(stack: &Stack, inputs: &Inputs, resolved: &[Resolved<'_>]) -> Resu
         findings.dedup();
         return Err(findings);
     }
-    Ok(resolved.iter().map(|r| block_plan(stack, r, &frames, &mut drafts)).collect())
+    let published = gateway.is_some();
+    Ok(resolved.iter().map(|r| block_plan(stack, r, &frames, &mut drafts, published)).collect())
 }
 
 /// The Gateway that public routes attach to.
@@ -175,6 +177,7 @@ fn block_plan(
     resolved: &Resolved<'_>,
     frames: &BTreeMap<&str, Vec<Frame<'_>>>,
     drafts: &mut BTreeMap<&str, Vec<UnitDraft>>,
+    published: bool,
 ) -> BlockPlan {
     let name = resolved.block.name.clone();
     let main = frames.get(name.as_str()).and_then(|f| f.first());
@@ -200,20 +203,25 @@ fn block_plan(
         units,
         paused: stack.spec.paused || resolved.block.paused,
         drift: resolved.block.drift,
-        endpoints: main.map(|f| endpoints(stack, f)).unwrap_or_else(|| external_endpoints(resolved)),
+        endpoints: main.map(|f| endpoints(stack, f, published)).unwrap_or_else(|| external_endpoints(resolved)),
         name,
     }
 }
 
 /// Addresses for people: public routes first, then what the product provides inside the cluster.
-fn endpoints(stack: &Stack, frame: &Frame<'_>) -> Vec<String> {
+fn endpoints(stack: &Stack, frame: &Frame<'_>, published: bool) -> Vec<String> {
     let spec = &frame.instance.entry.spec;
-    let public = spec.routes.iter().map(|r| format!("https://{}.{}", r.host, stack.spec.site.domain));
+    let scope = frame.scope(&Map::new());
+    // What asks for `requires` cannot be answered here; a route in doubt is not promised.
+    let is_on = |r: &&Route| published && scope.when(r.when.as_deref()).unwrap_or(false);
+    let public =
+        spec.routes.iter().filter(is_on).map(|r| format!("https://{}.{}", r.host, stack.spec.site.domain));
     let inside = spec.provides.iter().filter_map(|p| {
         let outputs = frame.outputs(p, None, &stack.spec.site.cluster_domain).ok()?;
         Some(format!("{}:{} ({})", outputs.get("host")?.as_str()?, outputs.get("port")?, p.capability))
     });
-    public.chain(inside).collect()
+    let mut seen = BTreeSet::new();
+    public.chain(inside).filter(|endpoint| seen.insert(endpoint.clone())).collect()
 }
 
 fn external_endpoints(resolved: &Resolved<'_>) -> Vec<String> {
@@ -327,7 +335,8 @@ fn external(
         targets.push((network::Target::External(system.cidrs.clone()), port));
     }
     if let Some(secret) = &system.credentials_secret {
-        for output in block::secret_outputs(context, frame, requirement, key_prefix, secret) {
+        let read = block::secret_outputs(context, frame, requirement, key_prefix, secret);
+        for output in read.into_iter().filter(|output| !outputs.contains_key(output)).collect::<Vec<_>>() {
             let reference = crate::model::SecretKeyRef {
                 namespace: context.id.namespace.clone(),
                 name: secret.clone(),

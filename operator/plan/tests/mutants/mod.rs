@@ -4,8 +4,8 @@ use plinth_api::ProductSpec;
 use plinth_api::v1alpha1::product::Named;
 use serde_json::Value;
 
-/// What a new name ends in: taken away again, the old one is back.
-pub const MARK: &str = "zq";
+/// No entry has a name with this in it.
+const MARK: &str = "zq";
 
 /// An entry with one place changed.
 pub struct Mutant {
@@ -15,6 +15,8 @@ pub struct Mutant {
     pub site: String,
     /// The changed entry.
     pub spec: ProductSpec,
+    /// A name that was changed: new and old.
+    pub renamed: Option<(String, String)>,
 }
 
 struct Made<'a> {
@@ -27,7 +29,16 @@ impl Made<'_> {
         let mut spec = self.original.clone();
         change(&mut spec);
         assert_ne!(&spec, self.original, "{class}: {site} changed nothing");
-        self.mutants.push(Mutant { class, site, spec });
+        self.mutants.push(Mutant { class, site, spec, renamed: None });
+    }
+}
+
+impl Made<'_> {
+    fn rename(&mut self, class: &'static str, site: String, new: &str, old: &str, change: impl FnOnce(&mut ProductSpec)) {
+        self.make(class, site, change);
+        if let Some(last) = self.mutants.last_mut() {
+            last.renamed = Some((new.to_owned(), old.to_owned()));
+        }
     }
 }
 
@@ -52,12 +63,12 @@ fn is_reference(named: &Named) -> bool {
 fn components(made: &mut Made<'_>, spec: &ProductSpec) {
     for (i, component) in spec.components.iter().enumerate() {
         let name = &component.name;
-        made.make("rename a component", name.clone(), |s| s.components[i].name += MARK);
+        let new = format!("{name}{MARK}");
+        made.rename("rename a component", name.clone(), &new, name, |s| s.components[i].name.clone_from(&new));
         for (j, port) in component.ports.iter().enumerate() {
-            made.make("rename a port", format!("{name}:{}", port.name), |s| {
-                let name = &mut s.components[i].ports[j].name;
-                name.truncate(13);
-                *name += MARK;
+            let new = format!("{MARK}{j}{}", &port.name[..port.name.len().min(12)]);
+            made.rename("rename a port", format!("{name}:{}", port.name), &new, &port.name, |s| {
+                s.components[i].ports[j].name.clone_from(&new);
             });
         }
         for (j, edge) in component.after.iter().enumerate() {

@@ -47,6 +47,8 @@ pub fn classify(key: &ObjectKey, error: &CallError) -> Trouble {
         }
         404 => (Reason::KindMissing, kind_missing(key)),
         400 | 405 | 413 | 415 | 422 => (Reason::Invalid, sentence(status)),
+        // The API server calls a patch that its schema does not know an internal error; trying again mends nothing.
+        500 if status.message.contains("failed to create typed patch object") => (Reason::Invalid, sentence(status)),
         429 => (Reason::ApplyFailed, "the API server is overloaded; it is tried again".to_owned()),
         _ => (Reason::ApplyFailed, format!("{}; it is tried again", sentence(status))),
     };
@@ -150,6 +152,11 @@ mod tests {
                 answer(400, "strict decoding error: unknown field \"spec.replica\"", "", &[]),
                 Reason::Invalid,
                 "unknown field \"spec.replica\"",
+            ),
+            (
+                answer(500, "failed to create typed patch object: .spec.replica: field not declared in schema", "", &[]),
+                Reason::Invalid,
+                ".spec.replica",
             ),
             (answer(429, "slow down", "", &[]), Reason::ApplyFailed, "overloaded"),
             (answer(503, "shutting down", "", &[]), Reason::ApplyFailed, "shutting down"),

@@ -335,12 +335,12 @@ impl Observer {
     pub async fn claims(&self, namespace: &str) -> Result<BTreeMap<ObjectKey, Live>, CallError> {
         #[derive(Deserialize)]
         struct List {
-            items: Vec<Lean>,
+            items: Option<Vec<Lean>>,
         }
         let (version, kind) = ("v1", "PersistentVolumeClaim");
         let Some(served) = self.inner.kinds.served(version, kind).await? else { return Ok(BTreeMap::new()) };
         let list: List = self.inner.caller.list(&served, Some(namespace), &[], Answer::Whole).await?;
-        let seen = list.items.into_iter().filter_map(|claim| claim.seen(version, kind));
+        let seen = list.items.into_iter().flatten().filter_map(|claim| claim.seen(version, kind));
         Ok(seen
             .filter_map(|seen| match seen.content {
                 Content::Object(live) => Some((seen.key, live)),
@@ -387,11 +387,12 @@ impl Observer {
     async fn any(&self, served: &Served, selector: &str) -> Result<bool, CallError> {
         #[derive(Deserialize)]
         struct List {
-            items: Vec<serde::de::IgnoredAny>,
+            /// An empty list of metadata is `null`.
+            items: Option<Vec<serde::de::IgnoredAny>>,
         }
         let query = [("limit", "1"), ("labelSelector", selector)];
         let list: List = self.inner.caller.list(served, None, &query, Answer::Metadata).await?;
-        Ok(!list.items.is_empty())
+        Ok(list.items.is_some_and(|items| !items.is_empty()))
     }
 }
 

@@ -165,7 +165,7 @@ pub fn desired(stack: &StackId, api_version: &str, kind: &str, name: &str, rest:
     });
     body["metadata"]["annotations"][names::ANNOTATION_HASH] = hash.as_str().into();
     if is_namespace {
-        let owner = format!("plinth/{}/{}/identity", stack.namespace, stack.name);
+        let owner = format!("{}/{}/identity", stack.namespace, stack.name);
         body["metadata"]["annotations"][names::ANNOTATION_OWNER] = owner.into();
     }
     Desired { key, body, hash, secret: BTreeMap::new(), data: false, startup_budget: None, ready_when: None }

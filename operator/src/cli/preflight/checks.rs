@@ -265,7 +265,6 @@ mod tests {
 
     fn facts() -> Facts {
         let room = Room {
-            node: "n".into(),
             simulated: false,
             all: Amount { cpu: 4.0, memory: 8.0 * GI },
             used: Amount { cpu: 1.0, memory: GI },

@@ -49,8 +49,6 @@ pub struct Facts {
 /// What is left on a node.
 #[derive(Clone, Debug)]
 pub struct Room {
-    /// The node.
-    pub node: String,
     /// It is played.
     pub simulated: bool,
     /// Allocatable.
@@ -138,7 +136,7 @@ fn rooms(nodes: &[Node], pods: &[Pod], demand: &Demand) -> Vec<Room> {
             let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
             let all = Amount::of(&serde_json::to_value(allocatable).unwrap_or_default());
             let simulated = node.labels().contains_key(names::LABEL_SIMULATED_NODE);
-            (node.name_any(), Room { node: node.name_any(), simulated, all, used: Amount::default() })
+            (node.name_any(), Room { simulated, all, used: Amount::default() })
         })
         .collect();
     for pod in pods {

@@ -19,8 +19,6 @@ const SIMULATED: u32 = 3;
 pub enum Cluster {
     /// The user's: nothing of it is started or stopped here.
     Named {
-        /// How it was named.
-        origin: String,
         /// Where.
         args: ClusterArgs,
         /// Folder for the log and the record of a detached operator.
@@ -44,7 +42,7 @@ impl Cluster {
             }
             note(&format!("using the cluster of {origin}"));
             let dir = operators_dir(&args.name)?;
-            return Ok(Self::Named { origin, args: args.cluster.clone(), dir });
+            return Ok(Self::Named { args: args.cluster.clone(), dir });
         }
         if let Ok(plane) = ControlPlane::attach(&args.name).await {
             note(&format!("using the cluster `{}`, which runs already", args.name));
@@ -54,6 +52,8 @@ impl Cluster {
             note("nodes: simulated, because this version starts no real ones (for real nodes give --kubeconfig)");
         }
         let options = Options::new(&args.name).nodes(PlaneNodes::Simulated(SIMULATED)).detach(args.detach);
+        // Always: a cluster that runs on may be given another Stack, and routes are what most of them have.
+        let options = options.gateway_api(true);
         let plane = ControlPlane::start(options, &Stages::new()).await?;
         Ok(Self::Local { plane: Box::new(plane), found: false })
     }

@@ -1,1 +1,0 @@
-//! Plinth bench.

@@ -1,0 +1,110 @@
+//! What components get from the requirements that they connect to.
+
+use plinth_api::v1alpha1::product::Component;
+use serde_json::{Map, Value};
+
+use super::world::World;
+use crate::model::SecretKeyRef;
+use crate::render::frame::{Frame, claim_of};
+use crate::resolve::Binding;
+use crate::token;
+
+/// What a component gets from one requirement.
+pub struct Link<'a> {
+    /// Name of the requirement.
+    pub name: &'a str,
+    /// Name and regular expression of what its lists must hold.
+    pub topic_pattern: Option<&'a str>,
+    /// The component starts without it.
+    pub later: bool,
+    /// Outputs; those that are secrets are tokens of the provider's Secret or of the consumer's copy.
+    pub outputs: Map<String, Value>,
+    /// The same instance of a backing service and the same claim: `<block>/<requirement>`.
+    pub claim: Option<String>,
+    /// Namespace and component behind it, where Plinth installs it.
+    pub provider: Option<(String, String)>,
+}
+
+impl Link<'_> {
+    /// An output's text.
+    pub fn output(&self, name: &str) -> Option<&str> {
+        self.outputs.get(name).and_then(Value::as_str)
+    }
+
+    /// The Secret key that an output is.
+    pub fn secret(&self, name: &str) -> Option<SecretKeyRef> {
+        token::secrets(self.output(name)?).into_iter().next()
+    }
+}
+
+impl<'a> World<'a> {
+    /// What a component gets from the requirements that it connects to.
+    pub fn links(&self, frame: &'a Frame<'a>, component: &'a Component) -> Vec<Link<'a>> {
+        let mut links = Vec::new();
+        for edge in &component.connects {
+            let (edge, later) = match edge.strip_suffix(" (later)") {
+                Some(edge) => (edge, true),
+                None => (edge.as_str(), false),
+            };
+            let Some(name) = edge.strip_prefix("requires.") else { continue };
+            let Some(binding) = frame.instance.bindings.get(name) else { continue };
+            let requirement = frame.instance.entry.spec.requires.iter().find(|r| r.name == name);
+            let mut link = Link {
+                name,
+                topic_pattern: requirement.and_then(|r| r.topic_pattern.as_deref()),
+                later,
+                outputs: Map::new(),
+                claim: None,
+                provider: None,
+            };
+            let capability = requirement.map(|r| r.capability.as_str()).unwrap_or_default();
+            self.fill(&mut link, frame, binding, capability);
+            links.push(link);
+        }
+        links
+    }
+
+    fn fill(&self, link: &mut Link<'a>, frame: &Frame<'_>, binding: &Binding, capability: &str) {
+        let provides = |f: &&Frame<'_>| f.instance.entry.spec.provides.iter().any(|p| p.capability == capability);
+        let provider = match binding {
+            Binding::Embedded { product, .. } => {
+                self.frames.get(frame.block).and_then(|f| f.iter().find(|f| &f.instance.entry.name == product))
+            }
+            Binding::Block { name } => self.frames.get(name.as_str()).and_then(|f| f.iter().find(provides)),
+            Binding::External { system, claim, .. } => {
+                link.outputs = claim.parameters.clone();
+                link.outputs.extend(system.outputs.iter().map(|(k, v)| (k.clone(), v.clone().into())));
+                link.outputs.extend(system.host.iter().map(|h| ("host".to_owned(), h.clone().into())));
+                link.outputs.extend(system.port.iter().map(|p| ("port".to_owned(), (*p).into())));
+                None
+            }
+        };
+        let claim = claim_of(binding);
+        if let Some(provider) = provider
+            && let Some(provision) =
+                provider.instance.entry.spec.provides.iter().find(|p| p.capability == capability)
+        {
+            let domain = &self.stack.spec.site.cluster_domain;
+            let outputs = provider.outputs(provision, claim, domain).unwrap_or_default();
+            link.outputs = claim.map(|c| c.parameters.clone()).unwrap_or_default();
+            link.outputs.extend(outputs);
+            link.provider =
+                provision.component.as_ref().map(|c| (provider.namespace.to_owned(), c.clone()));
+            if matches!(binding, Binding::Embedded { .. }) {
+                link.claim = Some(format!("{}/{}", frame.block, link.name));
+            }
+        }
+        // A provider in another namespace is read through the consumer's own copy.
+        let copy = format!("{}-requires-{}", frame.instance.entry.name, link.name);
+        if let Some((_, copy)) = self.secrets.get(&(frame.namespace, copy.as_str())) {
+            for key in copy.secret.keys() {
+                let reference = SecretKeyRef {
+                    namespace: frame.namespace.to_owned(),
+                    name: copy.key.name.clone(),
+                    key: key.clone(),
+                };
+                link.outputs.insert(key.clone(), token::token(&reference).into());
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Generated files are as the program would write them now.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use support::plinth;
+
+const RENEW: &str = "renew it with `cargo run -- crds --dir crds`";
+
+#[test]
+fn crds_are_fresh() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds");
+    let fresh = tempfile::tempdir().unwrap();
+    let ran = plinth(&["crds", "--dir", fresh.path().to_str().unwrap()]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let names = |dir: &Path| -> BTreeSet<String> {
+        let entries = std::fs::read_dir(dir).unwrap_or_else(|error| panic!("crds/: {error}; {RENEW}"));
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).filter(|name| !name.starts_with('.')).collect()
+    };
+    assert_eq!(names(&kept), names(fresh.path()), "crds/ holds other files; {RENEW}");
+    for name in names(&kept) {
+        let (old, new) = (std::fs::read_to_string(kept.join(&name)).unwrap(), std::fs::read_to_string(fresh.path().join(&name)).unwrap());
+        // Not assert_eq: two whole files are no message.
+        assert!(old == new, "crds/{name} is stale; {RENEW}");
+    }
+}
+
+#[test]
+fn printed_definitions_are_the_same_as_the_files() {
+    let ran = plinth(&["crds"]);
+    assert_eq!(ran.code, 0);
+    assert_eq!(ran.out.matches("kind: CustomResourceDefinition").count(), 4, "{}", ran.out);
+}

@@ -1,0 +1,287 @@
+//! The operator on a real control plane with simulated nodes: a Stack comes up, stays still, survives a restart, goes.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, CustomResourceExt};
+use plinth::run::{Options, run_until};
+use plinth_api::v1alpha1::operation::OperationPhase;
+use plinth_api::{BuildingBlock, Operation, Product, Stack, names};
+use plinth_cluster::Nodes;
+use plinth_cluster::testing::TestCluster;
+use plinth_runtime::clusters::Access;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const LIMIT: Duration = Duration::from_secs(180);
+
+async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    let started = tokio::time::Instant::now();
+    loop {
+        if let Some(found) = attempt().await? {
+            return Ok(found);
+        }
+        if started.elapsed() > LIMIT {
+            bail!("not within {LIMIT:?}: {what}");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+struct Operator {
+    stop: CancellationToken,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Operator {
+    fn start(cluster: &TestCluster, identity: &str) -> Self {
+        let options = Options {
+            access: Access { kubeconfig: Some(cluster.kubeconfig()), context: None },
+            identity: Some(identity.to_owned()),
+            ..Options::default()
+        };
+        let stop = CancellationToken::new();
+        Self { task: tokio::spawn(run_until(options, stop.clone())), stop }
+    }
+
+    async fn stop(self) -> Result<()> {
+        self.stop.cancel();
+        self.task.await?
+    }
+
+    /// As SIGKILL would: nothing is finished, the lease is not released.
+    async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+}
+
+async fn prepare(cluster: &TestCluster) -> Result<Client> {
+    let client = cluster.client().await?;
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for definition in [Stack::crd(), BuildingBlock::crd(), Operation::crd(), Product::crd()] {
+        definitions.create(&PostParams::default(), &definition).await?;
+    }
+    eventually("the kinds are served", async || {
+        let stacks = Api::<Stack>::all(client.clone()).list(&ListParams::default()).await;
+        let operations = Api::<Operation>::all(client.clone()).list(&ListParams::default()).await;
+        let products = Api::<Product>::all(client.clone()).list(&ListParams::default()).await;
+        let blocks = Api::<BuildingBlock>::all(client.clone()).list(&ListParams::default()).await;
+        Ok((stacks.is_ok() && operations.is_ok() && products.is_ok() && blocks.is_ok()).then_some(()))
+    })
+    .await?;
+    let namespace = json!({ "metadata": { "name": "dpi" } });
+    Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &serde_json::from_value(namespace)?).await?;
+    Ok(client)
+}
+
+fn smallest() -> Result<Stack> {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/smallest.yaml"))?;
+    Ok(serde_yaml::from_str(&text)?)
+}
+
+fn condition<'a>(stack: &'a Stack, kind: &str) -> Option<(&'a str, &'a str, &'a str)> {
+    let condition = stack.status.as_ref()?.conditions.iter().find(|c| c.type_ == kind)?;
+    Some((&condition.status, &condition.reason, &condition.message))
+}
+
+async fn ready(stacks: &Api<Stack>, name: &str) -> Result<Stack> {
+    let mut last = String::new();
+    let found = eventually("the Stack is Ready", async || {
+        let stack = stacks.get(name).await?;
+        let observed = stack.status.as_ref().and_then(|status| status.observed_generation);
+        last = serde_json::to_string(&stack.status)?;
+        let is_ready = matches!(condition(&stack, "Ready"), Some(("True", ..)));
+        Ok((is_ready && observed == stack.metadata.generation).then_some(stack))
+    })
+    .await;
+    found.with_context(|| last)
+}
+
+/// Mutating requests of the operator so far, without those for its lease.
+fn writes(cluster: &TestCluster) -> Result<Vec<String>> {
+    let log = std::fs::read_to_string(cluster.audit_log())?;
+    let mut writes = Vec::new();
+    for line in log.lines() {
+        let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
+        let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
+        let mutates = matches!(text("verb").as_str(), "create" | "update" | "patch" | "delete");
+        let object = &event["objectRef"];
+        if !mutates || !text("userAgent").starts_with("plinth/") || object["resource"] == "leases" {
+            continue;
+        }
+        if event["stage"] == "ResponseComplete" {
+            writes.push(format!("{} {}", text("verb"), text("requestURI")));
+        }
+    }
+    Ok(writes)
+}
+
+async fn values(client: &Client) -> Result<Vec<(String, String)>> {
+    let selector = format!("{}={}", names::LABEL_MANAGED_BY, names::MANAGED_BY);
+    let secrets = Api::<Secret>::all(client.clone()).list(&ListParams::default().labels(&selector)).await?;
+    secrets.items.into_iter().map(|s| Ok((s.metadata.name.unwrap_or_default(), serde_json::to_string(&s.data)?))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stack_comes_up_stays_still_survives_a_crash_and_goes_without_residue() -> Result<()> {
+    let cluster = TestCluster::start(Nodes::Simulated(2)).await?;
+    let client = prepare(&cluster).await?;
+    let stacks: Api<Stack> = Api::namespaced(client.clone(), "dpi");
+    let mut wanted = smallest()?;
+    wanted.spec.deletion = serde_json::from_value(json!({ "policy": "Delete", "confirm": "small" }))?;
+    stacks.create(&PostParams::default(), &wanted).await?;
+
+    // Killed in the middle of its work, a process of the same name goes on.
+    let first = Operator::start(&cluster, "me");
+    eventually("something was written", async || Ok((writes(&cluster)?.len() > 8).then_some(()))).await?;
+    first.kill().await;
+    let second = Operator::start(&cluster, "me");
+    let stack = ready(&stacks, "small").await?;
+    ensure!(matches!(condition(&stack, "Simulated"), Some(("True", ..))), "{:?}", stack.status);
+    let made = values(&client).await?;
+    ensure!(!made.is_empty());
+    let blocks: Api<BuildingBlock> = Api::namespaced(client.clone(), "dpi");
+    let block = blocks.get("small-identity").await?;
+    ensure!(block.status.is_some_and(|status| status.state == plinth_api::condition::State::Ready));
+    second.stop().await?;
+
+    // A second full reconcile is silent.
+    let before = writes(&cluster)?;
+    let third = Operator::start(&cluster, "me");
+    let touched = json!({ "metadata": { "annotations": { "touched": "yes" } } });
+    stacks.patch("small", &PatchParams::default(), &Patch::Merge(touched)).await?;
+    // Drift afterwards shows that it has looked at everything.
+    let workloads: Api<kube::api::DynamicObject> = {
+        let resource = kube::discovery::ApiResource::erase::<k8s_openapi::api::core::v1::Service>(&());
+        Api::namespaced_with(client.clone(), "small-identity", &resource)
+    };
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let after = writes(&cluster)?;
+    ensure!(before.len() == after.len(), "not silent: {:#?}", &after[before.len()..]);
+    let service = workloads.list(&ListParams::default()).await?.items.remove(0);
+    let name = service.metadata.name.context("a Service without a name")?;
+    workloads.delete(&name, &DeleteParams::default()).await?;
+    eventually("what was deleted by hand is back", async || {
+        Ok(workloads.get_opt(&name).await?.filter(|s| s.metadata.uid != service.metadata.uid))
+    })
+    .await?;
+    ensure!(values(&client).await? == made, "a value changed");
+
+    // Gone, with data, as the Stack asked.
+    stacks.delete("small", &DeleteParams::default()).await?;
+    eventually("the Stack is gone", async || Ok(stacks.get_opt("small").await?.is_none().then_some(()))).await?;
+    eventually("its namespace is gone", async || {
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        Ok(namespaces.get_opt("small-identity").await?.is_none().then_some(()))
+    })
+    .await?;
+    ensure!(blocks.list(&ListParams::default()).await?.items.is_empty() || {
+        eventually("its blocks are gone", async || {
+            Ok(blocks.list(&ListParams::default()).await?.items.is_empty().then_some(()))
+        })
+        .await?;
+        true
+    });
+    third.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_waits_for_four_eyes_and_a_broken_spec_leaves_what_runs() -> Result<()> {
+    let cluster = TestCluster::start(Nodes::Simulated(2)).await?;
+    let client = prepare(&cluster).await?;
+    let stacks: Api<Stack> = Api::namespaced(client.clone(), "dpi");
+    let operations: Api<Operation> = Api::namespaced(client.clone(), "dpi");
+    let mut wanted = smallest()?;
+    wanted.spec.change_policy = serde_json::from_value(json!({ "approval": "Required" }))?;
+    wanted.metadata.annotations = Some([(names::ANNOTATION_AUTHOR.to_owned(), "anna".to_owned())].into());
+    stacks.create(&PostParams::default(), &wanted).await?;
+    let operator = Operator::start(&cluster, "me");
+    let hash = eventually("the plan is held", async || {
+        let stack = stacks.get("small").await?;
+        let held = matches!(condition(&stack, "Approved"), Some(("False", ..)));
+        Ok(stack.status.and_then(|status| status.plan_hash).filter(|_| held))
+    })
+    .await?;
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    ensure!(namespaces.get_opt("small-identity").await?.is_none(), "written without approval");
+
+    let role = json!({ "metadata": { "name": "approver" }, "rules": [
+        { "apiGroups": [names::GROUP], "resources": ["stacks"], "verbs": ["approve"] } ] });
+    let roles: Api<k8s_openapi::api::rbac::v1::Role> = Api::namespaced(client.clone(), "dpi");
+    roles.create(&PostParams::default(), &serde_json::from_value(role)?).await?;
+    let group = "rbac.authorization.k8s.io";
+    let subjects = ["anna", "ben"].map(|name| json!({ "apiGroup": group, "kind": "User", "name": name }));
+    let binding = json!({ "metadata": { "name": "approver" }, "subjects": subjects,
+        "roleRef": { "apiGroup": group, "kind": "Role", "name": "approver" } });
+    let bindings: Api<k8s_openapi::api::rbac::v1::RoleBinding> = Api::namespaced(client.clone(), "dpi");
+    bindings.create(&PostParams::default(), &serde_json::from_value(binding)?).await?;
+
+    let ask = async |name: &str, author: &str, spec: Value| -> Result<Operation> {
+        let operation = json!({
+            "apiVersion": "plinth.dev/v1alpha1", "kind": "Operation",
+            "metadata": { "name": name, "annotations": { names::ANNOTATION_AUTHOR: author } }, "spec": spec,
+        });
+        operations.create(&PostParams::default(), &serde_json::from_value(operation)?).await?;
+        eventually("it ends", async || {
+            let operation = operations.get(name).await?;
+            let phase = operation.status.as_ref().map(|status| status.phase).unwrap_or_default();
+            let ended = !matches!(phase, OperationPhase::Pending | OperationPhase::Running);
+            Ok(ended.then_some(operation))
+        })
+        .await
+    };
+    let phase = |operation: &Operation| operation.status.clone().unwrap_or_default();
+    let approve = |hash: &str| json!({ "stack": "small", "type": "Approve", "reason": "read it", "planHash": hash });
+    let own = ask("own", "anna", approve(&hash)).await?;
+    ensure!(phase(&own).phase == OperationPhase::Refused && phase(&own).message.unwrap_or_default().contains("authored"));
+    let stranger = ask("stranger", "carl", approve(&hash)).await?;
+    ensure!(phase(&stranger).phase == OperationPhase::Refused, "{:?}", stranger.status);
+    let other = format!("sha256:{}", "0".repeat(64));
+    ensure!(phase(&ask("stale", "ben", approve(&other)).await?).phase == OperationPhase::Refused);
+    let good = ask("good", "ben", approve(&hash)).await?;
+    ensure!(phase(&good).phase == OperationPhase::Succeeded, "{:?}", good.status);
+    ready(&stacks, "small").await?;
+
+    // A rotation changes the value, restarts who reads it, and the Stack is Ready again.
+    let before = values(&client).await?;
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), "small-identity");
+    let mut rotated = None;
+    for secret in secrets.list(&ListParams::default()).await?.items {
+        let name = secret.metadata.name.unwrap_or_default();
+        let spec = json!({ "stack": "small", "type": "Rotate", "reason": "leaked",
+            "rotate": { "block": "identity", "secret": name } });
+        let operation = ask(&format!("rotate-{name}"), "ben", spec).await?;
+        if phase(&operation).phase == OperationPhase::Succeeded {
+            rotated = Some((name, phase(&operation)));
+            break;
+        }
+    }
+    let (name, status) = rotated.context("no secret could be rotated")?;
+    let after = values(&client).await?;
+    let value = |all: &[(String, String)]| all.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
+    ensure!(value(&before) != value(&after), "{name} kept its value");
+    ensure!(status.steps.iter().any(|step| step.starts_with("restarted")), "{:?}", status.steps);
+    ready(&stacks, "small").await?;
+
+    // Nonsense is refused with the field's path; what runs stays.
+    let nonsense = json!({ "spec": { "blocks": [{ "name": "identity", "product": "no-such-product" }] } });
+    stacks.patch("small", &PatchParams::default(), &Patch::Merge(nonsense)).await?;
+    eventually("it is called invalid", async || {
+        let stack = stacks.get("small").await?;
+        let planned = condition(&stack, "Planned");
+        Ok(matches!(planned, Some(("False", "Invalid", message)) if message.contains("no-such-product")).then_some(()))
+    })
+    .await?;
+    ensure!(namespaces.get_opt("small-identity").await?.is_some());
+
+    // Deleted without a word about data, data stays and the Stack goes.
+    stacks.delete("small", &DeleteParams::default()).await?;
+    eventually("the Stack is gone", async || Ok(stacks.get_opt("small").await?.is_none().then_some(()))).await?;
+    ensure!(namespaces.get("small-identity").await?.metadata.deletion_timestamp.is_none(), "the data's namespace stays");
+    operator.stop().await
+}

@@ -1,0 +1,52 @@
+//! Runs the built program as a person or a script would.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+/// The file that most tests start from.
+pub const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/demo.yaml");
+
+/// How a run ended.
+pub struct Ran {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// Runs `plinth` far away from any cluster of this machine.
+pub fn plinth(args: &[&str]) -> Ran {
+    with_input(args, "")
+}
+
+/// The same with something on standard input.
+pub fn with_input(args: &[&str], input: &str) -> Ran {
+    let home = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_plinth"))
+        .args(args)
+        .env_clear()
+        .env("HOME", home.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that refuses its arguments does not read.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    Ran {
+        code: status.code().expect("it ends by itself"),
+        out: String::from_utf8(stdout).unwrap(),
+        err: String::from_utf8(stderr).unwrap(),
+    }
+}
+
+/// The demo file with some text replaced.
+#[allow(dead_code, reason = "not every test file changes it")]
+pub fn demo_with(from: &str, to: &str) -> String {
+    let text = std::fs::read_to_string(DEMO).unwrap();
+    assert!(text.contains(from), "{from}");
+    text.replace(from, to)
+}
