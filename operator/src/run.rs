@@ -86,18 +86,20 @@ pub async fn run_until(options: Options, stop: CancellationToken) -> anyhow::Res
     let metrics = Metrics::default();
     let config = options.access.config().await.context("no cluster to run against")?;
     let clients = Clients::new(config)?;
-    let namespace = options
-        .lease_namespace
-        .clone()
-        .unwrap_or_else(|| clients.requests.default_namespace().to_owned());
+    let namespace =
+        options.lease_namespace.clone().unwrap_or_else(|| clients.requests.default_namespace().to_owned());
     let identity = options.identity.clone().unwrap_or_else(host_name);
     let catalogue = Catalogue::builtin()
         .map_err(|findings| anyhow::anyhow!("the built-in catalogue is broken: {}", findings[0]))?;
 
     // Not the given token: the lease outlives the last write.
     let retire = CancellationToken::new();
-    let lease =
-        LeaseOptions { namespace, name: LEASE.to_owned(), identity: identity.clone(), timing: options.timing };
+    let lease = LeaseOptions {
+        namespace,
+        name: LEASE.to_owned(),
+        identity: identity.clone(),
+        timing: options.timing,
+    };
     let (election, fence) = Election::new(clients.requests.clone(), lease, metrics.clone());
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(election.run(retire.clone()));
@@ -142,7 +144,8 @@ impl House {
         let term = stop.child_token();
         let home = Cluster::new(HOME, self.clients.clone(), self.metrics.clone());
         let writer = Writer::new(home.caller.clone(), self.fence.clone());
-        let applier = Applier::new(home.clone(), writer.clone(), self.metrics.clone(), self.options.in_flight);
+        let applier =
+            Applier::new(home.clone(), writer.clone(), self.metrics.clone(), self.options.in_flight);
         let client = self.clients.watches.clone();
         let (products, product_writer) = reflector::store::<DeserializeGuard<Product>>();
         let context = Arc::new(Context {
@@ -253,7 +256,10 @@ fn operations(
 }
 
 fn listing() -> watcher::Config {
-    watcher::Config { initial_list_strategy: InitialListStrategy::StreamingList, ..watcher::Config::default() }
+    watcher::Config {
+        initial_list_strategy: InitialListStrategy::StreamingList,
+        ..watcher::Config::default()
+    }
 }
 
 /// The cache of a predicate must outlive any pause between two events, or a status write of ours looks like news.
@@ -295,7 +301,9 @@ async fn signalled() {
 fn host_name() -> String {
     let named = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     named("POD_NAME")
-        .or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned()))
+        .or_else(|| {
+            std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned())
+        })
         .or_else(|| named("HOSTNAME"))
         .unwrap_or_else(|| "plinth".to_owned())
 }

@@ -75,7 +75,7 @@ fn a_folder_and_standard_input_are_read_too() {
 }
 
 #[test]
-fn a_changed_parameter_changes_nothing_but_the_objects_that_use_it() {
-    let loud = with_input(&["plan", "-f", "-"], &demo_with("loud: true", "loud: false")).out;
-    assert_eq!(loud, plinth(&["plan", "-f", DEMO]).out, "nothing uses it");
+fn a_changed_parameter_gives_another_plan() {
+    let quiet = with_input(&["plan", "-f", "-", "-o", "summary"], &demo_with("loud: true", "loud: false")).out;
+    assert_ne!(quiet, plinth(&["plan", "-f", DEMO, "-o", "summary"]).out, "the hash names the plan");
 }

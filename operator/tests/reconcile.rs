@@ -75,7 +75,9 @@ async fn prepare(cluster: &TestCluster) -> Result<Client> {
     })
     .await?;
     let namespace = json!({ "metadata": { "name": "dpi" } });
-    Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &serde_json::from_value(namespace)?).await?;
+    Api::<Namespace>::all(client.clone())
+        .create(&PostParams::default(), &serde_json::from_value(namespace)?)
+        .await?;
     Ok(client)
 }
 
@@ -124,7 +126,11 @@ fn writes(cluster: &TestCluster) -> Result<Vec<String>> {
 async fn values(client: &Client) -> Result<Vec<(String, String)>> {
     let selector = format!("{}={}", names::LABEL_MANAGED_BY, names::MANAGED_BY);
     let secrets = Api::<Secret>::all(client.clone()).list(&ListParams::default().labels(&selector)).await?;
-    secrets.items.into_iter().map(|s| Ok((s.metadata.name.unwrap_or_default(), serde_json::to_string(&s.data)?))).collect()
+    secrets
+        .items
+        .into_iter()
+        .map(|s| Ok((s.metadata.name.unwrap_or_default(), serde_json::to_string(&s.data)?)))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -174,19 +180,22 @@ async fn a_stack_comes_up_stays_still_survives_a_crash_and_goes_without_residue(
 
     // Gone, with data, as the Stack asked.
     stacks.delete("small", &DeleteParams::default()).await?;
-    eventually("the Stack is gone", async || Ok(stacks.get_opt("small").await?.is_none().then_some(()))).await?;
+    eventually("the Stack is gone", async || Ok(stacks.get_opt("small").await?.is_none().then_some(())))
+        .await?;
     eventually("its namespace is gone", async || {
         let namespaces: Api<Namespace> = Api::all(client.clone());
         Ok(namespaces.get_opt("small-identity").await?.is_none().then_some(()))
     })
     .await?;
-    ensure!(blocks.list(&ListParams::default()).await?.items.is_empty() || {
-        eventually("its blocks are gone", async || {
-            Ok(blocks.list(&ListParams::default()).await?.items.is_empty().then_some(()))
-        })
-        .await?;
-        true
-    });
+    ensure!(
+        blocks.list(&ListParams::default()).await?.items.is_empty() || {
+            eventually("its blocks are gone", async || {
+                Ok(blocks.list(&ListParams::default()).await?.items.is_empty().then_some(()))
+            })
+            .await?;
+            true
+        }
+    );
     third.stop().await
 }
 
@@ -236,9 +245,13 @@ async fn a_plan_waits_for_four_eyes_and_a_broken_spec_leaves_what_runs() -> Resu
         .await
     };
     let phase = |operation: &Operation| operation.status.clone().unwrap_or_default();
-    let approve = |hash: &str| json!({ "stack": "small", "type": "Approve", "reason": "read it", "planHash": hash });
+    let approve =
+        |hash: &str| json!({ "stack": "small", "type": "Approve", "reason": "read it", "planHash": hash });
     let own = ask("own", "anna", approve(&hash)).await?;
-    ensure!(phase(&own).phase == OperationPhase::Refused && phase(&own).message.unwrap_or_default().contains("authored"));
+    ensure!(
+        phase(&own).phase == OperationPhase::Refused
+            && phase(&own).message.unwrap_or_default().contains("authored")
+    );
     let stranger = ask("stranger", "carl", approve(&hash)).await?;
     ensure!(phase(&stranger).phase == OperationPhase::Refused, "{:?}", stranger.status);
     let other = format!("sha256:{}", "0".repeat(64));
@@ -274,14 +287,19 @@ async fn a_plan_waits_for_four_eyes_and_a_broken_spec_leaves_what_runs() -> Resu
     eventually("it is called invalid", async || {
         let stack = stacks.get("small").await?;
         let planned = condition(&stack, "Planned");
-        Ok(matches!(planned, Some(("False", "Invalid", message)) if message.contains("no-such-product")).then_some(()))
+        Ok(matches!(planned, Some(("False", "Invalid", message)) if message.contains("no-such-product"))
+            .then_some(()))
     })
     .await?;
     ensure!(namespaces.get_opt("small-identity").await?.is_some());
 
     // Deleted without a word about data, data stays and the Stack goes.
     stacks.delete("small", &DeleteParams::default()).await?;
-    eventually("the Stack is gone", async || Ok(stacks.get_opt("small").await?.is_none().then_some(()))).await?;
-    ensure!(namespaces.get("small-identity").await?.metadata.deletion_timestamp.is_none(), "the data's namespace stays");
+    eventually("the Stack is gone", async || Ok(stacks.get_opt("small").await?.is_none().then_some(())))
+        .await?;
+    ensure!(
+        namespaces.get("small-identity").await?.metadata.deletion_timestamp.is_none(),
+        "the data's namespace stays"
+    );
     operator.stop().await
 }

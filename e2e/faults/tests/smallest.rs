@@ -103,7 +103,7 @@ fn untouch(dump: &mut Dump) {
     }
 }
 
-/// Objects that hold or open data, and the namespaces that hold those.
+/// Objects that hold or open data, the namespaces that hold those, and the inventories that name them.
 fn retained(dump: &Dump) -> BTreeSet<String> {
     let mut kept = BTreeSet::new();
     for (key, object) in &dump.objects {
@@ -112,6 +112,7 @@ fn retained(dump: &Dump) -> BTreeSet<String> {
             kept.insert(key.clone());
             if let Some(namespace) = object["metadata"]["namespace"].as_str() {
                 kept.insert(format!("Namespace -/{namespace}"));
+                kept.insert(format!("ConfigMap {namespace}/plinth-inventory-0"));
             }
         }
     }

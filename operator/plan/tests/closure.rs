@@ -52,3 +52,18 @@ fn a_missing_secret_of_the_stack_is_named() {
     let findings = closure::check(&plan, &case.stack, &looked);
     assert!(findings.iter().any(|f| f.message.contains("`platform/databases` does not exist")), "{findings:?}");
 }
+#[test]
+fn zz_time() {
+    let inputs = Inputs { catalogue: closure_stacks::catalogue(), ..Inputs::default() };
+    for _ in 0..2 {
+    for case in closure_stacks::cases().into_iter().take(4) {
+        let a = std::time::Instant::now();
+        let plan = plinth_plan::plan(&case.stack, &inputs).unwrap();
+        let b = a.elapsed();
+        let f = closure::check(&plan, &case.stack, &inputs);
+        println!("{:<40} plan {:?} check {:?} {}", case.name, b, a.elapsed() - b, f.len());
+    }}
+    let a = std::time::Instant::now();
+    let _ = plinth_plan::catalogue::Catalogue::from_entries(inputs.catalogue.entries().cloned());
+    println!("from_entries {:?}", a.elapsed());
+}

@@ -324,7 +324,12 @@ impl Writer {
         }
     }
 
-    async fn write(&self, verb: &'static str, kind: &str, request: Request<Body>) -> Result<Vec<u8>, CallError> {
+    async fn write(
+        &self,
+        verb: &'static str,
+        kind: &str,
+        request: Request<Body>,
+    ) -> Result<Vec<u8>, CallError> {
         self.fence.check()?;
         let result = self.caller.send(request).await;
         self.caller.metrics.wrote(verb, kind, result.as_ref().err().map(|e| e.code()));
@@ -370,8 +375,9 @@ fn escape(value: &str) -> String {
 
 /// The parse error names line and column, never content: the answer may be a Secret.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CallError> {
-    serde_json::from_slice(bytes)
-        .map_err(|e| CallError::Lost(format!("its answer is not understood (line {}, column {})", e.line(), e.column())))
+    serde_json::from_slice(bytes).map_err(|e| {
+        CallError::Lost(format!("its answer is not understood (line {}, column {})", e.line(), e.column()))
+    })
 }
 
 /// An error with its causes: hyper's top level alone says next to nothing.

@@ -189,7 +189,8 @@ impl Kinds {
         let version: GroupVersion = api_version
             .parse()
             .map_err(|_| CallError::Lost(format!("{api_version} is not an apiVersion")))?;
-        let answer = tokio::time::timeout(REQUEST_TIMEOUT, kube::discovery::pinned_group(&self.client, &version));
+        let answer =
+            tokio::time::timeout(REQUEST_TIMEOUT, kube::discovery::pinned_group(&self.client, &version));
         let group: ApiGroup = match answer.await {
             Ok(Ok(group)) => group,
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => return Ok(HashMap::new()),

@@ -119,16 +119,30 @@ mod tests {
         let cases = [
             ("nothing changed", vec![is("Ready", "True")], vec![is("Ready", "True")], vec![]),
             ("ready at last", vec![is("Ready", "False")], vec![is("Ready", "True")], vec![("Ready", false)]),
-            ("the first look", vec![], vec![is("Ready", "False"), is("Planned", "True"), is("Stalled", "False")], vec![]),
-            ("bad from the start", vec![], vec![is("Planned", "False"), is("Stalled", "True")], vec![
-                ("Planned", true),
-                ("Stalled", true),
-            ]),
-            ("work comes and goes", vec![is("Reconciling", "False")], vec![is("Reconciling", "True")], vec![]),
-            ("a secret is gone", vec![is("SecretsIntact", "True")], vec![is("SecretsIntact", "False")], vec![(
-                "SecretsIntact",
-                true,
-            )]),
+            (
+                "the first look",
+                vec![],
+                vec![is("Ready", "False"), is("Planned", "True"), is("Stalled", "False")],
+                vec![],
+            ),
+            (
+                "bad from the start",
+                vec![],
+                vec![is("Planned", "False"), is("Stalled", "True")],
+                vec![("Planned", true), ("Stalled", true)],
+            ),
+            (
+                "work comes and goes",
+                vec![is("Reconciling", "False")],
+                vec![is("Reconciling", "True")],
+                vec![],
+            ),
+            (
+                "a secret is gone",
+                vec![is("SecretsIntact", "True")],
+                vec![is("SecretsIntact", "False")],
+                vec![("SecretsIntact", true)],
+            ),
         ];
         for (name, before, after, wanted) in cases {
             let told = transitions(&before, &after);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::apply::classify::{Trouble, classify, kind_missing};
 use crate::call::{Answer, CallError, Served, Writer};
 use crate::clusters::Cluster;
-use crate::observe::ingest::{Chunk, Ingest, Lean};
+use crate::observe::ingest::{Chunk, Content, Ingest, Lean};
 use crate::observe::read_seen;
 
 /// An object may have 1 MiB in etcd, the ConfigMap's own fields included.
@@ -40,12 +40,16 @@ pub async fn record(
 ) -> Result<(), Trouble> {
     let present = cluster.observer.store().chunks(stack, block);
     if let Some((key, why)) = present.iter().find_map(|(key, chunk)| Some((key, chunk.broken.as_ref()?))) {
-        let message = format!("the inventory {key} cannot be read ({why}); restore it, nothing is written until then");
+        let message =
+            format!("the inventory {key} cannot be read ({why}); restore it, nothing is written until then");
         return Err(Trouble::new(Reason::Invalid, message));
     }
     let home = present.first().and_then(|(key, _)| key.namespace.clone()).or(namespace);
     let Some(home) = home else {
-        return Err(Trouble::new(Reason::Waiting, format!("block {block} has no namespace to keep its inventory in")));
+        return Err(Trouble::new(
+            Reason::Waiting,
+            format!("block {block} has no namespace to keep its inventory in"),
+        ));
     };
     let first = chunk_key(&home, 0);
     let failed = |key: &ObjectKey, error: &CallError| {
@@ -64,13 +68,11 @@ pub async fn record(
     for (index, text) in wanted.iter().enumerate().rev() {
         let key = chunk_key(&home, index);
         let known = present.iter().find(|(known, _)| *known == key).map(|(_, chunk)| chunk);
-        if let Some(chunk) = known
-            && serde_json::to_string(&chunk.entries).is_ok_and(|old| old == *text)
-        {
+        if known.and_then(Chunk::text).as_ref() == Some(text) {
             continue;
         }
         let body = body(&key, stack, block, index, text, known);
-        put(cluster, writer, &served, &key, &body, known).await.map_err(|error| failed(&key, &error))?;
+        put(cluster, writer, &served, &key, (&body, text), known).await.map_err(|error| failed(&key, &error))?;
     }
     for (key, _) in present.iter().filter(|(_, chunk)| chunk.index >= wanted.len()) {
         remove(cluster, writer, &served, key).await.map_err(|error| failed(key, &error))?;
@@ -83,7 +85,7 @@ async fn put(
     writer: &Writer,
     served: &Served,
     key: &ObjectKey,
-    body: &Value,
+    (body, text): (&Value, &str),
     known: Option<&Chunk>,
 ) -> Result<(), CallError> {
     let bytes = body.to_string().into_bytes();
@@ -100,15 +102,20 @@ async fn put(
         }
         Err(error) => {
             // What stands there now (our own write with a lost answer, or somebody's) is what the next decision needs.
-            if let Ok(Some(seen)) = read_seen(&cluster.caller, served, key).await {
-                cluster.observer.wrote(seen);
-            }
-            Err(error)
+            let Ok(Some(seen)) = read_seen(&cluster.caller, served, key).await else { return Err(error) };
+            let stored = matches!(&seen.content, Content::Inventory(chunk) if chunk.text().as_deref() == Some(text));
+            cluster.observer.wrote(seen);
+            if stored { Ok(()) } else { Err(error) }
         }
     }
 }
 
-async fn remove(cluster: &Cluster, writer: &Writer, served: &Served, key: &ObjectKey) -> Result<(), CallError> {
+async fn remove(
+    cluster: &Cluster,
+    writer: &Writer,
+    served: &Served,
+    key: &ObjectKey,
+) -> Result<(), CallError> {
     let lean: Option<Lean> = cluster.caller.get(served, key, Answer::Whole).await?;
     let uid = lean.as_ref().and_then(|lean| lean.body().pointer("/metadata/uid")).and_then(Value::as_str);
     if let Some(uid) = uid {

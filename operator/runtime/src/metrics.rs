@@ -54,7 +54,11 @@ impl Default for Metrics {
         let reconciles = Family::default();
         registry.register("reconciles", "Reconciles that ended", reconciles.clone());
         let durations = Family::new_with_constructor(seconds as fn() -> Histogram);
-        registry.register("reconcile_duration_seconds", "Time from begin to end of a reconcile", durations.clone());
+        registry.register(
+            "reconcile_duration_seconds",
+            "Time from begin to end of a reconcile",
+            durations.clone(),
+        );
         let failures = Family::default();
         registry.register("failures", "Failed writes, by reason", failures.clone());
         let running = Family::default();

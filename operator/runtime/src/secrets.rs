@@ -120,7 +120,9 @@ pub async fn apply(
         match result {
             Ok(()) => return Ok(()),
             // Somebody was faster, or the answer was lost: what is there now decides, and is adopted.
-            Err(error) if error.is_already_exists() || error.is_uncertain() || is_stale(&error) => last = Some(error),
+            Err(error) if error.is_already_exists() || error.is_uncertain() || is_stale(&error) => {
+                last = Some(error)
+            }
             Err(error) => return Err(classify(&desired.key, &error)),
         }
     }
@@ -161,7 +163,9 @@ pub async fn rotate(
         };
         match result {
             Ok(()) => return Ok(()),
-            Err(error) if error.is_already_exists() || error.is_uncertain() || is_stale(&error) => last = Some(error),
+            Err(error) if error.is_already_exists() || error.is_uncertain() || is_stale(&error) => {
+                last = Some(error)
+            }
             Err(error) => return Err(classify(&desired.key, &error)),
         }
     }
@@ -213,7 +217,8 @@ impl Hand<'_> {
         let mut others: BTreeMap<(&str, &str), Option<LiveSecret>> = BTreeMap::new();
         for (name, source) in &desired.secret {
             if let SecretSource::Generate { generator, permanent } = source {
-                let adopted = live.and_then(|live| live.value(name)).filter(|_| !fresh.renews(name, *permanent));
+                let adopted =
+                    live.and_then(|live| live.value(name)).filter(|_| !fresh.renews(name, *permanent));
                 let value = match adopted {
                     Some(value) => value.clone(),
                     None => generate(generator)?,
@@ -227,7 +232,9 @@ impl Hand<'_> {
             for piece in pieces {
                 match piece {
                     Piece::Text(text) => plain.extend_from_slice(text.as_bytes()),
-                    Piece::Secret(wanted) => plain.extend_from_slice(&self.fetch(wanted, &data, &mut others).await?),
+                    Piece::Secret(wanted) => {
+                        plain.extend_from_slice(&self.fetch(wanted, &data, &mut others).await?)
+                    }
                 }
             }
             data.insert(name.clone(), Secret::of(&plain));
@@ -296,7 +303,9 @@ impl Hand<'_> {
     /// version after it.
     async fn own_by_apply(&self, live: &LiveSecret) -> Result<String, CallError> {
         let ours = |entry: &Value| {
-            entry["manager"] == names::FIELD_MANAGER && entry["operation"] == "Update" && entry["subresource"].is_null()
+            entry["manager"] == names::FIELD_MANAGER
+                && entry["operation"] == "Update"
+                && entry["subresource"].is_null()
         };
         let fields = &live.metadata.managed_fields;
         let has_apply =
@@ -383,7 +392,10 @@ fn random(alphabet: &[u8], length: usize) -> Result<Zeroizing<Vec<u8>>, Trouble>
     let mut bytes = Zeroizing::new([0_u8; 64]);
     while value.len() < length {
         OsRng.try_fill_bytes(bytes.as_mut_slice()).map_err(|error| {
-            Trouble::new(Reason::ApplyFailed, format!("the operating system gives no random numbers: {error}"))
+            Trouble::new(
+                Reason::ApplyFailed,
+                format!("the operating system gives no random numbers: {error}"),
+            )
         })?;
         let left = length - value.len();
         let usable = bytes.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < limit);

@@ -43,7 +43,11 @@ fn router(metrics: Metrics, ready: watch::Receiver<bool>) -> Router {
 }
 
 async fn readiness(State(served): State<Served>) -> impl IntoResponse {
-    if *served.ready.borrow() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "starting\n") }
+    if *served.ready.borrow() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
+    }
 }
 
 async fn text(State(served): State<Served>) -> impl IntoResponse {

@@ -109,7 +109,8 @@ impl StatusWriter {
         }
         let lean = self.apply_status(&key, body, known.metadata.uid.as_deref()).await?;
         let version = version_of(Some(lean.resource_version()));
-        let answer = lean.body().get("status").cloned().and_then(|status| serde_json::from_value(status).ok());
+        let answer =
+            lean.body().get("status").cloned().and_then(|status| serde_json::from_value(status).ok());
         let stack = answer.map(|status| (version, status));
         self.remember(key, Memory { at: Instant::now(), stack });
         Ok(Told::Now)
@@ -173,7 +174,12 @@ impl StatusWriter {
         Ok(Told::Now)
     }
 
-    async fn apply_status(&self, key: &ObjectKey, status: Value, uid: Option<&str>) -> Result<Lean, CallError> {
+    async fn apply_status(
+        &self,
+        key: &ObjectKey,
+        status: Value,
+        uid: Option<&str>,
+    ) -> Result<Lean, CallError> {
         let served = self.served(key).await?;
         // The uid keeps the status of a Stack that is gone from landing on its successor.
         let body = json!({
@@ -212,7 +218,8 @@ impl StatusWriter {
         };
         let lean: Lean = self.writer.apply(&served, &key, body.to_string().into_bytes(), how).await?;
         let version = version_of(Some(lean.resource_version()));
-        let status = lean.body().get("status").cloned().and_then(|status| serde_json::from_value(status).ok());
+        let status =
+            lean.body().get("status").cloned().and_then(|status| serde_json::from_value(status).ok());
         let at = self.recall(&key).map_or_else(Instant::now, |memory| memory.at);
         self.remember(key, Memory { at, stack: status.map(|status| (version, status)) });
         Ok(())
@@ -222,7 +229,12 @@ impl StatusWriter {
     ///
     /// # Errors
     /// The API server refused or did not answer.
-    pub async fn other(&self, key: &ObjectKey, uid: Option<&str>, status: &impl Serialize) -> Result<(), CallError> {
+    pub async fn other(
+        &self,
+        key: &ObjectKey,
+        uid: Option<&str>,
+        status: &impl Serialize,
+    ) -> Result<(), CallError> {
         let status = serde_json::to_value(status).map_err(unwritable)?;
         self.apply_status(key, status, uid).await.map(|_| ())
     }

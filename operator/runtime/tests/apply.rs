@@ -14,7 +14,9 @@ use plinth_plan::model::Action;
 use plinth_runtime::inventory;
 use serde_json::json;
 
-use support::{House, LIMIT, config, deployment, desired, eventually, generate, namespace, plan, secret, stack};
+use support::{
+    House, LIMIT, config, deployment, desired, eventually, generate, namespace, plan, secret, stack,
+};
 
 fn maps(house: &House, namespace: &str) -> Api<ConfigMap> {
     Api::namespaced(house.client(), namespace)
@@ -23,7 +25,8 @@ fn maps(house: &House, namespace: &str) -> Api<ConfigMap> {
 #[tokio::test]
 async fn a_second_look_after_a_restart_writes_nothing() -> Result<()> {
     let stack = stack();
-    let mut objects = vec![deployment(&stack, "web"), secret(&stack, "db", [("password".into(), generate(false))].into())];
+    let mut objects =
+        vec![deployment(&stack, "web"), secret(&stack, "db", [("password".into(), generate(false))].into())];
     objects.extend((0..20).map(|i| config(&stack, &format!("c{i}"), "x")));
     let plan = plan(&stack, vec![objects]);
     let mut house = House::start().await?;
@@ -70,12 +73,18 @@ async fn a_change_by_hand_wakes_its_stack_and_is_put_back() -> Result<()> {
     let mut woken = std::pin::pin!(house.cluster.observer.triggers().stream());
     let theirs = json!({ "data": { "key": "theirs" } });
     let maps = maps(&house, &namespace(&stack));
-    maps.patch("a", &PatchParams { field_manager: Some("person".into()), ..PatchParams::default() }, &Patch::Merge(theirs))
-        .await?;
+    maps.patch(
+        "a",
+        &PatchParams { field_manager: Some("person".into()), ..PatchParams::default() },
+        &Patch::Merge(theirs),
+    )
+    .await?;
     let drifted = async {
         while let Some(id) = woken.next().await {
             let observed = house.observe(&stack, Some(&plan)).await;
-            if id == stack && decide(&plan, &observed, &Gate::OPEN).units.iter().any(|u| u.state == State::Drifted) {
+            if id == stack
+                && decide(&plan, &observed, &Gate::OPEN).units.iter().any(|u| u.state == State::Drifted)
+            {
                 break;
             }
         }
@@ -99,7 +108,11 @@ async fn a_field_of_another_manager_is_a_conflict_that_names_both_and_stays_thei
     let plan = plan(&stack, vec![vec![config(&stack, "a", "mine"), config(&stack, "b", "mine")]]);
     let (decisions, _) = house.converge(&plan).await?;
     let conflict = decisions.units.iter().find(|u| u.reason == Reason::Conflict).context("no conflict")?;
-    ensure!(conflict.message.contains("somebody") && conflict.message.contains(".data.key"), "{}", conflict.message);
+    ensure!(
+        conflict.message.contains("somebody") && conflict.message.contains(".data.key"),
+        "{}",
+        conflict.message
+    );
     ensure!(maps.get("a").await?.data.unwrap_or_default()["key"] == "theirs");
     ensure!(maps.get("b").await?.data.unwrap_or_default()["key"] == "mine", "one conflict stops nobody else");
     Ok(())
@@ -112,7 +125,11 @@ async fn an_unknown_field_is_refused_by_name() -> Result<()> {
     wrong.body["spec"]["replica"] = 1.into();
     let mut house = House::start().await?;
     let (decisions, _) = house.converge(&plan(&stack, vec![vec![wrong]])).await?;
-    let unit = decisions.units.iter().find(|u| u.reason == Reason::Invalid).with_context(|| format!("not refused: {:?}", house.failures))?;
+    let unit = decisions
+        .units
+        .iter()
+        .find(|u| u.reason == Reason::Invalid)
+        .with_context(|| format!("not refused: {:?}", house.failures))?;
     ensure!(unit.message.contains("spec.replica"), "{}", unit.message);
     Ok(())
 }
@@ -184,9 +201,13 @@ async fn a_list_that_was_not_seen_is_never_overwritten() -> Result<()> {
     let home = Some(namespace(&stack));
     let nothing = plinth_plan::model::Inventory { entries: vec![] };
     let other = plinth_plan::model::Inventory {
-        entries: vec![plinth_plan::model::InventoryEntry { key: support::key("v1", "Pod", None, "z"), data: false }],
+        entries: vec![plinth_plan::model::InventoryEntry {
+            key: support::key("v1", "Pod", None, "z"),
+            data: false,
+        }],
     };
-    let result = inventory::record(&blind.cluster, &blind.writer, &stack, "identity", home.clone(), &other).await;
+    let result =
+        inventory::record(&blind.cluster, &blind.writer, &stack, "identity", home.clone(), &other).await;
     ensure!(result.is_err(), "it overwrote a list that it had not seen");
     ensure!(maps.get("plinth-inventory-0").await?.data == before);
     // Having met it, it knows it, and may go on from there.
@@ -201,7 +222,9 @@ async fn a_list_that_was_not_seen_is_never_overwritten() -> Result<()> {
 async fn what_leaves_the_plan_is_deleted_and_leaves_the_inventory() -> Result<()> {
     let stack = stack();
     let mut house = House::start().await?;
-    house.converge(&plan(&stack, vec![vec![config(&stack, "stays", "x"), config(&stack, "goes", "x")]])).await?;
+    house
+        .converge(&plan(&stack, vec![vec![config(&stack, "stays", "x"), config(&stack, "goes", "x")]]))
+        .await?;
     let smaller = plan(&stack, vec![vec![config(&stack, "stays", "x")]]);
     eventually("it is pruned", async || {
         house.converge(&smaller).await?;

@@ -75,7 +75,10 @@ async fn a_restarted_process_takes_its_own_lease_back_at_once_and_its_twin_steps
     tokio::time::timeout(TIMING.deadline * 2, first.fence.lost()).await.context("two lead at once")?;
     first.stop.cancel();
     first.task.await?;
-    tokio::time::timeout(TIMING.retry * 3, second.fence.lost()).await.err().context("the wrong one stepped down")?;
+    tokio::time::timeout(TIMING.retry * 3, second.fence.lost())
+        .await
+        .err()
+        .context("the wrong one stepped down")?;
     second.stop.cancel();
     second.task.await?;
     Ok(())

@@ -81,7 +81,13 @@ async fn keys_that_exist_are_adopted_and_missing_ones_are_made() -> Result<()> {
 #[tokio::test]
 async fn a_composed_value_waits_for_its_sources_and_follows_them() -> Result<()> {
     let stack = stack();
-    let composed = || secret(&stack, "url", [("url".to_owned(), compose(&stack, "postgres://app:", "db", "password"))].into());
+    let composed = || {
+        secret(
+            &stack,
+            "url",
+            [("url".to_owned(), compose(&stack, "postgres://app:", "db", "password"))].into(),
+        )
+    };
     let mut house = House::start().await?;
     let (decisions, _) = house.converge(&plan(&stack, vec![vec![composed()]])).await?;
     let waiting = decisions.units.iter().find(|u| u.reason == Reason::Waiting).context("it does not wait")?;
@@ -120,7 +126,8 @@ async fn a_key_that_leaves_the_recipe_leaves_the_secret_and_the_others_stay() ->
 #[tokio::test]
 async fn a_rotation_happens_once_for_one_request_and_outlives_the_next_apply() -> Result<()> {
     let stack = stack();
-    let recipe = || BTreeMap::from([("password".to_owned(), generate(false)), ("salt".to_owned(), generate(true))]);
+    let recipe =
+        || BTreeMap::from([("password".to_owned(), generate(false)), ("salt".to_owned(), generate(true))]);
     let desired = secret(&stack, "db", recipe());
     let mut house = House::start().await?;
     house.converge(&plan(&stack, vec![vec![desired.clone()]])).await?;

@@ -1,6 +1,7 @@
 //! `plinth plan --diff`: what a plan would change on a cluster, asked of its API server by dry run, in words.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use futures::StreamExt as _;
@@ -17,9 +18,10 @@ use serde_json::Value;
 use super::apply::Kinds;
 use super::connect::ClusterArgs;
 use super::exit::{Exit, explain_request};
-use super::input::Planned;
+use super::input::{Input, Planned};
+use super::lookup;
 use super::output::{Format, Out, Paint, note};
-use super::plan::recipe;
+use super::plan::{recipe, warn_of_blocked};
 use super::progress;
 
 /// Dry runs under way at once: kind to the API server, and quick enough for a thousand objects.
@@ -100,12 +102,19 @@ struct Diff {
 }
 
 /// Asks about every object. Exit code 5 when something would change.
-pub async fn run(cluster: &ClusterArgs, planned: &[Planned], out: Out) -> Result<Exit> {
+pub async fn run(cluster: &ClusterArgs, input: Input, out: Out) -> Result<Exit> {
     let connection = cluster.connect().await?;
     note(&format!("comparing with the cluster of {}; nothing is written", connection.origin));
+    let mut stacks = Vec::new();
+    for (document, stack) in &input.stacks {
+        let inputs = lookup::inputs(&connection.client, &input, stack).await?;
+        stacks.push((document.clone(), stack.clone(), Arc::new(inputs)));
+    }
+    let planned = Input::plan_all(stacks)?;
+    warn_of_blocked(&planned);
     let world = World::of(&connection.client).await?;
     let mut diffs = Vec::new();
-    for Planned { plan, .. } in planned {
+    for Planned { plan, .. } in &planned {
         diffs.push(diff(&world, plan).await?);
     }
     let same = diffs.iter().all(|diff| diff.objects.iter().all(|line| line.change == Change::Unchanged));
@@ -189,10 +198,21 @@ async fn compare(world: &World, desired: &Desired) -> Result<Line> {
         }
         (Err(kube::Error::Api(status)), live) => {
             let conflict = status.code == 409 && live.is_some();
-            line(if conflict { Change::Conflict } else { Change::Refused }, vec![status.message.clone()])
+            line(if conflict { Change::Conflict } else { Change::Refused }, vec![shortened(&status.message)])
         }
         (Err(error), _) => Err(error).with_context(|| format!("dry run of {key}")),
     }
+}
+
+/// Kubernetes repeats whole objects in its refusals; what counts stands at both ends.
+fn shortened(message: &str) -> String {
+    const END: usize = 140;
+    let characters: Vec<char> = message.chars().collect();
+    if characters.len() <= 3 * END {
+        return message.to_owned();
+    }
+    let text = |part: &[char]| part.iter().collect::<String>();
+    format!("{} … {}", text(&characters[..END]), text(&characters[characters.len() - END..]))
 }
 
 fn as_value(object: &DynamicObject) -> Result<Value> {

@@ -168,11 +168,19 @@ impl Input {
     /// Every finding about every Stack, and a Stack missing altogether.
     pub fn plans(self) -> Result<Vec<Planned>> {
         let inputs = Arc::new(Inputs { catalogue: self.catalogue()?, secrets: None, config_maps: None });
+        Self::plan_all(self.stacks.into_iter().map(|(document, stack)| (document, stack, inputs.clone())))
+    }
+
+    /// The plan of every Stack with its own inputs.
+    ///
+    /// # Errors
+    /// Every finding about every Stack.
+    pub fn plan_all(stacks: impl IntoIterator<Item = (Document, Stack, Arc<Inputs>)>) -> Result<Vec<Planned>> {
         let mut planned = Vec::new();
         let mut problems = Vec::new();
-        for (document, stack) in self.stacks {
+        for (document, stack, inputs) in stacks {
             match plan(&stack, &inputs) {
-                Ok(plan) => planned.push(Planned { document, stack, plan, inputs: inputs.clone() }),
+                Ok(plan) => planned.push(Planned { document, stack, plan, inputs }),
                 Err(findings) => problems.extend(findings.iter().map(|finding| {
                     Problem::of_finding(&document.file, &document.object(), &document.value, finding)
                 })),
@@ -189,13 +197,21 @@ impl Input {
     /// # Errors
     /// As [`Input::plans`], and a folder without a Stack.
     pub fn some_plans(self, path: &Path) -> Result<Vec<Planned>> {
+        self.some(path)?.plans()
+    }
+
+    /// The same, with a Stack in it for certain.
+    ///
+    /// # Errors
+    /// A folder without a Stack.
+    pub fn some(self, path: &Path) -> Result<Self> {
         if self.stacks.is_empty() {
             let problem = Problem::of_file(path.display().to_string(), "holds no Stack");
             return Err(Failure::invalid(vec![problem])
                 .next("give a file with `kind: Stack`, or a folder with one")
                 .into());
         }
-        self.plans()
+        Ok(self)
     }
 }
 

@@ -10,6 +10,7 @@ mod diff;
 mod down;
 mod exit;
 mod input;
+mod lookup;
 mod output;
 mod plan;
 mod preflight;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::connect::ClusterArgs;
 use super::diff;
 use super::exit::Exit;
-use super::input::Input;
+use super::input::{Input, Planned};
 use super::output::{Format, Out, count, lines, note, table};
 
 /// The one cluster that this version places blocks on.
@@ -33,15 +33,12 @@ pub struct Args {
 
 /// Prints the plans, or what they would change.
 pub fn run(args: Args, out: Out) -> Result<Exit> {
-    let planned = Input::read(&args.file)?.some_plans(&args.file)?;
-    for plan in &planned {
-        for (block, finding) in blocked(&plan.plan) {
-            note(&format!("warning: block {block} would not be deployed: {finding}"));
-        }
-    }
+    let input = Input::read(&args.file)?.some(&args.file)?;
     if args.diff {
-        return super::wait_for(diff::run(&args.cluster, &planned, out));
+        return super::wait_for(diff::run(&args.cluster, input, out));
     }
+    let planned = input.plans()?;
+    warn_of_blocked(&planned);
     let views = Plans { plans: planned.iter().map(|planned| view(&planned.plan)).collect() };
     out.print(&views, |views| match out.format {
         Format::Summary => joined(&views.plans, summary_text),
@@ -52,6 +49,13 @@ pub fn run(args: Args, out: Out) -> Result<Exit> {
 
 fn joined(views: &[PlanView<'_>], text: impl Fn(&PlanView<'_>) -> String) -> String {
     views.iter().map(text).collect::<Vec<_>>().join("\n\n")
+}
+
+/// Says which blocks would not be deployed.
+pub fn warn_of_blocked(planned: &[Planned]) {
+    for (block, finding) in planned.iter().flat_map(|planned| blocked(&planned.plan)) {
+        note(&format!("warning: block {block} would not be deployed: {finding}"));
+    }
 }
 
 /// Blocks that cannot be deployed, and why.

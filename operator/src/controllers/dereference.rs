@@ -37,8 +37,10 @@ pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u6
         all(context, "Secret", &namespace, &names.secrets),
         all(context, "ConfigMap", &namespace, &names.config_maps),
     )?;
-    let secrets: BTreeMap<String, BTreeSet<String>> =
-        secrets.into_iter().map(|(name, found): (_, Keys)| (name, found.data.into_keys().collect())).collect();
+    let secrets: BTreeMap<String, BTreeSet<String>> = secrets
+        .into_iter()
+        .map(|(name, found): (_, Keys)| (name, found.data.into_keys().collect()))
+        .collect();
     let config_maps: BTreeMap<String, BTreeMap<String, String>> =
         config_maps.into_iter().map(|(name, found): (_, Texts)| (name, found.data)).collect();
 
@@ -72,9 +74,16 @@ impl References {
         references.config_maps.extend(spec.site.extra_ca_config_map.clone());
         for block in &spec.blocks {
             references.secrets.extend(block.secrets.iter().map(|secret| secret.secret_name.clone()));
-            block.external.iter().flat_map(|external| &external.provides).for_each(|e| references.external(e));
+            block
+                .external
+                .iter()
+                .flat_map(|external| &external.provides)
+                .for_each(|e| references.external(e));
         }
-        spec.backing.iter().filter_map(|backing| backing.external.as_ref()).for_each(|e| references.external(e));
+        spec.backing
+            .iter()
+            .filter_map(|backing| backing.external.as_ref())
+            .for_each(|e| references.external(e));
         references
     }
 

@@ -6,9 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
-};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::api::{Api, PostParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action as Next;
@@ -41,7 +39,10 @@ enum Verdict {
 }
 
 /// One look at an Operation. Never fails: what goes wrong is in its status.
-pub async fn reconcile(guard: Arc<DeserializeGuard<Operation>>, context: Arc<Context>) -> Result<Next, Infallible> {
+pub async fn reconcile(
+    guard: Arc<DeserializeGuard<Operation>>,
+    context: Arc<Context>,
+) -> Result<Next, Infallible> {
     let began = Instant::now();
     context.metrics.reconcile_begins("operation");
     let next = match &guard.0 {
@@ -62,10 +63,8 @@ pub fn on_error(_: Arc<DeserializeGuard<Operation>>, error: &Infallible, _: Arc<
 
 async fn run(operation: &Operation, context: &Context) -> Next {
     let before = operation.status.clone().unwrap_or_default();
-    let ended = matches!(
-        before.phase,
-        OperationPhase::Succeeded | OperationPhase::Refused | OperationPhase::Failed
-    );
+    let ended =
+        matches!(before.phase, OperationPhase::Succeeded | OperationPhase::Refused | OperationPhase::Failed);
     if ended || operation.metadata.deletion_timestamp.is_some() || context.applier.writer().check().is_err() {
         return Next::await_change();
     }
@@ -96,7 +95,12 @@ async fn run(operation: &Operation, context: &Context) -> Next {
     }
 }
 
-fn status(operation: &Operation, before: OperationStatus, by: Option<String>, verdict: Verdict) -> OperationStatus {
+fn status(
+    operation: &Operation,
+    before: OperationStatus,
+    by: Option<String>,
+    verdict: Verdict,
+) -> OperationStatus {
     let (_, now) = now();
     let (phase, message, steps) = match verdict {
         Verdict::Done { message, steps } => (OperationPhase::Succeeded, message, steps),
@@ -118,10 +122,8 @@ fn status(operation: &Operation, before: OperationStatus, by: Option<String>, ve
 }
 
 async fn attempt(operation: &Operation, by: Option<&str>, context: &Context) -> Result<Verdict, CallError> {
-    let id = StackId {
-        namespace: operation.namespace().unwrap_or_default(),
-        name: operation.spec.stack.clone(),
-    };
+    let id =
+        StackId { namespace: operation.namespace().unwrap_or_default(), name: operation.spec.stack.clone() };
     let stacks: Api<Stack> = Api::namespaced(context.clusters.home().clients.requests.clone(), &id.namespace);
     let stack = match stacks.get_opt(&id.name).await {
         Ok(Some(stack)) => stack,
@@ -153,7 +155,9 @@ async fn approve(
         )));
     };
     if by == author {
-        return Ok(Verdict::Refused(format!("{by} authored the change and cannot approve it; another person has to")));
+        return Ok(Verdict::Refused(format!(
+            "{by} authored the change and cannot approve it; another person has to"
+        )));
     }
     if !may_approve(by, id, context).await? {
         return Ok(Verdict::Refused(format!(
@@ -170,7 +174,9 @@ async fn approve(
             return Ok(Verdict::NotYet("waits for the plan of the Stack's newest spec".to_owned()));
         }
         let held = status.plan_hash.as_deref().unwrap_or("none");
-        return Ok(Verdict::Refused(format!("the Stack's plan is {held} by now, not {hash}: look at it again")));
+        return Ok(Verdict::Refused(format!(
+            "the Stack's plan is {held} by now, not {hash}: look at it again"
+        )));
     }
     if status.approved_hash.as_deref() != Some(hash) {
         let uid = stack.metadata.uid.as_deref().unwrap_or_default();
@@ -222,7 +228,10 @@ async fn rotate(operation: &Operation, id: &StackId, context: &Context) -> Resul
     let block = plan.blocks.iter().find(|block| block.name == target.block);
     let objects = || block.into_iter().flat_map(|block| &block.units).flat_map(|unit| &unit.objects);
     let Some(secret) = objects().find(|o| o.key.kind == "Secret" && o.key.name == target.secret) else {
-        return Ok(Verdict::Failed(format!("block {} has no Secret {} in its plan", target.block, target.secret)));
+        return Ok(Verdict::Failed(format!(
+            "block {} has no Secret {} in its plan",
+            target.block, target.secret
+        )));
     };
     if let Some(why) = unrotatable(secret, target.key.as_deref()) {
         return Ok(Verdict::Refused(why));
@@ -266,10 +275,9 @@ fn unrotatable(secret: &Desired, key: Option<&str>) -> Option<String> {
     match key {
         Some(key) => match secret.secret.get(key) {
             None => Some(format!("{} has no key {key}", secret.key)),
-            Some(source) if !generated(source) => Some(format!(
-                "key {key} of {} is not generated: rotate what it is made of",
-                secret.key
-            )),
+            Some(source) if !generated(source) => {
+                Some(format!("key {key} of {} is not generated: rotate what it is made of", secret.key))
+            }
             Some(source) if !renewable(source) => Some(format!(
                 "key {key} of {} is permanent: data was made with it and would be lost to it",
                 secret.key
@@ -307,7 +315,8 @@ fn composed_of<'a>(plan: &'a Plan, source: &ObjectKey) -> Vec<&'a Desired> {
 
 /// Workloads that read one of these Secrets. Jobs do not: they ran.
 fn readers<'a>(plan: &'a Plan, secrets: &[&ObjectKey]) -> Vec<&'a Desired> {
-    let workloads = plan.objects().filter(|o| matches!(o.key.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet"));
+    let workloads =
+        plan.objects().filter(|o| matches!(o.key.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet"));
     workloads
         .filter(|workload| {
             let near = secrets.iter().filter(|secret| secret.namespace == workload.key.namespace);
@@ -387,8 +396,10 @@ mod tests {
     }
 
     fn composed(name: &str, of: &str) -> Desired {
-        let piece = SecretKeyRef { namespace: "ns".to_owned(), name: of.to_owned(), key: "password".to_owned() };
-        let source = SecretSource::Compose { pieces: vec![Piece::Text("pw=".to_owned()), Piece::Secret(piece)] };
+        let piece =
+            SecretKeyRef { namespace: "ns".to_owned(), name: of.to_owned(), key: "password".to_owned() };
+        let source =
+            SecretSource::Compose { pieces: vec![Piece::Text("pw=".to_owned()), Piece::Secret(piece)] };
         Desired { secret: [("password".to_owned(), source)].into(), ..object("Secret", name, Value::Null) }
     }
 

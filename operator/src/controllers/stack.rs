@@ -21,11 +21,11 @@ use plinth_plan::decide::{Gate, Teardown, decide, teardown};
 use plinth_plan::model::{Action, Decisions, Finding, Observed, Plan, StackId};
 use plinth_plan::status::{ApprovalState, Outcome, Report, report};
 use plinth_runtime::call::{Answer, Applying, CallError};
+use plinth_runtime::events::transitions;
 use plinth_runtime::lease::NotLeader;
 use plinth_runtime::observe::LookedUp;
 use plinth_runtime::observe::ingest::Lean;
 use plinth_runtime::status::{Shown, Told, id_of, lenient, stack_key};
-use plinth_runtime::events::transitions;
 use serde_json::{Value, json};
 
 use super::context::{Context, Memory, Planned, now};
@@ -38,14 +38,14 @@ const ROUNDS: usize = 40;
 const REFERENCES_EVERY: Duration = Duration::from_secs(300);
 
 /// One reconcile. Never fails: what goes wrong is an outcome, reported and tried again.
-pub async fn reconcile(guard: Arc<DeserializeGuard<Stack>>, context: Arc<Context>) -> Result<Next, Infallible> {
+pub async fn reconcile(
+    guard: Arc<DeserializeGuard<Stack>>,
+    context: Arc<Context>,
+) -> Result<Next, Infallible> {
     let began = Instant::now();
     context.metrics.reconcile_begins("stack");
-    let again = match run(&guard, &context).await {
-        Ok(again) => again,
-        // The next leader goes on; this process looks at every Stack when it leads again.
-        Err(NotLeader) => None,
-    };
+    // Without the lease there is nothing to come back for: a new term looks at every Stack.
+    let again: Again = run(&guard, &context).await.unwrap_or_default();
     context.metrics.reconcile_ended("stack", began.elapsed());
     Ok(again.map_or_else(Next::await_change, Next::requeue))
 }
@@ -110,8 +110,10 @@ async fn converge(stack: &Stack, context: &Context, memory: &mut Memory) -> Resu
             held = true;
         }
         let actions = &decisions.actions;
-        let written =
-            context.applier.execute(&plan.stack, Some(&plan), actions, &mut memory.failures, observed.now).await?;
+        let written = context
+            .applier
+            .execute(&plan.stack, Some(&plan), actions, &mut memory.failures, observed.now)
+            .await?;
         // Without success there is one more look, for the messages; what failed waits for its time.
         rounds = if written == 0 { ROUNDS } else { rounds + 1 };
     };
@@ -384,7 +386,8 @@ fn shown(stack: &Stack, plan: &Plan, blocks: BTreeMap<String, BuildingBlockStatu
             block: block.to_owned(),
             product: planned.map_or_else(|| old.and_then(|b| b.product.clone()), |b| b.product.clone()),
             version: planned.map_or_else(|| old.and_then(|b| b.version.clone()), |b| b.version.clone()),
-            target_namespace: planned.map_or_else(|| old.and_then(|b| b.namespace.clone()), |b| b.namespace.clone()),
+            target_namespace: planned
+                .map_or_else(|| old.and_then(|b| b.namespace.clone()), |b| b.namespace.clone()),
         }
     };
     blocks.into_iter().map(|(block, status)| Shown { spec: spec(&block), block, status }).collect()

@@ -1,4 +1,5 @@
 //! Runs the built program as a person or a script would.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
@@ -44,7 +45,6 @@ pub fn with_input(args: &[&str], input: &str) -> Ran {
 }
 
 /// The demo file with some text replaced.
-#[allow(dead_code, reason = "not every test file changes it")]
 pub fn demo_with(from: &str, to: &str) -> String {
     let text = std::fs::read_to_string(DEMO).unwrap();
     assert!(text.contains(from), "{from}");

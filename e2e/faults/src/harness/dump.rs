@@ -4,13 +4,18 @@
 
 use std::collections::BTreeMap;
 
+use plinth_api::names;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 /// Metadata that the API server makes up anew for each object.
 const MADE_UP: [&str; 4] = ["uid", "resourceVersion", "creationTimestamp", "selfLink"];
+/// Whose fields are part of the end state; what others own is their business.
+const MANAGERS: [&str; 2] = [names::FIELD_MANAGER, names::STATUS_MANAGER];
 /// Digests over objects that carry the names of the run.
-const DIGESTS: [&str; 4] = ["plinth.dev/desired-hash", "plinth.dev/config-hash", "planHash", "approvedHash"];
+const DIGESTS: [&str; 4] = [names::ANNOTATION_HASH, names::ANNOTATION_CONFIG_HASH, PLAN_HASH, "approvedHash"];
+/// Also told in messages.
+const PLAN_HASH: &str = "planHash";
 /// Addresses and volumes that the cluster hands out.
 const HANDED_OUT: [&str; 3] = ["clusterIP", "clusterIPs", "volumeName"];
 /// Labels and annotations in which Kubernetes repeats a uid or a choice of its own.
@@ -45,21 +50,22 @@ pub struct Dump {
 impl Dump {
     /// Masks the objects of one run.
     pub fn new(names: &Names, objects: &[Value]) -> Self {
-        // A Job's name ends in a digest over its content, names of the run included.
-        let jobs: Vec<&str> = objects
-            .iter()
-            .filter(|object| object["kind"] == "Job")
-            .filter_map(|job| job.pointer("/metadata/name").and_then(Value::as_str))
-            .collect();
-        let neutral = |text: &str| {
-            let mut text = names.neutral(text);
-            for job in &jobs {
-                if let Some(stem) = job.get(..job.len().saturating_sub(JOB_DIGEST)) {
-                    text = text.replace(job, &format!("{stem}DIGEST"));
-                }
-            }
-            text
+        let texts = |pointer: &'static str| {
+            objects.iter().filter_map(move |object| object.pointer(pointer).and_then(Value::as_str))
         };
+        // A Job's name ends in a digest over its content, names of the run included.
+        let jobs = objects.iter().filter(|object| object["kind"] == "Job");
+        let jobs = jobs.filter_map(|job| job.pointer("/metadata/name").and_then(Value::as_str)).filter_map(|name| {
+            let stem = name.get(..name.len().checked_sub(JOB_DIGEST)?)?;
+            Some((name, format!("{stem}DIGEST")))
+        });
+        let replaced: Vec<(&str, String)> = jobs
+            // An owner is named by its uid, in field ownership as a part of a key.
+            .chain(texts("/metadata/uid").map(|uid| (uid, "UID".to_owned())))
+            .chain(texts("/status/planHash").map(|hash| (hash, "PLANHASH".to_owned())))
+            .collect();
+        let neutral =
+            |text: &str| replaced.iter().fold(names.neutral(text), |text, (from, to)| text.replace(from, to));
         let mut dump = Self::default();
         for object in objects {
             let mut masked = object.clone();
@@ -109,12 +115,8 @@ fn mask(object: &mut Value) {
         for field in MADE_UP {
             metadata.remove(field);
         }
-        for owner in metadata.get_mut("ownerReferences").and_then(Value::as_array_mut).into_iter().flatten() {
-            owner["uid"] = json!("UID");
-        }
-        // What Plinth owns is part of the end state; what others own is their business.
         if let Some(Value::Array(fields)) = metadata.get_mut("managedFields") {
-            fields.retain(|entry| entry["manager"].as_str().is_some_and(|name| name.starts_with("plinth")));
+            fields.retain(|entry| entry["manager"].as_str().is_some_and(|name| MANAGERS.contains(&name)));
             fields.iter_mut().filter_map(Value::as_object_mut).for_each(|entry| drop(entry.remove("time")));
         }
     }
@@ -137,9 +139,7 @@ fn mask(object: &mut Value) {
 fn each_field(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            fields.retain(|key, _| {
-                !HANDED_OUT.contains(&key.as_str()) && !REPEATED.contains(&key.as_str()) && key != "f:uid"
-            });
+            fields.retain(|key, _| !HANDED_OUT.contains(&key.as_str()) && !REPEATED.contains(&key.as_str()));
             for (key, inner) in fields.iter_mut() {
                 let time = (key.ends_with("Time") || key.ends_with("At")) && inner.is_string();
                 if time || (DIGESTS.contains(&key.as_str()) && inner.is_string()) {
@@ -199,7 +199,7 @@ fn short(value: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn names(number: u32) -> Names {
+    fn run(number: u32) -> Names {
         Names { stack: format!("case-{number}"), home: format!("home-{number}") }
     }
 
@@ -233,21 +233,21 @@ mod tests {
 
     #[test]
     fn two_runs_of_the_same_are_equal() {
-        let one = Dump::new(&names(1), &objects(1, "0a1b2c3d", 1));
-        let two = Dump::new(&names(2), &objects(2, "4e5f6071", 1));
+        let one = Dump::new(&run(1), &objects(1, "0a1b2c3d", 1));
+        let two = Dump::new(&run(2), &objects(2, "4e5f6071", 1));
         assert_eq!(one.differences(&two), Vec::<String>::new());
         assert!(one.objects.contains_key("Job STACK-identity/migrate-DIGEST"));
     }
 
     #[test]
     fn what_differs_is_named() {
-        let one = Dump::new(&names(1), &objects(1, "0a1b2c3d", 1));
+        let one = Dump::new(&run(1), &objects(1, "0a1b2c3d", 1));
         let mut more = objects(2, "4e5f6071", 2);
         more.push(json!({
             "apiVersion": "batch/v1", "kind": "Job",
             "metadata": { "name": "migrate-99999999", "namespace": "case-2-identity" },
         }));
-        let two = Dump::new(&names(2), &more);
+        let two = Dump::new(&run(2), &more);
         assert_eq!(
             one.differences(&two),
             [
@@ -263,7 +263,7 @@ mod tests {
             json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "s", "namespace": "n" }, "data": { "k": value } })
         };
         let (one, two) = (secret("YQ=="), secret("Yg=="));
-        assert_eq!(Dump::new(&names(1), std::slice::from_ref(&one)), Dump::new(&names(2), std::slice::from_ref(&two)));
+        assert_eq!(Dump::new(&run(1), std::slice::from_ref(&one)), Dump::new(&run(2), std::slice::from_ref(&two)));
         assert_eq!(secret_values(&one)[0].0, "n/s[k]");
         assert_ne!(secret_values(&one), secret_values(&two));
     }

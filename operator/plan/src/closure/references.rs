@@ -352,8 +352,9 @@ pub fn writable(world: &World<'_>, findings: &mut Vec<Finding>) {
         }
         // Shells keep here-documents there, JVMs their performance data.
         let command: Vec<&str> = items(&run.container["command"]).filter_map(serde_json::Value::as_str).collect();
-        if matches!(command.first().copied(), Some("sh" | "bash" | "java" | "/bin/sh" | "/bin/bash")) {
-            written.push(("command[0]".to_owned(), "/tmp".to_owned()));
+        let shell = matches!(command.first().copied(), Some("sh" | "bash" | "java" | "/bin/sh" | "/bin/bash"));
+        if shell || run.texts.iter().any(|t| t.body.contains("-Xmx")) {
+            written.push(("command".to_owned(), "/tmp".to_owned()));
         }
         let working = run.container["workingDir"].as_str().filter(|dir| dir.starts_with("/var/") || dir.starts_with("/tmp"));
         written.extend(working.map(|dir| ("workingDir".to_owned(), dir.to_owned())));

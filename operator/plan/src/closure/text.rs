@@ -15,7 +15,7 @@ macro_rules! pattern {
 }
 
 /// A host name inside a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Host {
     /// The first label: a Service's name, or a name without dots.
     pub service: String,

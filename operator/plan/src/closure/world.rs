@@ -379,6 +379,9 @@ impl<'a> World<'a> {
                 });
             }
         }
+        // A broker stands in a file once for every topic.
+        let mut seen = BTreeSet::new();
+        run.mentions.retain(|m| seen.insert((m.text, m.host.clone())));
         run.texts = texts;
     }
 

@@ -9,6 +9,7 @@ pub struct Case {
     /// What it is about.
     pub name: String,
     /// Entries whose mutation can show here.
+    #[allow(dead_code, reason = "each test binary that compiles this file uses its own part")]
     pub products: Vec<&'static str>,
     /// The Stack.
     pub stack: Stack,

@@ -48,7 +48,9 @@ pub fn classify(key: &ObjectKey, error: &CallError) -> Trouble {
         404 => (Reason::KindMissing, kind_missing(key)),
         400 | 405 | 413 | 415 | 422 => (Reason::Invalid, sentence(status)),
         // The API server calls a patch that its schema does not know an internal error; trying again mends nothing.
-        500 if status.message.contains("failed to create typed patch object") => (Reason::Invalid, sentence(status)),
+        500 if status.message.contains("failed to create typed patch object") => {
+            (Reason::Invalid, sentence(status))
+        }
         429 => (Reason::ApplyFailed, "the API server is overloaded; it is tried again".to_owned()),
         _ => (Reason::ApplyFailed, format!("{}; it is tried again", sentence(status))),
     };
@@ -57,12 +59,16 @@ pub fn classify(key: &ObjectKey, error: &CallError) -> Trouble {
 
 /// The sentence for a kind that the cluster does not serve.
 pub fn kind_missing(key: &ObjectKey) -> String {
-    format!("the cluster does not serve {} {}; install its CustomResourceDefinition", key.api_version, key.kind)
+    format!(
+        "the cluster does not serve {} {}; install its CustomResourceDefinition",
+        key.api_version, key.kind
+    )
 }
 
 fn conflict(status: &Status) -> (Reason, String) {
     let mut fields: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for cause in status.details.iter().flat_map(|d| &d.causes).filter(|c| c.reason == "FieldManagerConflict") {
+    for cause in status.details.iter().flat_map(|d| &d.causes).filter(|c| c.reason == "FieldManagerConflict")
+    {
         // `conflict with "kubectl-edit" using apps/v1`
         let manager = cause.message.split('"').nth(1).unwrap_or("another manager");
         fields.entry(manager).or_default().push(&cause.field);
@@ -131,21 +137,32 @@ mod tests {
             causes,
             retry_after_seconds: 0,
         };
-        let status = Status { code, message: message.to_owned(), details: Some(details), ..Status::default() };
+        let status =
+            Status { code, message: message.to_owned(), details: Some(details), ..Status::default() };
         CallError::Api { status: Box::new(status), retry_after: None }
     }
 
     #[test]
     fn every_answer_has_a_reason_and_names_what_is_at_fault() {
-        let manager = [("FieldManagerConflict", "conflict with \"kubectl-edit\" using apps/v1", ".spec.replicas")];
-        let terminating = [("NamespaceTerminating", "namespace ns is being terminated", "metadata.namespace")];
+        let manager =
+            [("FieldManagerConflict", "conflict with \"kubectl-edit\" using apps/v1", ".spec.replicas")];
+        let terminating =
+            [("NamespaceTerminating", "namespace ns is being terminated", "metadata.namespace")];
         let field = [("FieldValueInvalid", "must be positive", "spec.ports[0]")];
         let cases = [
-            (answer(409, "Apply failed", "deployments", &manager), Reason::Conflict, "\"kubectl-edit\" owns .spec.replicas"),
+            (
+                answer(409, "Apply failed", "deployments", &manager),
+                Reason::Conflict,
+                "\"kubectl-edit\" owns .spec.replicas",
+            ),
             (answer(409, "the object has been modified", "", &[]), Reason::ApplyFailed, "modified"),
             (answer(403, "exceeded quota: pods", "", &[]), Reason::Denied, "exceeded quota"),
             (answer(403, "forbidden", "", &terminating), Reason::Waiting, "being deleted"),
-            (answer(404, "namespaces \"ns\" not found", "namespaces", &[]), Reason::Waiting, "does not exist yet"),
+            (
+                answer(404, "namespaces \"ns\" not found", "namespaces", &[]),
+                Reason::Waiting,
+                "does not exist yet",
+            ),
             (answer(404, "the server could not find", "", &[]), Reason::KindMissing, "apps/v1 Deployment"),
             (answer(422, "is invalid", "", &field), Reason::Invalid, "spec.ports[0]: must be positive"),
             (
@@ -154,7 +171,12 @@ mod tests {
                 "unknown field \"spec.replica\"",
             ),
             (
-                answer(500, "failed to create typed patch object: .spec.replica: field not declared in schema", "", &[]),
+                answer(
+                    500,
+                    "failed to create typed patch object: .spec.replica: field not declared in schema",
+                    "",
+                    &[],
+                ),
                 Reason::Invalid,
                 ".spec.replica",
             ),

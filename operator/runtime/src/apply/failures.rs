@@ -41,7 +41,9 @@ impl Failures {
     /// A write failed.
     pub fn failed(&mut self, key: &ObjectKey, hash: &str, trouble: Trouble, now: i64) {
         let attempts = match self.tried.get(key) {
-            Some(tried) if tried.failure.hash == hash && tried.failure.reason == trouble.reason => tried.attempts + 1,
+            Some(tried) if tried.failure.hash == hash && tried.failure.reason == trouble.reason => {
+                tried.attempts + 1
+            }
             _ => 0,
         };
         let pause = pause(trouble.reason, attempts).max(trouble.retry_after.map_or(0, i64::from));
@@ -120,7 +122,12 @@ mod tests {
     use super::*;
 
     fn key(name: &str) -> ObjectKey {
-        ObjectKey { api_version: "v1".into(), kind: "Service".into(), namespace: Some("ns".into()), name: name.into() }
+        ObjectKey {
+            api_version: "v1".into(),
+            kind: "Service".into(),
+            namespace: Some("ns".into()),
+            name: name.into(),
+        }
     }
 
     fn lost() -> Trouble {

@@ -118,7 +118,8 @@ impl Applier {
 
         let mut blocks: FuturesUnordered<_> =
             batches.iter().map(|(name, batch)| self.block(stack, name, batch, failures, now)).collect();
-        let mut removals: FuturesUnordered<_> = deletes.iter().map(|(key, uid)| self.delete(key, uid)).collect();
+        let mut removals: FuturesUnordered<_> =
+            deletes.iter().map(|(key, uid)| self.delete(key, uid)).collect();
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(actions.len());
         loop {
             tokio::select! {
@@ -168,12 +169,14 @@ impl Applier {
             if failures.waits(&key, now) {
                 return outcomes;
             }
-            let recorded = inventory::record(&self.cluster, &self.writer, stack, name, namespace, wanted).await;
+            let recorded =
+                inventory::record(&self.cluster, &self.writer, stack, name, namespace, wanted).await;
             let failed = recorded.is_err();
             if let Err(trouble) = &recorded {
                 // Write-ahead: nothing is owned before it is recorded. No object of the plan is the inventory, so
                 // each that waits for it says so.
-                let waiting = batch.block.into_iter().flat_map(|block| &block.units).flat_map(|unit| &unit.objects);
+                let waiting =
+                    batch.block.into_iter().flat_map(|block| &block.units).flat_map(|unit| &unit.objects);
                 outcomes.extend(waiting.map(|desired| Outcome {
                     key: desired.key.clone(),
                     hash: desired.hash.clone(),

@@ -312,7 +312,10 @@ mod tests {
         assert!(!me.settle(&twin, at(102)));
         assert_eq!(me.until(at(102)), None);
         assert!(matches!(me.stand(Some(&twin), at(103)), Standing::Wait { .. }));
-        assert!(matches!(me.stand(Some(&twin), at(116)), Standing::Take(_)), "but once the twin is dead it is free");
+        assert!(
+            matches!(me.stand(Some(&twin), at(116)), Standing::Take(_)),
+            "but once the twin is dead it is free"
+        );
     }
 
     #[test]

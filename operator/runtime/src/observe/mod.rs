@@ -3,6 +3,7 @@
 //! kept of an object) and [`store`] (the cache).
 
 pub mod ingest;
+mod pod;
 pub mod store;
 mod triggers;
 mod watch;
@@ -141,7 +142,8 @@ impl Observer {
         looked_up: &mut LookedUp,
         now: i64,
     ) -> Observed {
-        let mut kinds: BTreeSet<KindName> = ALWAYS.iter().map(|(v, k)| ((*v).to_owned(), (*k).to_owned())).collect();
+        let mut kinds: BTreeSet<KindName> =
+            ALWAYS.iter().map(|(v, k)| ((*v).to_owned(), (*k).to_owned())).collect();
         kinds.insert(own("BuildingBlock"));
         // Inventories first: they name further kinds.
         let mut gaps = self.ensure(&kinds).await;
@@ -319,7 +321,9 @@ impl Observer {
     /// # Errors
     /// The cluster does not answer.
     pub async fn read(&self, key: &ObjectKey) -> Result<Option<Live>, CallError> {
-        let Some(served) = self.inner.kinds.served(&key.api_version, &key.kind).await? else { return Ok(None) };
+        let Some(served) = self.inner.kinds.served(&key.api_version, &key.kind).await? else {
+            return Ok(None);
+        };
         let seen = read_seen(&self.inner.caller, &served, key).await?;
         Ok(seen.and_then(|seen| match seen.content {
             Content::Object(live) => Some(live),
@@ -413,7 +417,11 @@ pub fn own(kind: &str) -> KindName {
     (format!("{}/{}", names::GROUP, names::VERSION), kind.to_owned())
 }
 
-pub(crate) async fn read_seen(caller: &Caller, served: &Served, key: &ObjectKey) -> Result<Option<Seen>, CallError> {
+pub(crate) async fn read_seen(
+    caller: &Caller,
+    served: &Served,
+    key: &ObjectKey,
+) -> Result<Option<Seen>, CallError> {
     if key.kind == "Secret" && key.api_version == "v1" {
         let veiled: Option<Veiled> = caller.get(served, key, Answer::Metadata).await?;
         return Ok(veiled.and_then(|veiled| veiled.seen(&key.api_version, &key.kind)));

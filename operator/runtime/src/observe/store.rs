@@ -165,7 +165,8 @@ impl Store {
         let Some(state) = inner.kinds.get_mut(kind) else { return Relisted::default() };
         let Some(listing) = state.listing.take() else { return Relisted::default() };
         let present: BTreeSet<&ObjectKey> = listing.seen.iter().map(|seen| &seen.key).collect();
-        let absent: Vec<ObjectKey> = state.owners.keys().filter(|key| !present.contains(key)).cloned().collect();
+        let absent: Vec<ObjectKey> =
+            state.owners.keys().filter(|key| !present.contains(key)).cloned().collect();
         let mut relisted = Relisted::default();
         for key in absent {
             if listing.written.contains(&key) {
@@ -225,7 +226,9 @@ impl Store {
     /// reconcile that deletes does not ask twice.
     pub fn deleting(&self, kind: &KindName, key: &ObjectKey, uid: &str) {
         let mut inner = self.lock();
-        let Some(stack) = inner.kinds.get(kind).and_then(|kind| kind.owners.get(key)).cloned() else { return };
+        let Some(stack) = inner.kinds.get(kind).and_then(|kind| kind.owners.get(key)).cloned() else {
+            return;
+        };
         let live = inner.stacks.get_mut(&stack).and_then(|objects| objects.live.get_mut(key));
         if let Some((_, live)) = live
             && live.uid == uid
@@ -338,7 +341,12 @@ mod tests {
             name: name.to_owned(),
         };
         let body = Arc::new(json!({ "data": { "version": version } }));
-        Seen { key, version, stack: owner.map(stack), content: Content::Object(Live { body, ..Live::default() }) }
+        Seen {
+            key,
+            version,
+            stack: owner.map(stack),
+            content: Content::Object(Live { body, ..Live::default() }),
+        }
     }
 
     fn names(store: &Store, owner: &str) -> Vec<String> {

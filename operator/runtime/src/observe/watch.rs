@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::ingest::{Ingest, Lean, PodSeen, Veiled};
+use super::ingest::{Ingest, Lean, Veiled};
+use super::pod::PodSeen;
 use super::store::{KindName, Store};
 use super::{Health, Triggers, read_seen};
 use crate::call::{Caller, Served, chain};
@@ -49,7 +50,13 @@ impl Task {
 
     async fn follow<K>(self)
     where
-        K: Ingest + Resource<DynamicType = ApiResource> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
+        K: Ingest
+            + Resource<DynamicType = ApiResource>
+            + DeserializeOwned
+            + Clone
+            + std::fmt::Debug
+            + Send
+            + 'static,
     {
         let mut strategy = InitialListStrategy::StreamingList;
         loop {
@@ -63,7 +70,10 @@ impl Task {
             let stream = watcher(api, config).default_backoff();
             match self.drain(std::pin::pin!(stream)).await {
                 End::NoStreamingLists => {
-                    tracing::info!(kind = self.kind.1, "the API server has no streaming lists: listing in pages");
+                    tracing::info!(
+                        kind = self.kind.1,
+                        "the API server has no streaming lists: listing in pages"
+                    );
                     strategy = InitialListStrategy::ListWatch;
                 }
                 End::KindRemoved => {
@@ -79,7 +89,10 @@ impl Task {
         }
     }
 
-    async fn drain<K: Ingest>(&self, mut stream: impl Stream<Item = watcher::Result<Event<K>>> + Unpin) -> End {
+    async fn drain<K: Ingest>(
+        &self,
+        mut stream: impl Stream<Item = watcher::Result<Event<K>>> + Unpin,
+    ) -> End {
         let (api_version, kind) = &self.kind;
         while let Some(event) = stream.next().await {
             if event.is_ok() {

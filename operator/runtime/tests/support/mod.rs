@@ -13,8 +13,8 @@ use plinth_api::v1alpha1::product::Generator;
 use plinth_cluster::testing::TestCluster;
 use plinth_plan::decide::{Gate, decide, teardown};
 use plinth_plan::model::{
-    BlockPlan, Decisions, Desired, FOUNDATION, ObjectKey, Observed, Piece, Plan, SecretKeyRef, SecretSource, StackId,
-    Unit, UnitId,
+    BlockPlan, Decisions, Desired, FOUNDATION, ObjectKey, Observed, Piece, Plan, SecretKeyRef, SecretSource,
+    StackId, Unit, UnitId,
 };
 use plinth_runtime::apply::{Applier, Failures};
 use plinth_runtime::call::Writer;
@@ -94,8 +94,10 @@ impl House {
                 return Ok((decisions, total));
             }
             let actions = &decisions.actions;
-            let written =
-                self.applier.execute(&plan.stack, Some(plan), actions, &mut self.failures, observed.now).await?;
+            let written = self
+                .applier
+                .execute(&plan.stack, Some(plan), actions, &mut self.failures, observed.now)
+                .await?;
             total += written;
             if written == 0 {
                 let observed = self.observe(&plan.stack, Some(plan)).await;
@@ -172,7 +174,8 @@ pub fn desired(stack: &StackId, api_version: &str, kind: &str, name: &str, rest:
 }
 
 fn fxhash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// A Secret by recipe.
@@ -190,7 +193,8 @@ pub fn generate(permanent: bool) -> SecretSource {
 }
 
 pub fn compose(stack: &StackId, before: &str, secret: &str, key: &str) -> SecretSource {
-    let reference = SecretKeyRef { namespace: namespace(stack), name: secret.to_owned(), key: key.to_owned() };
+    let reference =
+        SecretKeyRef { namespace: namespace(stack), name: secret.to_owned(), key: key.to_owned() };
     SecretSource::Compose { pieces: vec![Piece::Text(before.to_owned()), Piece::Secret(reference)] }
 }
 

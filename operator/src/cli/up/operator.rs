@@ -102,6 +102,11 @@ impl Operator {
         Ok(Self::Child { child, record })
     }
 
+    /// Whether it has just been started: what stands in statuses is then a predecessor's word.
+    pub fn is_new(&self) -> bool {
+        matches!(self, Self::Inside { .. } | Self::Child { .. })
+    }
+
     /// Its log.
     pub fn log(&self) -> &Path {
         match self {

@@ -1,12 +1,14 @@
 //! Waiting until Stacks are Ready, with a line for each block.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar};
-use kube::Client;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::jiff::Timestamp;
+use kube::{Api, Client};
 use plinth_api::condition::{self, State};
 use plinth_plan::model::StackId;
 
@@ -18,6 +20,10 @@ use crate::cli::status;
 use crate::cli::tree::StackTree;
 
 const LOOK: Duration = Duration::from_millis(300);
+/// From the lead to a status that is the new operator's own word.
+const SETTLE: Duration = Duration::from_secs(2);
+/// The operator's Lease.
+const LEASE: &str = "plinth";
 /// Looks in a row that may fail before the wait is given up: an API server may restart.
 const FAILURES: u32 = 20;
 
@@ -39,13 +45,16 @@ pub async fn until_ready(
     operator: &mut Operator,
     limit: Duration,
 ) -> Result<Waited> {
+    let new = operator.is_new();
     tokio::select! {
-        waited = watch(client, stacks, limit) => waited,
+        waited = watch(client, stacks, limit, new) => waited,
         why = operator.ended() => Err(why),
     }
 }
 
-async fn watch(client: &Client, stacks: &[StackId], limit: Duration) -> Result<Waited> {
+async fn watch(client: &Client, stacks: &[StackId], limit: Duration, new: bool) -> Result<Waited> {
+    let begun = Timestamp::now();
+    let mut believed = None;
     let until = Instant::now() + limit;
     let mut view = View::new();
     let mut failures = 0;
@@ -60,6 +69,14 @@ async fn watch(client: &Client, stacks: &[StackId], limit: Duration) -> Result<W
                     return Err(refused.into());
                 }
                 let ready = trees.iter().all(StackTree::is_ready);
+                // Ready at first sight, from before the operator ran, says nothing: it has to look for itself.
+                let stale = *believed.get_or_insert(new && ready);
+                if stale && leads_since(client, begun).await {
+                    tokio::time::sleep(SETTLE).await;
+                    believed = Some(false);
+                    continue;
+                }
+                let ready = ready && !stale;
                 if ready || Instant::now() >= until {
                     view.clear();
                     let gave_up = (!ready).then(|| format!("not Ready within {} s", limit.as_secs()));
@@ -76,6 +93,20 @@ async fn watch(client: &Client, stacks: &[StackId], limit: Duration) -> Result<W
             }
         }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Whether some operator has taken or renewed the lead after this moment. Who may not read Leases is told so by its
+/// absence: then nothing is waited for.
+async fn leads_since(client: &Client, moment: Timestamp) -> bool {
+    let leases: Api<Lease> = Api::default_namespaced(client.clone());
+    match leases.get_opt(LEASE).await {
+        Ok(Some(lease)) => {
+            let renewed = lease.spec.and_then(|spec| spec.renew_time);
+            renewed.is_some_and(|renewed| renewed.0 >= moment)
+        }
+        Ok(None) => false,
+        Err(_) => true,
     }
 }
 
@@ -97,23 +128,24 @@ fn refused(tree: &StackTree) -> Option<Failure> {
 /// What a person sees meanwhile.
 enum View {
     /// A line for each block, redrawn.
-    Bars { all: MultiProgress, head: ProgressBar, blocks: BTreeMap<String, ProgressBar> },
+    Bars { all: MultiProgress, head: ProgressBar, blocks: BTreeMap<String, ProgressBar>, told: BTreeSet<String> },
     /// A line for each change.
-    Lines(BTreeMap<String, String>),
+    Lines { last: BTreeMap<String, String>, told: BTreeSet<String> },
 }
 
 impl View {
     fn new() -> Self {
         if !std::io::stderr().is_terminal() {
-            return Self::Lines(BTreeMap::new());
+            return Self::Lines { last: BTreeMap::new(), told: BTreeSet::new() };
         }
         let all = MultiProgress::new();
         let head = all.add(spinner("Waiting until Ready"));
-        Self::Bars { all, head, blocks: BTreeMap::new() }
+        Self::Bars { all, head, blocks: BTreeMap::new(), told: BTreeSet::new() }
     }
 
     fn show(&mut self, trees: &[StackTree]) {
         for tree in trees {
+            self.say_held(tree);
             for block in &tree.blocks {
                 let name = if trees.len() > 1 { format!("{}/{}", tree.name, block.name) } else { block.name.clone() };
                 let (ready, total) = block.count();
@@ -136,7 +168,7 @@ impl View {
                         bar.set_prefix(format!("{} {name}", sign(block.state)));
                         bar.set_message(message);
                     }
-                    Self::Lines(last) => {
+                    Self::Lines { last, .. } => {
                         let line = format!("{} {name} {ready}/{total} {message}", sign(block.state));
                         if last.get(&name) != Some(&line) {
                             note(&line);
@@ -151,16 +183,32 @@ impl View {
         }
     }
 
+    /// Nobody else will say that a person is waited for.
+    fn say_held(&mut self, tree: &StackTree) {
+        let Some(hash) = tree.plan_hash.as_ref().filter(|_| tree.awaiting_approval) else { return };
+        let (name, namespace) = (&tree.name, &tree.namespace);
+        let line = format!("Stack {name} waits for approval: plinth approve {name} -n {namespace} --hash {hash} --reason …");
+        if self.told().insert(line.clone()) {
+            self.say(&line);
+        }
+    }
+
+    fn told(&mut self) -> &mut BTreeSet<String> {
+        match self {
+            Self::Bars { told, .. } | Self::Lines { told, .. } => told,
+        }
+    }
+
     fn say(&self, text: &str) {
         match self {
             // Nothing is written between the bars but through them.
             Self::Bars { all, .. } => drop(all.println(text)),
-            Self::Lines(_) => note(text),
+            Self::Lines { .. } => note(text),
         }
     }
 
     fn clear(&self) {
-        if let Self::Bars { all, head, blocks } = self {
+        if let Self::Bars { all, head, blocks, .. } = self {
             blocks.values().for_each(ProgressBar::finish_and_clear);
             head.finish_and_clear();
             // A terminal that cannot be cleared keeps its lines; nothing else depends on it.
