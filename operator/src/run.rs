@@ -37,7 +37,7 @@ pub struct Options {
     pub access: Access,
     /// Namespace of the Lease; the kubeconfig's (or the pod's own) where nothing is said.
     pub lease_namespace: Option<String>,
-    /// Name of this process; `POD_NAME` or the host's name where nothing is said.
+    /// Name of this process; `POD_NAME`, or the host's name and the process id, where nothing is said.
     pub identity: Option<String>,
     /// Stacks that are reconciled at the same time.
     pub concurrency: u16,
@@ -66,7 +66,7 @@ impl Default for Options {
 /// Runs until SIGTERM or Ctrl-C.
 ///
 /// # Errors
-/// The cluster cannot be reached with the given credentials, or the metrics address is taken.
+/// There are no credentials for a cluster. A cluster that does not answer is waited for.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let signal = stop.clone();
@@ -88,7 +88,7 @@ pub async fn run_until(options: Options, stop: CancellationToken) -> anyhow::Res
     let clients = Clients::new(config)?;
     let namespace =
         options.lease_namespace.clone().unwrap_or_else(|| clients.requests.default_namespace().to_owned());
-    let identity = options.identity.clone().unwrap_or_else(host_name);
+    let identity = options.identity.clone().unwrap_or_else(own_identity);
     let catalogue = Catalogue::builtin()
         .map_err(|findings| anyhow::anyhow!("the built-in catalogue is broken: {}", findings[0]))?;
 
@@ -170,8 +170,11 @@ impl House {
         let following = tokio::spawn(async move {
             let mut changed = std::pin::pin!(changed.take_until(ended.cancelled_owned()));
             while let Some(change) = changed.next().await {
-                if change.is_ok() {
-                    changes.send_replace(());
+                match change {
+                    Ok(_) => changes.send_replace(()),
+                    Err(error) => {
+                        tracing::warn!(%error, "Products cannot be watched; are Plinth's kinds installed (plinth crds)?");
+                    }
                 }
             }
         });
@@ -297,13 +300,16 @@ async fn signalled() {
     let _ = interrupt.await;
 }
 
-/// Stable over restarts of the same pod or on the same host, so that a restarted operator takes its lease back at once.
-fn host_name() -> String {
+/// In a pod its name: no two processes share it, and a restarted container takes its lease back at once. Elsewhere two
+/// operators may run on one host, and each must be somebody else.
+fn own_identity() -> String {
     let named = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    named("POD_NAME")
-        .or_else(|| {
-            std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned())
-        })
-        .or_else(|| named("HOSTNAME"))
-        .unwrap_or_else(|| "plinth".to_owned())
+    named("POD_NAME").unwrap_or_else(|| {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .ok()
+            .map(|name| name.trim().to_owned())
+            .or_else(|| named("HOSTNAME"))
+            .unwrap_or_else(|| "plinth".to_owned());
+        format!("{host}_{}", std::process::id())
+    })
 }

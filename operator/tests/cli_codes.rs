@@ -29,7 +29,12 @@ fn a_wrong_command_line_is_2() {
 
 #[test]
 fn no_cluster_is_6_and_says_what_to_do() {
-    for args in [&["status"][..], &["plan", "-f", DEMO, "--diff"], &["preflight", "-f", DEMO], &["approve", "x", "--reason", "r"]] {
+    for args in [
+        &["status"][..],
+        &["plan", "-f", DEMO, "--diff"],
+        &["preflight", "-f", DEMO],
+        &["approve", "x", "--reason", "r"],
+    ] {
         let ran = plinth(args);
         assert_eq!(ran.code, 6, "{args:?} {}", ran.err);
         assert!(ran.err.contains("no cluster is configured") && ran.err.contains("next:"), "{}", ran.err);

@@ -16,34 +16,50 @@ fn refused(from: &str, to: &str) -> String {
 #[test]
 fn an_unknown_field() {
     let said = refused("      product: greeter", "      produkt: greeter");
-    assert!(said.contains("standard input#2: Stack test/demo: spec.blocks[x-greeter].produkt: is not a field"), "{said}");
+    assert!(
+        said.contains("standard input#2: Stack test/demo: spec.blocks[x-greeter].produkt: is not a field"),
+        "{said}"
+    );
     assert!(said.contains("product"), "what is allowed: {said}");
 }
 
 #[test]
 fn an_unknown_product() {
     let said = refused("      product: greeter", "      product: grater");
-    assert!(said.contains("spec.blocks[x-greeter].product: `grater` is not in the catalogue; it has"), "{said}");
+    assert!(
+        said.contains("spec.blocks[x-greeter].product: `grater` is not in the catalogue; it has"),
+        "{said}"
+    );
     assert!(said.contains("greeter"), "what is allowed: {said}");
 }
 
 #[test]
 fn an_unknown_version() {
-    let said = refused("      version: \"1.1\"\n      parameters", "      version: \"9.9\"\n      parameters");
-    assert!(said.contains("spec.blocks[x-greeter].version: `9.9` of `greeter` is not in the catalogue; it has"), "{said}");
+    let said =
+        refused("      version: \"1.1\"\n      parameters", "      version: \"9.9\"\n      parameters");
+    assert!(
+        said.contains("spec.blocks[x-greeter].version: `9.9` of `greeter` is not in the catalogue; it has"),
+        "{said}"
+    );
     assert!(said.contains("1.1"), "what is allowed: {said}");
 }
 
 #[test]
 fn a_version_without_quotes() {
     let said = refused("      version: \"1.1\"\n      parameters", "      version: 1.1\n      parameters");
-    assert!(said.contains("spec.blocks[x-greeter].version: is `1.1`, must be a text; put it in quotes"), "{said}");
+    assert!(
+        said.contains("spec.blocks[x-greeter].version: is `1.1`, must be a text; put it in quotes"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_parameter_of_the_wrong_type() {
     let said = refused("loud: true", "loud: very");
-    assert!(said.contains("spec.blocks[x-greeter].parameters.loud: is \"very\", must be true or false"), "{said}");
+    assert!(
+        said.contains("spec.blocks[x-greeter].parameters.loud: is \"very\", must be true or false"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -54,7 +70,10 @@ fn two_blocks_of_one_name() {
 
 #[test]
 fn a_cycle() {
-    let said = refused("      ports:\n        - name: store\n", "      connects: [\"greeter:http\"]\n      ports:\n        - name: store\n");
+    let said = refused(
+        "      ports:\n        - name: store\n",
+        "      connects: [\"greeter:http\"]\n      ports:\n        - name: store\n",
+    );
     assert!(said.contains("wait for each other"), "{said}");
 }
 
@@ -74,7 +93,8 @@ fn a_file_that_does_not_exist() {
 
 #[test]
 fn validate_prints_every_finding_as_data() {
-    let text = demo_with("      product: greeter", "      product: grater").replace("code: EE", "code: Estonia");
+    let text =
+        demo_with("      product: greeter", "      product: grater").replace("code: EE", "code: Estonia");
     let ran = with_input(&["validate", "-f", "-", "-o", "json"], &text);
     assert_eq!((ran.code, ran.err.as_str()), (3, ""));
     let report: Value = serde_json::from_str(&ran.out).unwrap();

@@ -23,21 +23,33 @@ fn every_object_is_shown_by_cluster_and_wave() {
         let line = ran.out.lines().find(|line| line.contains(object)).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
     };
-    assert!(wave("Deployment/demo-x-greeter/store") < wave("Deployment/demo-x-greeter/greeter"), "{}", ran.out);
+    assert!(
+        wave("Deployment/demo-x-greeter/store") < wave("Deployment/demo-x-greeter/greeter"),
+        "{}",
+        ran.out
+    );
 }
 
 #[test]
 fn json_is_stable_and_holds_no_secret_value() {
     let first = plinth(&["plan", "-f", DEMO]);
     assert_eq!(first.code, 0, "{}", first.err);
-    assert_eq!(first.out, plinth(&["plan", "-f", DEMO, "-o", "json"]).out, "a program gets JSON, and always the same");
+    assert_eq!(
+        first.out,
+        plinth(&["plan", "-f", DEMO, "-o", "json"]).out,
+        "a program gets JSON, and always the same"
+    );
     let read: Value = serde_json::from_str(&first.out).unwrap();
     let plan = &read["plans"][0];
     assert_eq!(plan["stack"], "demo");
     assert_eq!(plan["clusters"][0]["name"], "home");
     assert!(plan["planHash"].as_str().unwrap().starts_with("sha256:"));
     assert_eq!(plan["summary"]["components"], 2);
-    let units = plan["clusters"][0]["waves"].as_array().unwrap().iter().flat_map(|wave| wave["units"].as_array().unwrap());
+    let units = plan["clusters"][0]["waves"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|wave| wave["units"].as_array().unwrap());
     let objects: Vec<&Value> = units.flat_map(|unit| unit["objects"].as_array().unwrap()).collect();
     assert_eq!(objects.len() as u64, plan["summary"]["objects"].as_u64().unwrap());
     let secret = objects.iter().find(|object| object["key"]["kind"] == "Secret").unwrap();
@@ -76,6 +88,7 @@ fn a_folder_and_standard_input_are_read_too() {
 
 #[test]
 fn a_changed_parameter_gives_another_plan() {
-    let quiet = with_input(&["plan", "-f", "-", "-o", "summary"], &demo_with("loud: true", "loud: false")).out;
+    let quiet =
+        with_input(&["plan", "-f", "-", "-o", "summary"], &demo_with("loud: true", "loud: false")).out;
     assert_ne!(quiet, plinth(&["plan", "-f", DEMO, "-o", "summary"]).out, "the hash names the plan");
 }

@@ -21,7 +21,11 @@ impl Machine {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_plinth"));
-        command.args(args).env("XDG_STATE_HOME", self.home.path()).env_remove("KUBECONFIG").stdin(Stdio::null());
+        command
+            .args(args)
+            .env("XDG_STATE_HOME", self.home.path())
+            .env_remove("KUBECONFIG")
+            .stdin(Stdio::null());
         command
     }
 
@@ -32,6 +36,24 @@ impl Machine {
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// Another person, with a client certificate of their own and the right to approve.
+    fn approver(&self, user: &str) -> PathBuf {
+        let dir = self.home.path().join("plinth/clusters/plinth");
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let plane = runtime.block_on(plinth_cluster::ControlPlane::attach_at(&dir)).unwrap();
+        let by_name = format!("--user={user}");
+        for args in [
+            &["clusterrole", "approver", "--verb=approve", "--resource=stacks.plinth.dev"][..],
+            &["clusterrolebinding", "approver", "--clusterrole=approver", &by_name],
+        ] {
+            let mut kubectl = Command::new(plane.binaries().kubectl());
+            kubectl.arg("--kubeconfig").arg(plane.kubeconfig()).arg("create").args(args);
+            let output = kubectl.output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        plane.kubeconfig_for(user, &["system:masters"]).unwrap()
     }
 
     fn write(&self, name: &str, text: &str) -> PathBuf {
@@ -45,7 +67,10 @@ impl Machine {
         let mark = self.home.path().display().to_string();
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
         let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-        lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).filter(|line| line.contains(&mark)).collect()
+        lines
+            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+            .filter(|line| line.contains(&mark))
+            .collect()
     }
 }
 
@@ -70,7 +95,11 @@ fn detached_it_runs_on_is_found_again_and_goes_down() {
     let up = machine.run(&["up", DEMO, "--detach", "--timeout", "3m"]);
     assert_eq!(up.code, 0, "{}", up.err);
     let report = json(&up);
-    assert_eq!((&report["ready"], &report["stacks"][0]["simulated"]), (&true.into(), &true.into()), "{report}");
+    assert_eq!(
+        (&report["ready"], &report["stacks"][0]["simulated"]),
+        (&true.into(), &true.into()),
+        "{report}"
+    );
     assert_eq!(report["stacks"][0]["blocks"][0]["components"].as_array().unwrap().len(), 2);
 
     let status = machine.run(&["status", "-A", "-o", "table"]);
@@ -105,7 +134,8 @@ fn detached_it_runs_on_is_found_again_and_goes_down() {
 #[test]
 fn a_plan_that_needs_approval_is_held_until_somebody_approves() {
     let machine = Machine::new();
-    let text = demo_with("  profile: sandbox\n", "  profile: sandbox\n  changePolicy: { approval: Required }\n");
+    let text =
+        demo_with("  profile: sandbox\n", "  profile: sandbox\n  changePolicy: { approval: Required }\n");
     let file = machine.write("held.yaml", &text);
     let up = machine.run(&["up", path(&file), "--detach", "--timeout", "8s", "-o", "table"]);
     assert_eq!(up.code, 4, "{}\n{}", up.out, up.err);
@@ -115,11 +145,32 @@ fn a_plan_that_needs_approval_is_held_until_somebody_approves() {
     let wrong = format!("sha256:{}", "0".repeat(64));
     let other = machine.run(&["approve", "demo", "-n", "test", "--reason", "r", "--hash", &wrong]);
     assert_eq!(other.code, 3, "{}", other.err);
-    let approve = machine.run(&["approve", "demo", "-n", "test", "--reason", "reviewed with the ministry"]);
+    // Four eyes: whoever changed it cannot approve it.
+    let author = machine.run(&["approve", "demo", "-n", "test", "--reason", "I trust myself"]);
+    assert_eq!((author.code, json(&author)["phase"].as_str()), (1, Some("Refused")), "{}", author.out);
+    assert!(author.out.contains("authored the change"), "{}", author.out);
+
+    let second = machine.approver("plinth:second");
+    let approve = machine.run(&[
+        "approve",
+        "demo",
+        "-n",
+        "test",
+        "--reason",
+        "reviewed with the ministry",
+        "--kubeconfig",
+        path(&second),
+    ]);
     let outcome = json(&approve);
-    // Without the admission policy nobody is stamped as the author; who approves is then refused or not by the operator.
-    assert!(matches!(approve.code, 0 | 1), "{}\n{}", approve.out, approve.err);
-    assert!(outcome["message"].is_string(), "the outcome says why: {outcome}");
+    assert_eq!((approve.code, outcome["phase"].as_str()), (0, Some("Succeeded")), "{outcome}");
+    assert_eq!(outcome["by"], "plinth:second", "{outcome}");
+    let up = machine.run(&["up", path(&file), "--detach", "--timeout", "2m"]);
+    assert_eq!(up.code, 0, "approved, it comes up: {}", up.err);
+
+    // Stopped and started again, the data is there, and Ready is the new operator's own word.
+    assert_eq!(machine.run(&["down"]).code, 0);
+    let up = machine.run(&["up", path(&file), "--detach", "--timeout", "2m"]);
+    assert_eq!(up.code, 0, "{}", up.err);
     assert_eq!(machine.run(&["down", "--purge"]).code, 0);
 }
 

@@ -43,7 +43,8 @@ pub struct Moment {
 impl Bed {
     /// A fresh one.
     pub async fn new(nodes: Nodes) -> Result<Self> {
-        let plane = TestCluster::start_with(|options| options.nodes(nodes)).await?;
+        let gateways = nodes != Nodes::None;
+        let plane = TestCluster::start_with(|options| options.nodes(nodes).gateway_api(gateways)).await?;
         let client = plane.client().await?;
         Ok(Self { plane, client })
     }
@@ -70,7 +71,7 @@ impl Bed {
                 break;
             }
             operator.check()?;
-            ensure!(Instant::now() < end, "the operator does not take its lease; its log is {}", log.display());
+            ensure!(Instant::now() < end, "the operator takes no lease; its last words:\n{}", operator.last_words());
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
         Ok(operator)
@@ -103,7 +104,7 @@ impl Bed {
                 () = tokio::time::sleep(Duration::from_secs(1)) => operator.check()?,
             }
         }
-        bail!("not Ready within {} s: {last}; log: {}", LIMIT.as_secs(), operator.log().display())
+        bail!("not Ready within {} s: {last}; the operator's last words:\n{}", LIMIT.as_secs(), operator.last_words())
     }
 
     /// What has been used so far.

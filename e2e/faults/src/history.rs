@@ -41,8 +41,8 @@ pub struct Progress {
     pub in_flight: u64,
     /// When the last counted write came in or was answered.
     pub last_write: Instant,
-    /// The fault has struck.
-    pub struck: bool,
+    /// The fault that has struck.
+    pub struck: Option<Action>,
     /// Since when the operator's present process has been watching Stacks.
     pub watching: Option<Instant>,
 }
@@ -79,7 +79,7 @@ impl History {
     pub(crate) fn new(exempt: Vec<String>, fault: Option<Fault>, file: Option<File>) -> Self {
         let started = Instant::now();
         let progress =
-            Progress { writes: 0, in_flight: 0, last_write: started, struck: false, watching: None };
+            Progress { writes: 0, in_flight: 0, last_write: started, struck: None, watching: None };
         let state = State {
             records: Vec::new(),
             occurrences: BTreeMap::new(),
@@ -144,8 +144,8 @@ impl History {
     }
 
     /// The fault has struck.
-    pub(crate) fn struck(&self) {
-        self.change(|state| state.progress.struck = true);
+    pub(crate) fn struck(&self, action: Action) {
+        self.change(|state| state.progress.struck = Some(action));
     }
 
     pub(crate) fn read(&self, target: &Target) {
@@ -172,12 +172,6 @@ impl History {
         drop(state);
         self.told.send_replace(progress);
         result
-    }
-
-    /// Whether a fault was asked for, struck or not.
-    pub fn has_fault(&self) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.fault.is_some() || state.records.iter().any(|record| record.fault.is_some())
     }
 
     /// Every write so far.

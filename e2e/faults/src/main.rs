@@ -71,6 +71,6 @@ async fn main() -> Result<()> {
         _ = terminate.recv() => {}
     }
     let progress = proxy.progress();
-    println!("{} writes{}", progress.writes, if progress.struck { ", the fault has struck" } else { "" });
+    println!("{} writes{}", progress.writes, if progress.struck.is_some() { ", the fault has struck" } else { "" });
     Ok(())
 }

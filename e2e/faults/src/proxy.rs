@@ -247,7 +247,7 @@ impl Shared {
                 }
             }
         }
-        self.history.struck();
+        self.history.struck(action);
         fail("the fault that was asked for")
     }
 }

@@ -123,7 +123,7 @@ async fn loses_one_answer(plane: &ControlPlane) -> Result<()> {
             answered.push(create.is_ok());
         }
         ensure!(answered == [true, false, true], "{trigger}: {answered:?}");
-        ensure!(proxy.progress().struck);
+        ensure!(proxy.progress().struck == Some(Action::LoseResponse));
         for name in &names {
             ensure!(maps(&through).get_opt(name).await?.is_some(), "{name} was stored");
         }

@@ -29,7 +29,9 @@ async fn install(client: Client) {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
     for crd in [Stack::crd(), BuildingBlock::crd(), Product::crd(), Operation::crd()] {
         let name = crd.name_any();
-        crds.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(&crd)).await.expect("the CRD is accepted");
+        crds.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(&crd))
+            .await
+            .expect("the CRD is accepted");
         timeout(Duration::from_secs(30), await_condition(crds.clone(), &name, is_crd_established()))
             .await
             .expect("established in time")
@@ -38,7 +40,8 @@ async fn install(client: Client) {
     for object in admission::objects(OPERATOR) {
         let object: DynamicObject = serde_json::from_value(object).expect("an object");
         let types = object.types.clone().expect("has a kind");
-        let resource = kube::core::ApiResource::from_gvk(&GroupVersionKind::try_from(&types).expect("a kind"));
+        let resource =
+            kube::core::ApiResource::from_gvk(&GroupVersionKind::try_from(&types).expect("a kind"));
         Api::<DynamicObject>::all_with(client.clone(), &resource)
             .patch(&object.name_any(), &PatchParams::apply("test").force(), &Patch::Apply(&object))
             .await
@@ -73,7 +76,8 @@ where
         .patch(&sent.name_any(), &params, &Patch::Apply(&sent))
         .await
         .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let typed: K = serde_json::from_value(serde_json::to_value(&stored).expect("JSON")).expect("the Rust type reads it");
+    let typed: K =
+        serde_json::from_value(serde_json::to_value(&stored).expect("JSON")).expect("the Rust type reads it");
     let again = serde_json::to_value(&typed).expect("JSON");
     let server = serde_json::to_value(&stored).expect("JSON");
     assert_eq!(again["spec"], server["spec"], "{}: the type and the schema disagree", path.display());
@@ -109,7 +113,8 @@ async fn every_example_survives_the_schema_and_the_type() {
                     }
                     Some("Product") => {
                         let resource = kube::core::ApiResource::erase::<Product>(&());
-                        round_trip::<Product>(&Api::all_with(client.clone(), &resource), &document, &path).await;
+                        round_trip::<Product>(&Api::all_with(client.clone(), &resource), &document, &path)
+                            .await;
                     }
                     Some("Namespace") => {}
                     kind => panic!("{}: an example of kind {kind:?}", path.display()),
@@ -149,10 +154,18 @@ fn stack(change: impl FnOnce(&mut Value)) -> Value {
 async fn what_cel_can_say_is_rejected_at_admission_with_the_reason() {
     type Change = fn(&mut Value);
     let cases: &[(&str, Change, &str)] = &[
-        ("a name that is too long", |s| s["metadata"]["name"] = json!("a".repeat(31)), "at most 30 characters"),
+        (
+            "a name that is too long",
+            |s| s["metadata"]["name"] = json!("a".repeat(31)),
+            "at most 30 characters",
+        ),
         ("a country that is none", |s| s["spec"]["country"]["code"] = json!("Estonia"), "spec.country.code"),
         ("no block at all", |s| s["spec"]["blocks"] = json!([]), "spec.blocks"),
-        ("a block of no standard", |s| s["spec"]["blocks"][0]["name"] = json!("identitty"), "a GovStack building block"),
+        (
+            "a block of no standard",
+            |s| s["spec"]["blocks"][0]["name"] = json!("identitty"),
+            "a GovStack building block",
+        ),
         (
             "a block that is both",
             |s| s["spec"]["blocks"][0]["external"] = json!({ "provides": [{ "capability": "oidc-issuer" }] }),
@@ -169,7 +182,11 @@ async fn what_cel_can_say_is_rejected_at_admission_with_the_reason() {
             "external: required exactly when provider is External",
         ),
         ("a profile that is none", |s| s["spec"]["profile"] = json!("huge"), "sandbox"),
-        ("an unknown field", |s| s["spec"]["blokcs"] = json!([]), ".spec.blokcs: field not declared in schema"),
+        (
+            "an unknown field",
+            |s| s["spec"]["blokcs"] = json!([]),
+            ".spec.blokcs: field not declared in schema",
+        ),
     ];
     let (_, client) = cluster().await;
     let resource = kube::core::ApiResource::erase::<Stack>(&());
@@ -202,7 +219,11 @@ async fn an_operation_cannot_change_once_asked() {
     };
     api.create(&PostParams::default(), &operation("first")).await.expect("created");
     let params = PatchParams::apply("test").force();
-    let error = api.patch("once", &params, &Patch::Apply(&operation("second"))).await.expect_err("refused").to_string();
+    let error = api
+        .patch("once", &params, &Patch::Apply(&operation("second")))
+        .await
+        .expect_err("refused")
+        .to_string();
     assert!(error.contains("an Operation cannot change once it is asked"), "{error}");
     let mut wrong = operation("x");
     wrong.metadata.name = Some("wrong".into());
@@ -222,8 +243,7 @@ async fn as_user(cluster: &TestCluster, user: &str, groups: &[&str]) -> Client {
 #[tokio::test]
 async fn admission_stamps_the_author_of_a_change_and_nobody_can_put_another_name_there() {
     let (cluster, client) = cluster().await;
-    let olena: Api<Stack> =
-        Api::namespaced(as_user(cluster, "olena", &["system:masters"]).await, "kinds");
+    let olena: Api<Stack> = Api::namespaced(as_user(cluster, "olena", &["system:masters"]).await, "kinds");
     let forged = stack(|s| {
         s["metadata"]["name"] = json!("authored");
         s["metadata"]["annotations"] = json!({ "plinth.dev/author": "somebody-else" });
@@ -249,10 +269,16 @@ async fn admission_stamps_the_author_of_a_change_and_nobody_can_put_another_name
 
     let admin: Api<Stack> = Api::namespaced(client, "kinds");
     let touch = json!({ "metadata": { "annotations": { "plinth.dev/author": "forger", "touched": "yes" } } });
-    let touched = admin.patch("authored", &PatchParams::default(), &Patch::Merge(&touch)).await.expect("patched");
-    assert_eq!(author(&touched).as_deref(), Some("olena"), "a write that leaves the spec alone keeps the author");
+    let touched =
+        admin.patch("authored", &PatchParams::default(), &Patch::Merge(&touch)).await.expect("patched");
+    assert_eq!(
+        author(&touched).as_deref(),
+        Some("olena"),
+        "a write that leaves the spec alone keeps the author"
+    );
     let change = json!({ "spec": { "paused": true } });
-    let changed = admin.patch("authored", &PatchParams::default(), &Patch::Merge(&change)).await.expect("patched");
+    let changed =
+        admin.patch("authored", &PatchParams::default(), &Patch::Merge(&change)).await.expect("patched");
     assert_ne!(author(&changed).as_deref(), Some("olena"), "a changed spec has its own author");
 }
 

@@ -300,7 +300,10 @@ mod tests {
 
     #[test]
     fn templates_are_strict_and_bounded() {
-        assert_eq!(scope().template("a", "h={{ requires.db.host }}\n").unwrap(), "h=db.ns.svc.cluster.local\n");
+        assert_eq!(
+            scope().template("a", "h={{ requires.db.host }}\n").unwrap(),
+            "h=db.ns.svc.cluster.local\n"
+        );
         assert!(scope().template("a", "{{ requires.nope.host }}").unwrap_err().contains("line 1"));
         let runaway = "{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}";
         assert!(scope().template("a", runaway).is_err());

@@ -166,7 +166,8 @@ fn stack_findings(stack: &Stack, inputs: &Inputs) -> Vec<Finding> {
     for block in &stack.spec.blocks {
         let at = block_path(block, "name");
         if !seen.insert(&block.name) {
-            findings.push(finding(&at, format!("two blocks claim the name `{}`; names are unique", block.name)));
+            findings
+                .push(finding(&at, format!("two blocks claim the name `{}`; names are unique", block.name)));
         }
         if !names::BLOCKS.contains(&block.name.as_str()) && !block.name.starts_with(names::EXTENSION_PREFIX) {
             findings.push(finding(
@@ -265,7 +266,10 @@ fn install<'a>(
         {
             blocked.push(finding(
                 &format!("spec.blocks[{}].secrets[{}].secretName", block.name, supplied.name),
-                format!("Secret `{}` does not exist in the Stack's namespace; create it", supplied.secret_name),
+                format!(
+                    "Secret `{}` does not exist in the Stack's namespace; create it",
+                    supplied.secret_name
+                ),
             ));
         }
     }
@@ -457,7 +461,9 @@ fn check_parameter(parameter: &Parameter, value: &Value) -> Result<(), String> {
         ParameterType::Boolean if !value.is_boolean() => wrong("true or false"),
         ParameterType::Integer => match value.as_i64() {
             None => wrong("a whole number"),
-            Some(n) if parameter.minimum.is_some_and(|m| n < m) || parameter.maximum.is_some_and(|m| n > m) => {
+            Some(n)
+                if parameter.minimum.is_some_and(|m| n < m) || parameter.maximum.is_some_and(|m| n > m) =>
+            {
                 let bound = |b: Option<i64>| b.map_or_else(|| "…".to_owned(), |b| b.to_string());
                 wrong(&format!("from {} to {}", bound(parameter.minimum), bound(parameter.maximum)))
             }

@@ -135,7 +135,10 @@ fn each_wrong_field_is_named_with_its_value_and_what_is_allowed() {
         ),
         (
             "a moving tag",
-            |s| s["spec"]["images"] = json!({ "rewrites": [{ "from": "example.org/echo:1.0", "to": "echo:latest" }] }),
+            |s| {
+                s["spec"]["images"] =
+                    json!({ "rewrites": [{ "from": "example.org/echo:1.0", "to": "echo:latest" }] })
+            },
             "`echo:latest` has a tag that moves",
         ),
         (
@@ -212,9 +215,13 @@ fn an_unknown_field_of_an_entry_is_an_error_not_silence() {
 
 #[test]
 fn a_requirement_that_nobody_meets_blocks_the_block_alone() {
-    let needy = PRODUCT.replace("  components:", "  requires: [{ name: issuer, capability: oidc-issuer }]\n  components:");
+    let needy = PRODUCT
+        .replace("  components:", "  requires: [{ name: issuer, capability: oidc-issuer }]\n  components:");
     let plan = plinth_plan::plan(&stack(|_| {}), &inputs(&needy)).expect("the Stack itself is valid");
     let blocked = plan.blocks[0].blocked.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    assert!(blocked.contains("`echo` requires `oidc-issuer` and no block of the Stack provides it"), "{blocked}");
+    assert!(
+        blocked.contains("`echo` requires `oidc-issuer` and no block of the Stack provides it"),
+        "{blocked}"
+    );
     assert!(plan.blocks[0].units.is_empty());
 }

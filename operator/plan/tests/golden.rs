@@ -17,7 +17,9 @@ fn read(path: &Path) -> (Vec<Stack>, Vec<Product>) {
         let value = Value::deserialize(document).expect("the example is YAML");
         match value["kind"].as_str() {
             Some("Stack") => stacks.push(serde_json::from_value(value).expect("the example is a Stack")),
-            Some("Product") => products.push(serde_json::from_value(value).expect("the example is a Product")),
+            Some("Product") => {
+                products.push(serde_json::from_value(value).expect("the example is a Product"))
+            }
             _ => {}
         }
     }
@@ -76,7 +78,11 @@ fn readable(plan: &Plan) -> Value {
                         .iter()
                         .map(|o| {
                             let body = bare(o.body.clone());
-                            if o.secret.is_empty() { body } else { json!({ "object": body, "secret": o.secret }) }
+                            if o.secret.is_empty() {
+                                body
+                            } else {
+                                json!({ "object": body, "secret": o.secret })
+                            }
                         })
                         .collect();
                     json!({
@@ -105,7 +111,8 @@ fn every_example_has_the_plan_that_was_reviewed() {
     insta::glob!("../../../examples", "*.yaml", |path| {
         let (stacks, products) = read(path);
         for stack in stacks {
-            let products = products.iter().map(|p| (p.metadata.name.clone().unwrap_or_default(), p.spec.clone()));
+            let products =
+                products.iter().map(|p| (p.metadata.name.clone().unwrap_or_default(), p.spec.clone()));
             let inputs = Inputs {
                 catalogue: catalogue().with_products(products).expect("the products are new"),
                 ..Inputs::default()

@@ -3,8 +3,18 @@
 use std::process::Command;
 
 /// Crates that do I/O, keep time or start threads.
-const FORBIDDEN: &[&str] =
-    &["tokio", "hyper", "hyper-util", "kube-client", "kube-runtime", "reqwest", "mio", "socket2", "chrono", "rustls"];
+const FORBIDDEN: &[&str] = &[
+    "tokio",
+    "hyper",
+    "hyper-util",
+    "kube-client",
+    "kube-runtime",
+    "reqwest",
+    "mio",
+    "socket2",
+    "chrono",
+    "rustls",
+];
 
 #[test]
 fn the_plan_crate_depends_on_nothing_that_does_io() {

@@ -72,7 +72,9 @@ pub async fn record(
             continue;
         }
         let body = body(&key, stack, block, index, text, known);
-        put(cluster, writer, &served, &key, (&body, text), known).await.map_err(|error| failed(&key, &error))?;
+        put(cluster, writer, &served, &key, (&body, text), known)
+            .await
+            .map_err(|error| failed(&key, &error))?;
     }
     for (key, _) in present.iter().filter(|(_, chunk)| chunk.index >= wanted.len()) {
         remove(cluster, writer, &served, key).await.map_err(|error| failed(key, &error))?;
@@ -103,7 +105,8 @@ async fn put(
         Err(error) => {
             // What stands there now (our own write with a lost answer, or somebody's) is what the next decision needs.
             let Ok(Some(seen)) = read_seen(&cluster.caller, served, key).await else { return Err(error) };
-            let stored = matches!(&seen.content, Content::Inventory(chunk) if chunk.text().as_deref() == Some(text));
+            let stored =
+                matches!(&seen.content, Content::Inventory(chunk) if chunk.text().as_deref() == Some(text));
             cluster.observer.wrote(seen);
             if stored { Ok(()) } else { Err(error) }
         }

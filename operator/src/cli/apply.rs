@@ -32,7 +32,10 @@ impl Kinds {
     /// # Errors
     /// It does not answer.
     pub async fn of(client: &Client) -> Result<Self> {
-        let discovery = Discovery::new(client.clone()).run_aggregated().await.context("asking for the cluster's kinds")?;
+        let discovery = Discovery::new(client.clone())
+            .run_aggregated()
+            .await
+            .context("asking for the cluster's kinds")?;
         Ok(Self { client: client.clone(), discovery })
     }
 
@@ -90,6 +93,20 @@ pub async fn apply(kinds: &Kinds, object: &Value) -> Result<()> {
     }
 }
 
+/// Applies an object that comes with Plinth. Forced: it belongs to whoever brings the newest, and nobody edits it.
+///
+/// # Errors
+/// What the API server says against it.
+pub async fn apply_own(kinds: &Kinds, object: &Value) -> Result<()> {
+    let key = key_of(object);
+    let api = kinds.api(&key).with_context(|| format!("the cluster does not serve {}", key.kind))?;
+    let params = PatchParams::apply(MANAGER).force();
+    api.patch(&key.name, &params, &Patch::Apply(object))
+        .await
+        .with_context(|| format!("installing {key}"))?;
+    Ok(())
+}
+
 /// Installs definitions and waits until the API server serves them.
 ///
 /// # Errors
@@ -103,7 +120,9 @@ pub async fn install(client: &Client, crds: &[CustomResourceDefinition]) -> Resu
         let mut body = serde_json::to_value(crd).context("writing a definition")?;
         body["apiVersion"] = "apiextensions.k8s.io/v1".into();
         body["kind"] = "CustomResourceDefinition".into();
-        api.patch(&name, &params, &Patch::Apply(&body)).await.with_context(|| format!("installing {name}"))?;
+        api.patch(&name, &params, &Patch::Apply(&body))
+            .await
+            .with_context(|| format!("installing {name}"))?;
     }
     let until = Instant::now() + ESTABLISHED;
     let mut open: BTreeMap<String, String> =
@@ -117,7 +136,8 @@ pub async fn install(client: &Client, crds: &[CustomResourceDefinition]) -> Resu
         }
         if !open.is_empty() && Instant::now() >= until {
             let why: Vec<String> = open.iter().map(|(name, why)| format!("{name}: {why}")).collect();
-            let what = format!("definitions are not served within {} s: {}", ESTABLISHED.as_secs(), why.join("; "));
+            let what =
+                format!("definitions are not served within {} s: {}", ESTABLISHED.as_secs(), why.join("; "));
             return Err(Failure::new(Exit::NotReady, what).into());
         }
         if !open.is_empty() {

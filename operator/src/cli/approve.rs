@@ -59,21 +59,26 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
     let client = args.cluster.connect().await?.client;
     let namespace = args.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let stacks: Api<Stack> = Api::namespaced(client.clone(), &namespace);
-    let stack = stacks.get(&args.stack).await.with_context(|| format!("reading Stack {namespace}/{}", args.stack))?;
+    let stack =
+        stacks.get(&args.stack).await.with_context(|| format!("reading Stack {namespace}/{}", args.stack))?;
     let hash = held(&stack, args.hash.as_deref())?;
     note(&format!("approving plan {hash} of Stack {namespace}/{}", args.stack));
 
-    let mut operation = Operation::new("", OperationSpec {
-        stack: args.stack.clone(),
-        kind: OperationType::Approve,
-        reason: args.reason.clone(),
-        plan_hash: Some(hash.clone()),
-        rotate: None,
-    });
+    let mut operation = Operation::new(
+        "",
+        OperationSpec {
+            stack: args.stack.clone(),
+            kind: OperationType::Approve,
+            reason: args.reason.clone(),
+            plan_hash: Some(hash.clone()),
+            rotate: None,
+        },
+    );
     operation.metadata.name = None;
     operation.metadata.generate_name = Some(format!("approve-{}-", args.stack));
     let operations: Api<Operation> = Api::namespaced(client, &namespace);
-    let created = operations.create(&PostParams::default(), &operation).await.context("creating the Operation")?;
+    let created =
+        operations.create(&PostParams::default(), &operation).await.context("creating the Operation")?;
     let name = created.name_any();
 
     let until = Instant::now() + Duration::from_secs(args.timeout);
@@ -81,7 +86,9 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
     let ended = loop {
         let now = operations.get(&name).await.with_context(|| format!("reading Operation {name}"))?;
         let status = now.status.unwrap_or_default();
-        if !matches!(status.phase, OperationPhase::Pending | OperationPhase::Running) || Instant::now() >= until {
+        if !matches!(status.phase, OperationPhase::Pending | OperationPhase::Running)
+            || Instant::now() >= until
+        {
             break status;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -108,7 +115,8 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
 fn held(stack: &Stack, read: Option<&str>) -> Result<String> {
     let status = stack.status.clone().unwrap_or_default();
     let approved = status.conditions.iter().find(|condition| condition.type_ == condition::APPROVED);
-    let (Some(hash), Some("False")) = (status.plan_hash, approved.map(|condition| condition.status.as_str())) else {
+    let (Some(hash), Some("False")) = (status.plan_hash, approved.map(|condition| condition.status.as_str()))
+    else {
         let why = match approved {
             Some(condition) if condition.status == "True" => "it needs no approval, or has it already",
             _ => "the operator has made no plan of it yet",
@@ -118,11 +126,12 @@ fn held(stack: &Stack, read: Option<&str>) -> Result<String> {
             .into());
     };
     match read {
-        Some(read) if read != hash => {
-            Err(Failure::new(Exit::InvalidInput, format!("the held plan is {hash}, not {read}: it changed since it was read"))
-                .next("read it again with `plinth plan --diff`, then approve the new hash")
-                .into())
-        }
+        Some(read) if read != hash => Err(Failure::new(
+            Exit::InvalidInput,
+            format!("the held plan is {hash}, not {read}: it changed since it was read"),
+        )
+        .next("read it again with `plinth plan --diff`, then approve the new hash")
+        .into()),
         _ => Ok(hash),
     }
 }

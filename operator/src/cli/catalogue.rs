@@ -104,7 +104,8 @@ fn text(listing: &Listing) -> String {
 
 /// The whole entry: the specification comes from Rust, the frame around it is Kubernetes'.
 fn entry_schema() -> Result<Value> {
-    let mut spec = serde_json::to_value(schemars::schema_for!(ProductSpec)).context("the schema of an entry")?;
+    let mut spec =
+        serde_json::to_value(schemars::schema_for!(ProductSpec)).context("the schema of an entry")?;
     let fields = spec.as_object_mut().context("the schema of an entry is no object")?;
     let definitions = fields.remove("$defs").unwrap_or_else(|| json!({}));
     let dialect = fields.remove("$schema").unwrap_or_default();

@@ -64,7 +64,8 @@ impl ClusterArgs {
             None => match ControlPlane::attach(DEFAULT_NAME).await {
                 Ok(plane) if self.context.is_none() => {
                     let path = plane.kubeconfig();
-                    let read = Kubeconfig::read_from(&path).map_err(|error| no_cluster(error, "its kubeconfig"))?;
+                    let read =
+                        Kubeconfig::read_from(&path).map_err(|error| no_cluster(error, "its kubeconfig"))?;
                     (self.config(read).await?, format!("`plinth up`, {}", path.display()))
                 }
                 _ => (self.inferred().await?, "~/.kube/config or the pod's own account".to_owned()),
@@ -75,7 +76,10 @@ impl ClusterArgs {
         let answer = tokio::time::timeout(ANSWER, client.apiserver_version()).await;
         answer
             .map_err(|_| {
-                Failure::new(Exit::NoCluster, format!("{server} does not answer within {} s", ANSWER.as_secs()))
+                Failure::new(
+                    Exit::NoCluster,
+                    format!("{server} does not answer within {} s", ANSWER.as_secs()),
+                )
             })?
             .with_context(|| format!("the cluster of {origin}"))?;
         Ok(Connection { client, origin })

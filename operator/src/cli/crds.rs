@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use plinth_api::admission;
+use serde_json::{Value, json};
 
 use super::exit::Exit;
-use super::output::{Format, Out, note};
+use super::output::{Format, Out, note, yaml};
 use super::schema;
 
 /// The command that a stale folder is renewed with.
@@ -18,17 +20,25 @@ pub struct Args {
     /// Write one file for each kind into this folder instead of printing.
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
+    /// Print the admission policies as well, for an operator that runs as this user: for a service account
+    /// `system:serviceaccount:NAMESPACE:NAME`.
+    #[arg(long, value_name = "USER", conflicts_with = "dir")]
+    admission_for: Option<String>,
 }
 
 /// Prints or writes the definitions. YAML unless JSON is asked for: that is what `kubectl apply -f -` and people read.
 pub fn run(args: &Args, out: Out, asked: Option<Format>) -> Result<Exit> {
     let crds = schema::crds();
     let Some(dir) = &args.dir else {
+        let policies = args.admission_for.as_deref().map(admission::objects).unwrap_or_default();
+        let crds =
+            crds.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>().context("writing JSON")?;
+        let objects: Vec<Value> = crds.into_iter().chain(policies).collect();
         if asked == Some(Format::Json) {
-            let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": crds });
+            let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
             return out.print(&list, ToString::to_string).map(|()| Exit::Ok);
         }
-        let texts = crds.iter().map(yaml).collect::<Result<Vec<_>>>()?;
+        let texts = objects.iter().map(yaml).collect::<Result<Vec<_>>>()?;
         return out.text(&texts.join("---\n")).map(|()| Exit::Ok);
     };
     std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
@@ -43,8 +53,4 @@ pub fn run(args: &Args, out: Out, asked: Option<Format>) -> Result<Exit> {
 
 fn file_name(crd: &CustomResourceDefinition) -> String {
     format!("{}_{}.yaml", crd.spec.group, crd.spec.names.plural)
-}
-
-fn yaml(crd: &CustomResourceDefinition) -> Result<String> {
-    serde_yaml::to_string(crd).context("writing YAML")
 }

@@ -34,7 +34,7 @@ pub enum Change {
     /// It does not exist; the API server would accept it.
     Create,
     /// It exists and differs.
-    Change,
+    Update,
     /// It is owned and no longer planned.
     Remove,
     /// The API server would refuse it.
@@ -51,7 +51,7 @@ impl Change {
     fn word(self) -> &'static str {
         match self {
             Self::Create => "create",
-            Self::Change => "change",
+            Self::Update => "change",
             Self::Remove => "remove",
             Self::Refused => "REFUSED",
             Self::Conflict => "CONFLICT",
@@ -63,7 +63,7 @@ impl Change {
     fn sign(self) -> &'static str {
         match self {
             Self::Create => "+",
-            Self::Change => "~",
+            Self::Update => "~",
             Self::Remove => "-",
             Self::Refused | Self::Conflict => "!",
             Self::NotVerified => "?",
@@ -134,7 +134,8 @@ struct World {
 impl World {
     async fn of(client: &Client) -> Result<Self> {
         let namespaces: Api<Namespace> = Api::all(client.clone());
-        let listed = namespaces.list_metadata(&ListParams::default()).await.context("listing the namespaces")?;
+        let listed =
+            namespaces.list_metadata(&ListParams::default()).await.context("listing the namespaces")?;
         Ok(Self {
             client: client.clone(),
             kinds: Kinds::of(client).await?,
@@ -152,7 +153,8 @@ async fn diff(world: &World, plan: &Plan) -> Result<Diff> {
         line
     }));
     // In the order of the plan, however the answers arrive.
-    let mut lines: Vec<Line> = asked.buffered(AT_ONCE).collect::<Vec<_>>().await.into_iter().collect::<Result<_>>()?;
+    let mut lines: Vec<Line> =
+        asked.buffered(AT_ONCE).collect::<Vec<_>>().await.into_iter().collect::<Result<_>>()?;
     bar.finish_and_clear();
     lines.extend(removed(world, plan).await?);
     let mut counts = BTreeMap::new();
@@ -172,7 +174,10 @@ async fn compare(world: &World, desired: &Desired) -> Result<Line> {
     let key = &desired.key;
     let line = |change, details| Ok(Line { key: key.clone(), change, details });
     let Some(api) = world.kinds.api(key) else {
-        return line(Change::NotVerified, vec![format!("the cluster does not serve {} {}", key.api_version, key.kind)]);
+        return line(
+            Change::NotVerified,
+            vec![format!("the cluster does not serve {} {}", key.api_version, key.kind)],
+        );
     };
     if let Some(namespace) = key.namespace.as_ref().filter(|name| !world.namespaces.contains(*name)) {
         return line(Change::NotVerified, vec![format!("namespace {namespace} does not exist yet")]);
@@ -182,7 +187,7 @@ async fn compare(world: &World, desired: &Desired) -> Result<Line> {
     if let Some(live) = live.as_ref().filter(|_| key.kind == "Secret") {
         // A dry run would show every value as taken away: a plan has none.
         let details = secret_changes(desired, live);
-        return line(if details.is_empty() { Change::Unchanged } else { Change::Change }, details);
+        return line(if details.is_empty() { Change::Unchanged } else { Change::Update }, details);
     }
     let mut params = PatchParams::apply(names::FIELD_MANAGER).validation_strict().dry_run();
     if live.as_ref().is_some_and(is_ours) {
@@ -194,7 +199,7 @@ async fn compare(world: &World, desired: &Desired) -> Result<Line> {
         (Ok(after), Some(live)) => {
             let found = changes(&live, &as_value(&after)?);
             let details: Vec<String> = found.iter().map(plinth_plan::diff::Difference::as_change).collect();
-            line(if details.is_empty() { Change::Unchanged } else { Change::Change }, details)
+            line(if details.is_empty() { Change::Unchanged } else { Change::Update }, details)
         }
         (Err(kube::Error::Api(status)), live) => {
             let conflict = status.code == 409 && live.is_some();
@@ -235,7 +240,9 @@ fn secret_changes(desired: &Desired, live: &Value) -> Vec<String> {
     let mut details: Vec<String> =
         missing.map(|(key, source)| format!("data.{key}: adds a value, {}", recipe(source))).collect();
     let mut body = desired.body.clone();
-    let annotation = |object: &Value| object["metadata"]["annotations"][names::ANNOTATION_HASH].as_str().map(str::to_owned);
+    let annotation = |object: &Value| {
+        object["metadata"]["annotations"][names::ANNOTATION_HASH].as_str().map(str::to_owned)
+    };
     let recipe_changed = annotation(live).is_some_and(|hash| hash != desired.hash);
     if let Some(annotations) = body["metadata"]["annotations"].as_object_mut() {
         annotations.remove(names::ANNOTATION_HASH);
@@ -274,7 +281,10 @@ async fn removed(world: &World, plan: &Plan) -> Result<Vec<Line>> {
                 continue;
             }
             let details = if data {
-                vec!["holds or opens data: kept unless the deletion policy says Delete and is confirmed".to_owned()]
+                vec![
+                    "holds or opens data: kept unless the deletion policy says Delete and is confirmed"
+                        .to_owned(),
+                ]
             } else {
                 Vec::new()
             };
@@ -290,15 +300,22 @@ async fn exists(world: &World, key: &ObjectKey) -> Result<bool> {
 }
 
 fn text(diff: &Diff, summary: bool, paint: Paint) -> String {
-    let counts: Vec<String> = diff.counts.iter().map(|(change, count)| format!("{count} {}", change.word())).collect();
-    let head = format!("Stack {}/{}  plan {}\n{}", diff.namespace, diff.stack, diff.plan_hash, counts.join(", "));
+    let counts: Vec<String> =
+        diff.counts.iter().map(|(change, count)| format!("{count} {}", change.word())).collect();
+    let head =
+        format!("Stack {}/{}  plan {}\n{}", diff.namespace, diff.stack, diff.plan_hash, counts.join(", "));
     if summary {
         return head;
     }
     let mut lines = vec![head, String::new()];
     for line in diff.objects.iter().filter(|line| line.change != Change::Unchanged) {
         let word = line.change.word();
-        lines.push(format!("{} {}  {}", line.change.sign(), paint.bold(&line.key.to_string()), paint.dim(word)));
+        lines.push(format!(
+            "{} {}  {}",
+            line.change.sign(),
+            paint.bold(&line.key.to_string()),
+            paint.dim(word)
+        ));
         lines.extend(line.details.iter().map(|detail| format!("    {detail}")));
     }
     lines.join("\n")
@@ -310,7 +327,12 @@ mod tests {
     use serde_json::json;
 
     fn key(name: &str) -> ObjectKey {
-        ObjectKey { api_version: "v1".into(), kind: "Service".into(), namespace: Some("ns".into()), name: name.into() }
+        ObjectKey {
+            api_version: "v1".into(),
+            kind: "Service".into(),
+            namespace: Some("ns".into()),
+            name: name.into(),
+        }
     }
 
     #[test]
@@ -324,9 +346,9 @@ mod tests {
             namespace: "demo".into(),
             stack: "kenya".into(),
             plan_hash: "sha256:1".into(),
-            counts: BTreeMap::from([(Change::Change, 1), (Change::Unchanged, 7)]),
+            counts: BTreeMap::from([(Change::Update, 1), (Change::Unchanged, 7)]),
             objects: vec![
-                line("a", Change::Change, &["spec.ports[80/TCP].targetPort: 80 becomes 81"]),
+                line("a", Change::Update, &["spec.ports[80/TCP].targetPort: 80 becomes 81"]),
                 line("b", Change::Unchanged, &[]),
                 line("c", Change::NotVerified, &["namespace ns does not exist yet"]),
             ],

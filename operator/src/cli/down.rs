@@ -35,7 +35,8 @@ struct Ended {
 /// Ends the operator first, so that it writes its last status, then the cluster.
 pub async fn run(args: Args, out: Out) -> Result<Exit> {
     let bar = progress::spinner("Stopping");
-    let mut ended = Ended { operator_stopped: false, cluster_stopped: false, purged: false, name: args.name.clone() };
+    let mut ended =
+        Ended { operator_stopped: false, cluster_stopped: false, purged: false, name: args.name.clone() };
     let folder = clusters_dir()?.join(&args.name);
     for dir in [&folder, &operators_dir(&args.name)?] {
         if let Some(record) = Record::load(dir)? {

@@ -50,7 +50,9 @@ impl Exit {
             Self::Failed => "failed; standard error says why",
             Self::Usage => "the command line is wrong",
             Self::InvalidInput => "the input is invalid; every field at fault is named",
-            Self::NotReady => "not ready, not in time, or the cluster falls short (up, status, approve, preflight)",
+            Self::NotReady => {
+                "not ready, not in time, or the cluster falls short (up, status, approve, preflight)"
+            }
             Self::Differences => "the cluster differs from the plan (plan --diff)",
             Self::NoCluster => "no cluster is configured, or it does not answer or refuses access",
             Self::Interrupted => "interrupted (Ctrl-C or SIGTERM)",
@@ -160,9 +162,12 @@ pub fn explain(error: &anyhow::Error) -> String {
 pub fn explain_request(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => match status.code {
-            401 => "the cluster does not know who you are (401); renew the credentials of the kubeconfig".to_owned(),
+            401 => "the cluster does not know who you are (401); renew the credentials of the kubeconfig"
+                .to_owned(),
             403 => format!("{} (403); ask the cluster's owner for this right", status.message),
-            _ if status.message.is_empty() => format!("the API server answered {} {}", status.code, status.reason),
+            _ if status.message.is_empty() => {
+                format!("the API server answered {} {}", status.code, status.reason)
+            }
             _ => status.message.clone(),
         },
         kube::Error::HyperError(_) | kube::Error::Service(_) => {
@@ -207,7 +212,8 @@ mod tests {
         let error = anyhow::Error::new(failure).context("up");
         assert_eq!(explain(&error), "error: up: the Stack is not ready\n  next: plinth status");
         assert_eq!(of(&error), Exit::NotReady);
-        let status = kube::core::Status::failure("stacks.plinth.dev \"a\" not found", "NotFound").with_code(404);
+        let status =
+            kube::core::Status::failure("stacks.plinth.dev \"a\" not found", "NotFound").with_code(404);
         let error = anyhow::Error::new(kube::Error::Api(status.boxed())).context("reading the Stack");
         assert_eq!(explain(&error), "error: reading the Stack: stacks.plinth.dev \"a\" not found");
         assert_eq!(of(&error), Exit::Failed);

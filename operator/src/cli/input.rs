@@ -98,7 +98,7 @@ impl Input {
         for (name, text) in texts(path)? {
             match parse(&name, &text) {
                 Ok(mut parsed) => documents.append(&mut parsed),
-                Err(problem) => problems.push(problem),
+                Err(problem) => problems.push(*problem),
             }
         }
         Self::sort(documents, problems)
@@ -111,7 +111,7 @@ impl Input {
     pub fn of_text(name: &str, text: &str) -> Result<Self> {
         match parse(name, text) {
             Ok(documents) => Self::sort(documents, Vec::new()),
-            Err(problem) => Err(Failure::invalid(vec![problem]).into()),
+            Err(problem) => Err(Failure::invalid(vec![*problem]).into()),
         }
     }
 
@@ -144,9 +144,10 @@ impl Input {
     /// # Errors
     /// A product that carries the name of a built-in one.
     pub fn catalogue(&self) -> Result<Catalogue> {
-        let own = self.products.iter().map(|(_, product)| {
-            (product.metadata.name.clone().unwrap_or_default(), product.spec.clone())
-        });
+        let own = self
+            .products
+            .iter()
+            .map(|(_, product)| (product.metadata.name.clone().unwrap_or_default(), product.spec.clone()));
         builtin()?.with_products(own).map_err(|findings| {
             let problems = findings.iter().map(|finding| {
                 let origin = self.products.iter().find(|(_, p)| {
@@ -175,7 +176,9 @@ impl Input {
     ///
     /// # Errors
     /// Every finding about every Stack.
-    pub fn plan_all(stacks: impl IntoIterator<Item = (Document, Stack, Arc<Inputs>)>) -> Result<Vec<Planned>> {
+    pub fn plan_all(
+        stacks: impl IntoIterator<Item = (Document, Stack, Arc<Inputs>)>,
+    ) -> Result<Vec<Planned>> {
         let mut planned = Vec::new();
         let mut problems = Vec::new();
         for (document, stack, inputs) in stacks {
@@ -276,7 +279,7 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn parse(name: &str, text: &str) -> Result<Vec<Document>, Problem> {
+fn parse(name: &str, text: &str) -> Result<Vec<Document>, Box<Problem>> {
     let mut documents = Vec::new();
     for source in serde_yaml::Deserializer::from_str(text) {
         // Through YAML's own value: it refuses a key that is given twice and understands `<<`.
@@ -290,7 +293,8 @@ fn parse(name: &str, text: &str) -> Result<Vec<Document>, Problem> {
             Value::Object(_) => documents.push(Document { file: String::new(), value }),
             other => {
                 let what = schema::short(&other);
-                return Err(Problem::of_file(name, format!("holds {what} where an object is expected")));
+                let message = format!("holds {what} where an object is expected");
+                return Err(Problem::of_file(name, message).into());
             }
         }
     }
@@ -300,7 +304,7 @@ fn parse(name: &str, text: &str) -> Result<Vec<Document>, Problem> {
         for field in ["apiVersion", "kind"] {
             if document.value[field].as_str().is_none_or(str::is_empty) {
                 let path = field.to_owned();
-                return Err(Problem { path, ..Problem::of_file(&document.file, "is missing") });
+                return Err(Box::new(Problem { path, ..Problem::of_file(&document.file, "is missing") }));
             }
         }
     }
@@ -320,12 +324,15 @@ fn check(document: &Document) -> Vec<Problem> {
         return vec![document.problem("kind", message)];
     }
     let Some(schema) = schema::of_kind(kind).filter(|_| KINDS.contains(&kind)) else {
-        let message = format!("is `{kind}`, which this version of Plinth does not have; it has {}", KINDS.join(", "));
+        let message =
+            format!("is `{kind}`, which this version of Plinth does not have; it has {}", KINDS.join(", "));
         return vec![document.problem("kind", message)];
     };
     let mut problems: Vec<Problem> = check_metadata(document);
     problems.extend(
-        schema::check(&schema, &document.value).into_iter().map(|(path, message)| document.problem(path, message)),
+        schema::check(&schema, &document.value)
+            .into_iter()
+            .map(|(path, message)| document.problem(path, message)),
     );
     problems
 }
@@ -385,7 +392,8 @@ spec:
 
     #[test]
     fn documents_are_sorted_by_kind_and_empty_ones_skipped() {
-        let text = format!("---\n{STACK}\n---\n---\napiVersion: v1\nkind: Namespace\nmetadata: {{ name: a }}\n");
+        let text =
+            format!("---\n{STACK}\n---\n---\napiVersion: v1\nkind: Namespace\nmetadata: {{ name: a }}\n");
         let input = Input::of_text("a.yaml", &text).unwrap();
         assert_eq!((input.stacks.len(), input.products.len(), input.others.len()), (1, 0, 1));
         assert_eq!(input.stacks[0].0.file, "a.yaml#1");
@@ -396,7 +404,10 @@ spec:
         let said = wrong(&STACK.replace("product: none", "prodcut: none"));
         assert!(said.contains("a.yaml: Stack demo: spec.blocks[identity].prodcut: is not a field"), "{said}");
         let said = wrong(&STACK.replace("name: demo", "nam: demo"));
-        assert!(said.contains("metadata.name: is missing") && said.contains("metadata.nam: is not"), "{said}");
+        assert!(
+            said.contains("metadata.name: is missing") && said.contains("metadata.nam: is not"),
+            "{said}"
+        );
         let said = wrong(&STACK.replace("kind: Stack", "kind: Sandwich"));
         assert!(said.contains("kind: is `Sandwich`"), "{said}");
         let said = wrong(&STACK.replace("v1alpha1", "v1"));

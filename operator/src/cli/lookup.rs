@@ -33,7 +33,9 @@ pub async fn inputs(client: &Client, input: &Input, stack: &Stack) -> Result<Inp
         }
         // A cluster before its first Stack.
         Err(kube::Error::Api(status)) if status.is_not_found() => {}
-        Err(error) => note(&format!("warning: the cluster's own products are not known: {}", explain_request(&error))),
+        Err(error) => {
+            note(&format!("warning: the cluster's own products are not known: {}", explain_request(&error)))
+        }
     }
     if has_references(stack) {
         let namespace = stack_id(stack).namespace;
@@ -76,7 +78,10 @@ async fn data<T: DeserializeOwned>(
     match client.request::<List<T>>(request).await {
         Ok(list) => Ok(Some(list.items.into_iter().map(|item| (item.metadata.name, item.data)).collect())),
         Err(kube::Error::Api(status)) if status.code == 403 => {
-            note(&format!("warning: the {plural} that the Stack names are not looked at: {}", status.message));
+            note(&format!(
+                "warning: the {plural} that the Stack names are not looked at: {}",
+                status.message
+            ));
             Ok(None)
         }
         Err(error) => Err(error).with_context(|| format!("listing {plural} in {namespace}")),

@@ -83,7 +83,11 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<Exit> {
     if cli.output == Some(Format::Summary) && !matches!(cli.verb, Verb::Plan(_)) {
-        return Err(Failure::new(Exit::Usage, "`-o summary` belongs to `plan`; allowed are table, json, yaml").into());
+        return Err(Failure::new(
+            Exit::Usage,
+            "`-o summary` belongs to `plan`; allowed are table, json, yaml",
+        )
+        .into());
     }
     let out = Out::new(cli.output);
     match cli.verb {

@@ -43,7 +43,8 @@ impl Out {
         let text = match self.format {
             Format::Table | Format::Summary => text(value),
             Format::Json => serde_json::to_string_pretty(value).context("writing JSON")?,
-            Format::Yaml => serde_yaml::to_string(value).context("writing YAML")?,
+            // By way of JSON: both say the same, and no reader meets a YAML tag.
+            Format::Yaml => yaml(value)?,
         };
         self.text(&text)
     }
@@ -62,6 +63,15 @@ impl Out {
     pub fn paint(&self) -> Paint {
         Paint { on: self.terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) }
     }
+}
+
+/// A value as YAML, with nothing in it that JSON cannot say.
+///
+/// # Errors
+/// It cannot be written.
+pub fn yaml<T: Serialize>(value: &T) -> Result<String> {
+    let value = serde_json::to_value(value).context("writing YAML")?;
+    serde_yaml::to_string(&value).context("writing YAML")
 }
 
 /// A note for people, on standard error. Programs that read standard output never see it.
@@ -104,7 +114,9 @@ impl Paint {
     pub fn state(self, state: State, text: &str) -> String {
         match state {
             State::Ready => self.with("32", text),
-            State::Unreachable | State::Conflicted | State::Blocked | State::Unhealthy => self.with("31", text),
+            State::Unreachable | State::Conflicted | State::Blocked | State::Unhealthy => {
+                self.with("31", text)
+            }
             State::Drifted | State::OutOfDate | State::Progressing => self.with("33", text),
             State::Absent | State::Waiting | State::Orphaned | State::Suspended => self.dim(text),
         }

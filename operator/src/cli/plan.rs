@@ -253,7 +253,11 @@ pub fn recipe(source: &SecretSource) -> String {
                     Piece::Text(_) => None,
                 })
                 .collect();
-            if references.is_empty() { "fixed".to_owned() } else { format!("from {}", references.join(" and ")) }
+            if references.is_empty() {
+                "fixed".to_owned()
+            } else {
+                format!("from {}", references.join(" and "))
+            }
         }
     }
 }

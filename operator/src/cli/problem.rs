@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn a_path_leads_through_fields_numbers_and_names() {
-        let document = json!({ "spec": { "blocks": [{ "name": "identity", "version": "9" }], "tags": ["a", "b"] } });
+        let document =
+            json!({ "spec": { "blocks": [{ "name": "identity", "version": "9" }], "tags": ["a", "b"] } });
         assert_eq!(at(&document, "spec.blocks[identity].version"), Some(&json!("9")));
         assert_eq!(at(&document, "spec.blocks[0].version"), Some(&json!("9")));
         assert_eq!(at(&document, "spec.tags[1]"), Some(&json!("b")));

@@ -27,7 +27,7 @@ pub struct Args {
     /// Namespace of the Lease by which one of several operators leads; the kubeconfig's, or the pod's own, when left out.
     #[arg(long, env = "PLINTH_LEASE_NAMESPACE", value_name = "NAMESPACE")]
     lease_namespace: Option<String>,
-    /// Name of this process in the Lease; POD_NAME or the host's name when left out.
+    /// Name of this process in the Lease; POD_NAME, or the host's name and the process id, when left out.
     #[arg(long, env = "PLINTH_IDENTITY", value_name = "NAME")]
     identity: Option<String>,
     /// Stacks that are reconciled at the same time.
@@ -63,7 +63,8 @@ impl Args {
         Self {
             cluster,
             lease_namespace: None,
-            identity: None,
+            // There is one operator here; by a name of its own, a restarted one takes the lease back at once.
+            identity: Some("up".to_owned()),
             concurrency,
             in_flight,
             metrics: None,
@@ -75,6 +76,9 @@ impl Args {
     /// The same as a command line, for a process of its own.
     pub fn command_line(&self, started_by: &Path) -> Vec<OsString> {
         let mut line: Vec<OsString> = vec!["run".into(), "--log-format".into(), "text".into()];
+        if let Some(identity) = &self.identity {
+            line.extend(["--identity".into(), identity.into()]);
+        }
         if let Some(kubeconfig) = &self.cluster.kubeconfig {
             line.extend(["--kubeconfig".into(), kubeconfig.into()]);
         }

@@ -70,7 +70,8 @@ fn walk_object(schema: &Value, fields: &Map<String, Value>, path: &str, found: &
             Some(schema) => walk(schema, value, &at, found),
             None if open || properties.is_none() => {}
             None => {
-                let known: Vec<&str> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
+                let known: Vec<&str> =
+                    properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
                 found.push((at, format!("is not a field; allowed are {}", known.join(", "))));
             }
         }
@@ -89,7 +90,8 @@ fn required(schema: &Value) -> impl Iterator<Item = &str> {
 
 fn wrong_type(schema: &Value, value: &Value) -> Option<String> {
     if schema["x-kubernetes-int-or-string"] == true {
-        return (!value.is_string() && !value.is_i64()).then(|| format!("is {value}, must be a number or a text"));
+        return (!value.is_string() && !value.is_i64())
+            .then(|| format!("is {value}, must be a number or a text"));
     }
     let (fits, name) = match schema["type"].as_str()? {
         "object" => (value.is_object(), "an object"),
@@ -101,7 +103,8 @@ fn wrong_type(schema: &Value, value: &Value) -> Option<String> {
         _ => return None,
     };
     // A version such as 26.4 is the usual victim.
-    let hint = if name == "a text" && (value.is_number() || value.is_boolean()) { "; put it in quotes" } else { "" };
+    let hint =
+        if name == "a text" && (value.is_number() || value.is_boolean()) { "; put it in quotes" } else { "" };
     (!fits).then(|| format!("is {}, must be {name}{hint}", short(value)))
 }
 
@@ -198,7 +201,9 @@ mod tests {
         ] {
             assert!(found.iter().any(|f| f == expected), "{expected}\n{found:#?}");
         }
-        assert!(found.iter().any(|f| f.starts_with("spec.blocks[identity].vesion is not a field; allowed are")));
+        assert!(
+            found.iter().any(|f| f.starts_with("spec.blocks[identity].vesion is not a field; allowed are"))
+        );
         assert_eq!(findings(json!({ "country": { "code": "KE" } })).len(), 1);
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::connect::ClusterArgs;
 use super::exit::{Exit, Failure, explain};
-use super::output::{Format, Out};
+use super::output::{Format, Out, yaml};
 use super::tree::{StackTree, text};
 
 /// Between two looks of `--watch`.
@@ -62,7 +62,7 @@ async fn watch(client: &Client, args: &Args, out: Out) -> Result<Exit> {
             Ok(status) => {
                 match out.format {
                     Format::Json => out.text(&serde_json::to_string(&status)?)?,
-                    Format::Yaml => out.text(&format!("---\n{}", serde_yaml::to_string(&status)?))?,
+                    Format::Yaml => out.text(&format!("---\n{}", yaml(&status)?))?,
                     _ if out.terminal => out.text(&format!("\u{1b}[2J\u{1b}[H{}", shown(&status, out)))?,
                     _ => out.text(&format!("{}\n", shown(&status, out)))?,
                 }
@@ -87,7 +87,8 @@ async fn look(client: &Client, args: &Args) -> Result<Status> {
     if let Some(name) = &args.stack {
         stacks.retain(|stack| stack.name == *name);
         if stacks.is_empty() {
-            let place = namespace.map_or_else(|| "in any namespace".to_owned(), |n| format!("in namespace {n}"));
+            let place =
+                namespace.map_or_else(|| "in any namespace".to_owned(), |n| format!("in namespace {n}"));
             return Err(Failure::new(Exit::InvalidInput, format!("there is no Stack `{name}` {place}"))
                 .next("list all with `plinth status -A`")
                 .into());
@@ -102,13 +103,17 @@ async fn look(client: &Client, args: &Args) -> Result<Status> {
 /// The cluster does not answer, or does not know Plinth's kinds.
 pub async fn trees(client: &Client, namespace: Option<&str>) -> Result<Vec<StackTree>> {
     let (stacks, blocks) = match namespace {
-        Some(namespace) => (Api::namespaced(client.clone(), namespace), Api::namespaced(client.clone(), namespace)),
+        Some(namespace) => {
+            (Api::namespaced(client.clone(), namespace), Api::namespaced(client.clone(), namespace))
+        }
         None => (Api::all(client.clone()), Api::all(client.clone())),
     };
     let (stacks, blocks): (Api<Stack>, Api<BuildingBlock>) = (stacks, blocks);
     let everything = ListParams::default();
-    let (stacks, blocks) =
-        tokio::try_join!(stacks.list(&everything).map_err(missing), blocks.list(&everything).map_err(missing))?;
+    let (stacks, blocks) = tokio::try_join!(
+        stacks.list(&everything).map_err(missing),
+        blocks.list(&everything).map_err(missing)
+    )?;
     let trees = stacks.items.iter().map(|stack| {
         let namespace = &stack.metadata.namespace;
         let own: Vec<BuildingBlock> =

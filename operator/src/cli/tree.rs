@@ -8,7 +8,7 @@ use plinth_api::v1alpha1::block::{BuildingBlock, ComponentStatus, ObjectStatus};
 use plinth_api::v1alpha1::stack::{BlockSummary, Stack};
 use serde::Serialize;
 
-use super::output::{Paint, sign};
+use super::output::{Paint, count, sign};
 
 /// A Stack with everything below it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -113,27 +113,40 @@ impl StackTree {
         // A condition about an older spec says nothing about this one.
         let (ready, reason, message) = match find(condition::READY) {
             Some(ready) if current => (ready.status.clone(), ready.reason.clone(), ready.message.clone()),
-            Some(_) => ("Unknown".to_owned(), "Reconciling".to_owned(), "the last change was not looked at yet".to_owned()),
-            None => ("Unknown".to_owned(), "Reconciling".to_owned(), "no operator has looked at it yet; is one running?".to_owned()),
+            Some(_) => (
+                "Unknown".to_owned(),
+                "Reconciling".to_owned(),
+                "the last change was not looked at yet".to_owned(),
+            ),
+            None => (
+                "Unknown".to_owned(),
+                "Reconciling".to_owned(),
+                "no operator has looked at it yet; is one running?".to_owned(),
+            ),
         };
         let name = stack.metadata.name.clone().unwrap_or_default();
         let declared: Vec<&str> = stack.spec.blocks.iter().map(|block| block.name.as_str()).collect();
         let trees = stack.spec.blocks.iter().map(|block| {
             let own = blocks.iter().find(|b| b.spec.stack == name && b.spec.block == block.name);
-            let line = status.blocks.iter().find(|line| line.name == block.name).cloned().unwrap_or_else(|| {
-                BlockSummary {
-                    name: block.name.clone(),
-                    product: block.product.clone(),
-                    version: block.version.clone(),
-                    ..BlockSummary::default()
-                }
-            });
+            let line =
+                status.blocks.iter().find(|line| line.name == block.name).cloned().unwrap_or_else(|| {
+                    BlockSummary {
+                        name: block.name.clone(),
+                        product: block.product.clone(),
+                        version: block.version.clone(),
+                        ..BlockSummary::default()
+                    }
+                });
             block_tree(line, own)
         });
         // Blocks that left the spec and are still on their way out.
-        let leaving = status.blocks.iter().filter(|line| !declared.contains(&line.name.as_str())).map(|line| {
-            block_tree(line.clone(), blocks.iter().find(|b| b.spec.stack == name && b.spec.block == line.name))
-        });
+        let leaving =
+            status.blocks.iter().filter(|line| !declared.contains(&line.name.as_str())).map(|line| {
+                block_tree(
+                    line.clone(),
+                    blocks.iter().find(|b| b.spec.stack == name && b.spec.block == line.name),
+                )
+            });
         Self {
             namespace: stack.metadata.namespace.clone().unwrap_or_default(),
             ready,
@@ -144,7 +157,12 @@ impl StackTree {
             paused: stack.spec.paused,
             plan_hash: status.plan_hash.clone(),
             awaiting_approval: find(condition::APPROVED).is_some_and(|condition| condition.status == "False"),
-            notes: status.conditions.iter().filter(|condition| asks_for_attention(condition)).map(note).collect(),
+            notes: status
+                .conditions
+                .iter()
+                .filter(|condition| asks_for_attention(condition))
+                .map(note)
+                .collect(),
             blocks: trees.chain(leaving).collect(),
             name,
         }
@@ -192,12 +210,16 @@ pub fn text(tree: &StackTree, paint: Paint) -> String {
         "False" => State::Unhealthy,
         _ => State::Progressing,
     };
-    let state = if state == State::Unhealthy && tree.reason == "Progressing" { State::Progressing } else { state };
+    let state =
+        if state == State::Unhealthy && tree.reason == "Progressing" { State::Progressing } else { state };
     let mut text = format!(
         "{} {}  {}",
         paint.state(state, sign(state)),
         paint.bold(&format!("{}/{}", tree.namespace, tree.name)),
-        paint.state(state, &if tree.is_ready() { "Ready".to_owned() } else { format!("not Ready: {}", tree.reason) }),
+        paint.state(
+            state,
+            &if tree.is_ready() { "Ready".to_owned() } else { format!("not Ready: {}", tree.reason) }
+        ),
     );
     if let Some(summary) = &tree.summary {
         let _ = write!(text, "  {summary} blocks");
@@ -209,13 +231,19 @@ pub fn text(tree: &StackTree, paint: Paint) -> String {
         let _ = write!(text, "\n  {}", tree.message);
     }
     if tree.simulated {
-        text.push_str("\n  Simulated: the nodes run no containers. Ready proves the order, never the content.");
+        text.push_str(
+            "\n  Simulated: the nodes run no containers. Ready proves the order, never the content.",
+        );
     }
     for note in &tree.notes {
         let _ = write!(text, "\n  {} ({}): {}", note.condition, note.reason, note.message);
     }
     if let (true, Some(hash)) = (tree.awaiting_approval, &tree.plan_hash) {
-        let _ = write!(text, "\n  held plan {hash}: plinth approve {} -n {} --reason …", tree.name, tree.namespace);
+        let _ = write!(
+            text,
+            "\n  held plan {hash}: plinth approve {} -n {} --reason …",
+            tree.name, tree.namespace
+        );
     }
     for (nth, block) in tree.blocks.iter().enumerate() {
         let last = nth + 1 == tree.blocks.len();
@@ -261,17 +289,33 @@ fn block_text(block: &BlockTree, last: bool, paint: Paint, text: &mut String) {
             }
         }
     }
-    // What no component's line has said already.
-    let said = |object: &&ObjectStatus| {
-        !block.components.iter().any(|c| c.message.as_deref().is_some_and(|m| m.contains(&object.object)))
-            && !block.message.as_deref().is_some_and(|m| m.contains(&object.object))
-    };
-    for object in block.objects.iter().filter(said) {
-        let _ = write!(text, "\n{stem}    {} {}: {}", object.object, object.state, object.message);
+    let (waiting, others): (Vec<_>, Vec<_>) = block
+        .objects
+        .iter()
+        .filter(|object| !is_said(block, object))
+        .partition(|object| matches!(object.state, State::Absent | State::Waiting));
+    for object in others {
+        let state = paint.state(object.state, &object.state.to_string());
+        let message = object.message.strip_prefix(&object.object).unwrap_or(&object.message);
+        let _ = write!(
+            text,
+            "\n{stem}    {}  {state}: {}",
+            object.object,
+            message.trim_start_matches([':', ' '])
+        );
     }
-    if let Some(more) = block.more_objects.filter(|more| *more > 0) {
-        let _ = write!(text, "\n{stem}    and {more} more objects");
+    // One by one they would hide what they wait for.
+    let more = waiting.len() + block.more_objects.unwrap_or_default();
+    if more > 0 {
+        let _ = write!(text, "\n{stem}    and {} not ready yet", count(more, "object"));
     }
+}
+
+/// Whether a line above names the object already.
+fn is_said(block: &BlockTree, object: &ObjectStatus) -> bool {
+    let named =
+        |message: &Option<String>| message.as_deref().is_some_and(|text| text.contains(&object.object));
+    named(&block.message) || block.components.iter().any(|component| named(&component.message))
 }
 
 #[cfg(test)]

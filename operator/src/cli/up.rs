@@ -1,5 +1,6 @@
 //! `plinth up`: from nothing to a Stack that is Ready, in one command.
 
+mod admission;
 mod cluster;
 pub mod operator;
 mod report;
@@ -64,7 +65,8 @@ pub enum Nodes {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}; write it as 10m or 90s"))?;
+    let parsed: jiff::SignedDuration =
+        text.parse().map_err(|error| format!("{error}; write it as 10m or 90s"))?;
     Duration::try_from(parsed).map_err(|_| "must not be negative".to_owned())
 }
 
@@ -78,9 +80,12 @@ struct Session {
 /// Brings everything up; attached, it then waits for Ctrl-C.
 pub async fn run(args: Args, out: Out) -> Result<Exit> {
     if args.nodes == Nodes::Real {
-        return Err(Failure::new(Exit::Usage, "--nodes real is not in this version: nodes started here are simulated")
-            .next("use --nodes simulated, or give --kubeconfig of a cluster that has real nodes")
-            .into());
+        return Err(Failure::new(
+            Exit::Usage,
+            "--nodes real is not in this version: nodes started here are simulated",
+        )
+        .next("use --nodes simulated, or give --kubeconfig of a cluster that has real nodes")
+        .into());
     }
     // Everything that is wrong with the file is said before minutes are spent on a cluster.
     let (input, planned) = read(&args)?;
@@ -124,18 +129,27 @@ fn read(args: &Args) -> Result<(Input, Vec<Planned>)> {
     };
     let planned = again()?.some_plans(args.file.as_deref().unwrap_or(std::path::Path::new(EXAMPLE.0)));
     if args.file.as_deref() == Some(std::path::Path::new("-")) {
-        return Err(Failure::new(Exit::Usage, "`up` needs a file: standard input can be read only once").into());
+        return Err(
+            Failure::new(Exit::Usage, "`up` needs a file: standard input can be read only once").into()
+        );
     }
     Ok((again()?, planned?))
 }
 
 /// Everything up to Ready. What is started is put into the session at once, so that it is ended whatever happens.
-async fn come_up(args: &Args, out: Out, input: &Input, planned: &[Planned], session: &mut Session) -> Result<Exit> {
+async fn come_up(
+    args: &Args,
+    out: Out,
+    input: &Input,
+    planned: &[Planned],
+    session: &mut Session,
+) -> Result<Exit> {
     let cluster = session.cluster.insert(Cluster::find_or_start(args).await?);
     let client = cluster.client().await?;
     install(&client, &schema::crds()).await?;
     let kinds = Kinds::of(&client).await?;
     warn_of_missing_kinds(&kinds, planned);
+    admission::ensure(&client, &kinds, &cluster.operator_user(&client).await?).await?;
     let operator = session.operator.insert(Operator::start(cluster, args.detach).await?);
     put(&client, &kinds, input).await?;
 
@@ -146,7 +160,9 @@ async fn come_up(args: &Args, out: Out, input: &Input, planned: &[Planned], sess
     if let Some(why) = waited.gave_up {
         note(&format!("error: {why}"));
         if args.detach {
-            note("  next: everything is left running; watch it with `plinth status --watch`, end it with `plinth down`");
+            note(
+                "  next: everything is left running; watch it with `plinth status --watch`, end it with `plinth down`",
+            );
         }
         return Ok(Exit::NotReady);
     }
@@ -163,13 +179,17 @@ fn warn_of_missing_kinds(kinds: &Kinds, planned: &[Planned]) {
     missing.sort();
     missing.dedup();
     if !missing.is_empty() {
-        note(&format!("warning: the cluster does not serve {}; what needs them will wait", missing.join(", ")));
+        note(&format!(
+            "warning: the cluster does not serve {}; what needs them will wait",
+            missing.join(", ")
+        ));
     }
 }
 
 /// Namespaces, then everything that the Stacks refer to, then Products, then Stacks.
 async fn put(client: &Client, kinds: &Kinds, input: &Input) -> Result<()> {
-    let (first, others): (Vec<&Document>, Vec<_>) = input.others.iter().partition(|d| d.kind() == "Namespace");
+    let (first, others): (Vec<&Document>, Vec<_>) =
+        input.others.iter().partition(|d| d.kind() == "Namespace");
     for document in first {
         apply(kinds, &clean(&document.value)).await?;
     }
@@ -195,7 +215,9 @@ fn clean(object: &Value) -> Value {
         fields.remove("status");
     }
     if let Some(metadata) = object["metadata"].as_object_mut() {
-        for field in ["creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"] {
+        for field in
+            ["creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"]
+        {
             metadata.remove(field);
         }
     }
@@ -204,7 +226,8 @@ fn clean(object: &Value) -> Value {
 
 async fn ensure_namespace(client: &Client, name: &str) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    if namespaces.get_metadata_opt(name).await.with_context(|| format!("reading Namespace {name}"))?.is_some() {
+    if namespaces.get_metadata_opt(name).await.with_context(|| format!("reading Namespace {name}"))?.is_some()
+    {
         return Ok(());
     }
     let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": name } }))?;

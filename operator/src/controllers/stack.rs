@@ -36,6 +36,8 @@ use super::dereference::{Missing, dereference, has_references};
 const ROUNDS: usize = 40;
 /// What a Stack points to is not watched; this often it is looked at.
 const REFERENCES_EVERY: Duration = Duration::from_secs(300);
+/// The same while something is wrong that a new Secret or ConfigMap may mend.
+const REFERENCES_SOON: Duration = Duration::from_secs(10);
 
 /// One reconcile. Never fails: what goes wrong is an outcome, reported and tried again.
 pub async fn reconcile(
@@ -79,16 +81,12 @@ async fn run(guard: &DeserializeGuard<Stack>, context: &Context) -> Result<Again
 async fn converge(stack: &Stack, context: &Context, memory: &mut Memory) -> Result<Again, NotLeader> {
     let inputs = match dereference(stack, context).await {
         Ok(inputs) => inputs,
-        Err(Missing::Findings(findings)) => {
-            return tell(stack, Outcome::Invalid { findings: &findings }, None, context).await;
-        }
+        Err(Missing::Findings(findings)) => return invalid(stack, &findings, context).await,
         Err(Missing::Call(error)) => return failed(stack, &error, context).await,
     };
     let plan = match planned(stack, inputs, memory) {
         Ok(plan) => plan,
-        Err(findings) => {
-            return tell(stack, Outcome::Invalid { findings: &findings }, None, context).await;
-        }
+        Err(findings) => return invalid(stack, &findings, context).await,
     };
     let approved = approval(stack, &plan);
     let gate = Gate { paused: stack.spec.paused, approved: approved.is_open() };
@@ -120,7 +118,9 @@ async fn converge(stack: &Stack, context: &Context, memory: &mut Memory) -> Resu
     forget_stale(memory, &plan, &observed);
     let soonest = [decisions.look_again, memory.failures.next_retry()].into_iter().flatten().min();
     let pause = soonest.map(|at| Duration::from_secs(u64::try_from(at - observed.now).unwrap_or(0).max(1)));
-    let references = has_references(stack).then_some(REFERENCES_EVERY);
+    let blocked = plan.blocks.iter().any(|block| !block.blocked.is_empty());
+    let references =
+        has_references(stack).then_some(if blocked { REFERENCES_SOON } else { REFERENCES_EVERY });
     let outcome = Outcome::Planned { plan: &plan, decisions: &decisions, observed: &observed, approved };
     let told = tell(stack, outcome, Some((&plan, &decisions)), context).await?;
     Ok(soonest_of([told, pause, references]))
@@ -322,6 +322,12 @@ async fn raw(metadata: &ObjectMeta, context: &Context) -> Result<Option<Lean>, C
     let home = context.clusters.home();
     let Some(served) = home.kinds.served(&key.api_version, &key.kind).await? else { return Ok(None) };
     home.caller.get(&served, &key, Answer::Whole).await
+}
+
+/// A spec that is refused. What runs is left alone.
+async fn invalid(stack: &Stack, findings: &[Finding], context: &Context) -> Result<Again, NotLeader> {
+    let again = tell(stack, Outcome::Invalid { findings }, None, context).await?;
+    Ok(soonest_of([again, has_references(stack).then_some(REFERENCES_SOON)]))
 }
 
 async fn failed(stack: &Stack, error: &CallError, context: &Context) -> Result<Again, NotLeader> {

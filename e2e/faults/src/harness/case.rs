@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::StreamExt as _;
@@ -86,29 +86,22 @@ pub struct Outcome {
     pub counts: Counts,
     /// Its writes, in neutral names, as the proxy saw them.
     pub writes: Vec<Record>,
-    /// The fault has struck; true without one.
-    pub struck: bool,
-    /// How long it took.
-    pub took: Duration,
 }
 
 /// A run under way.
 pub struct Case<'a> {
     session: &'a Session<'a>,
     names: Names,
-    began: Instant,
     audit: Audit,
     proxy: Option<Proxy>,
     kubeconfig: PathBuf,
     log: PathBuf,
     operator: Operator,
-    confirmed: bool,
 }
 
 impl<'a> Case<'a> {
     /// Applies the example and starts the operator.
     pub async fn start(session: &'a Session<'a>, example: &Example, path: Route) -> Result<Case<'a>> {
-        let began = Instant::now();
         let number = next_number();
         let names = Names { stack: format!("case-{number}"), home: format!("home-{number}") };
         let audit = Audit::from_now(session.plane.audit_log()).await?;
@@ -129,8 +122,7 @@ impl<'a> Case<'a> {
         if let Some(proxy) = &proxy {
             proxy.operator_is(operator.pid());
         }
-        let confirmed = example.stack.spec.deletion.confirm.is_some();
-        Ok(Case { session, names, began, audit, proxy, kubeconfig, log, operator, confirmed })
+        Ok(Case { session, names, audit, proxy, kubeconfig, log, operator })
     }
 
     /// Waits until the Stack is Ready and nothing is written any more; starts the operator again when the fault kills it.
@@ -155,13 +147,10 @@ impl<'a> Case<'a> {
                 Some(Ok(stack)) = stacks.next() => ready = is_ready(&stack),
                 () = tokio::time::sleep(moment) => {}
             }
-            let crash = self.proxy.as_ref().is_some_and(|proxy| {
-                let struck = proxy.history().records().iter().any(|record| record.fault == Some(Action::Crash));
-                struck && proxy.progress().struck
-            });
-            if crash && !crashed {
+            if !crashed && self.proxy.as_ref().is_some_and(|proxy| proxy.progress().struck == Some(Action::Crash)) {
                 crashed = true;
-                self.replace().await?;
+                self.operator.killed().await?;
+                self.revive()?;
                 continue;
             }
             self.operator.check()?;
@@ -186,27 +175,22 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// A new process in the place of one that was killed.
-    async fn replace(&mut self) -> Result<()> {
-        self.operator.killed().await?;
-        self.revive().map(drop)
-    }
-
     /// Stops the operator in peace, which gives its lease back, and starts it again.
     pub async fn restart(&mut self) -> Result<()> {
         self.operator.stop().await?;
-        self.revive().map(drop)
+        self.revive()
     }
 
-    fn revive(&mut self) -> Result<Operator> {
+    /// A new process in the place of one that has ended.
+    fn revive(&mut self) -> Result<()> {
         if let Some(proxy) = &self.proxy {
             proxy.operator_starts_again();
         }
-        let next = Operator::start(&self.session.binary, &self.kubeconfig, &self.log)?;
+        self.operator = Operator::start(&self.session.binary, &self.kubeconfig, &self.log)?;
         if let Some(proxy) = &self.proxy {
-            proxy.operator_is(next.pid());
+            proxy.operator_is(self.operator.pid());
         }
-        Ok(std::mem::replace(&mut self.operator, next))
+        Ok(())
     }
 
     /// Changes an annotation of the Stack, which means nothing and wakes the operator.
@@ -265,16 +249,11 @@ impl<'a> Case<'a> {
             entry.0 += created;
             entry.1 += deleted;
         }
-        let (mut writes, mut struck) = (Vec::new(), true);
-        if let Some(proxy) = &self.proxy {
-            let faulty = proxy.history().has_fault();
-            struck = !faulty || proxy.progress().struck;
-            writes = proxy.history().records();
-        }
+        let mut writes = self.proxy.as_ref().map(|proxy| proxy.history().records()).unwrap_or_default();
         for write in &mut writes {
             write.key.target = without_digest(&self.names.neutral(&write.key.target));
         }
-        Ok(Outcome { dump: self.dump().await?, counts: neutral, writes, struck, took: self.began.elapsed() })
+        Ok(Outcome { dump: self.dump().await?, counts: neutral, writes })
     }
 
     /// An earlier case may still be on its way out.
@@ -287,11 +266,6 @@ impl<'a> Case<'a> {
         let Case { session, names, operator, .. } = self;
         drop(operator);
         session.discard(&names.home, &names.stack).await
-    }
-
-    /// Whether the Stack of this case confirms that its data may go.
-    pub fn is_confirmed(&self) -> bool {
-        self.confirmed
     }
 
     /// Where the operator's words and, beside them, the proxy's history are.

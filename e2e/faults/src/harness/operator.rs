@@ -33,7 +33,8 @@ impl Operator {
             .open(log)
             .with_context(|| format!("opening {}", log.display()))?;
         let mut command = Command::new(binary);
-        command.arg("run").arg("--kubeconfig").arg(kubeconfig);
+        // One name over all restarts: a killed operator's lease need not be waited for.
+        command.args(["run", "--identity", "faults", "--kubeconfig"]).arg(kubeconfig);
         // What a developer has set for other work must not change the run.
         for variable in ["KUBECONFIG", "POD_NAME", "POD_NAMESPACE", "RUST_LOG", "HTTPS_PROXY", "https_proxy"] {
             command.env_remove(variable);
@@ -57,6 +58,13 @@ impl Operator {
         &self.log
     }
 
+    /// The last lines of its log.
+    pub fn last_words(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+
     /// Fails when it has ended by itself.
     pub fn check(&mut self) -> Result<()> {
         let ended = self.child.try_wait()?;
@@ -65,7 +73,7 @@ impl Operator {
             "the operator ended by itself ({}); its log is {}, the last lines:\n{}",
             ended.map(|status| status.to_string()).unwrap_or_default(),
             self.log.display(),
-            tail(&self.log),
+            self.last_words(),
         );
         Ok(())
     }
@@ -88,10 +96,4 @@ impl Operator {
         ensure!(status.success(), "the operator stopped with {status}; its log is {}", self.log.display());
         Ok(())
     }
-}
-
-fn tail(log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(15)..].join("\n")
 }

@@ -16,7 +16,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, CustomResourceExt as _};
 use plinth_api::{BuildingBlock, Operation, Product, Stack, names};
 use plinth_cluster::ControlPlane;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
 use super::binary;
@@ -153,11 +153,12 @@ impl<'a> Session<'a> {
     /// twice.
     pub async fn discard(&self, home: &str, stack: &str) -> Result<()> {
         let stacks = Api::<Stack>::namespaced(self.client.clone(), home);
-        if let Some(mut object) = stacks.get_opt(stack).await?
-            && object.metadata.finalizers.take().is_some()
-        {
-            object.metadata.managed_fields = None;
-            stacks.replace(stack, &Default::default(), &object).await?;
+        // The operator of the next case must not find it.
+        let free = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+        match stacks.patch(stack, &PatchParams::default(), &free).await {
+            Ok(_) => drop(stacks.delete(stack, &DeleteParams::default()).await?),
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            Err(error) => return Err(error).context("setting the Stack free"),
         }
         let api = Api::<Namespace>::all(self.client.clone());
         for namespace in self.namespaces(home, stack).await? {

@@ -10,6 +10,7 @@ use super::text::Role;
 use super::world::{Place, Run, Setting, World, composed};
 use crate::expr::{as_text, listed};
 use crate::model::{Finding, SecretKeyRef};
+use crate::token;
 
 /// Whoever connects to a claim reads one of its secrets, and with its password its database and its user; settings that
 /// stand together belong to one claim.
@@ -22,23 +23,31 @@ pub fn logins(world: &World<'_>, findings: &mut Vec<Finding>) {
             let login = link.claim.is_some() || link.outputs.contains_key("database");
             if login && !secrets.is_empty() && !secrets.iter().any(|s| run.reads.contains(s)) {
                 let known: Vec<String> = secrets.iter().map(|s| format!("{}/{}", s.name, s.key)).collect();
-                let message = format!("connects to `requires.{}` and reads none of {}", link.name, listed(&known));
+                let message =
+                    format!("connects to `requires.{}` and reads none of {}", link.name, listed(&known));
                 findings.push(world.at(run, "connects", message));
             }
             let reads = link.secret("password").is_some_and(|s| run.reads.contains(&s));
             if !reads || !login {
                 continue;
             }
-            if let Some(name) = link.output("username").filter(|name| *name != "default")
-                && !says(run, Role::User, name)
+            // A user name may be a fixed text of a Secret; the server's own `default` needs no saying.
+            let user = link.output("username").map(|text| (text, world.plain(text)));
+            if let Some((text, name)) = user.filter(|(_, name)| name != "default")
+                && !says(run, Role::User, text)
+                && !says(run, Role::User, &name)
             {
-                let message = format!("reads the password of `{name}` for `requires.{}` and no setting of a user is `{name}`", link.name);
+                let message = format!(
+                    "reads the password of `{name}` for `requires.{}` and no setting of a user is `{name}`",
+                    link.name
+                );
                 findings.push(world.at(run, "env", message));
             }
             if let Some(name) = link.output("database")
                 && !says(run, Role::Database, name)
             {
-                let message = format!("uses `requires.{}` and no setting of a database is `{name}`", link.name);
+                let message =
+                    format!("uses `requires.{}` and no setting of a database is `{name}`", link.name);
                 findings.push(world.at(run, "env", message));
             }
         }
@@ -53,7 +62,9 @@ pub fn logins(world: &World<'_>, findings: &mut Vec<Finding>) {
 fn says(run: &Run<'_>, role: Role, value: &str) -> bool {
     let in_url = match role {
         Role::User => run.texts.iter().any(|t| {
-            t.body.contains(&format!("//{value}:")) || t.body.contains(&format!("//{value}@")) || t.body.contains(&format!("user={value}"))
+            t.body.contains(&format!("//{value}:"))
+                || t.body.contains(&format!("//{value}@"))
+                || t.body.contains(&format!("user={value}"))
         }),
         _ => run.texts.iter().any(|t| database_of_urls(&t.body).iter().any(|(_, name)| name == value)),
     };
@@ -66,10 +77,12 @@ fn database_of_urls(text: &str) -> Vec<(String, String)> {
     for scheme in ["postgresql://", "postgres://", "mysql://", "mariadb://", "mongodb://"] {
         for (at, _) in text.match_indices(scheme) {
             let rest = &text[at + scheme.len()..];
-            let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')).unwrap_or(rest.len());
+            let end =
+                rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')).unwrap_or(rest.len());
             let Some((authority, path)) = rest[..end].split_once('/') else { continue };
             let host = authority.rsplit('@').next().unwrap_or_default().split(':').next().unwrap_or_default();
-            let name: String = path.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).collect();
+            let name: String =
+                path.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).collect();
             if !host.is_empty() && !name.is_empty() {
                 found.push((host.to_owned(), name));
             }
@@ -80,7 +93,9 @@ fn database_of_urls(text: &str) -> Vec<(String, String)> {
 
 /// Host, database, user and password of one group of settings are those of one claim.
 fn together(world: &World<'_>, run: &Run<'_>, findings: &mut Vec<Finding>) {
-    let at = |host: &str| -> Vec<&Link<'_>> { run.links.iter().filter(|l| l.output("host") == Some(host)).collect() };
+    let at = |host: &str| -> Vec<&Link<'_>> {
+        run.links.iter().filter(|l| l.output("host") == Some(host)).collect()
+    };
     for setting in &run.settings {
         if !setting.is(Role::Host) {
             continue;
@@ -91,7 +106,8 @@ fn together(world: &World<'_>, run: &Run<'_>, findings: &mut Vec<Finding>) {
         let field = &run.texts[setting.text].field;
         let Some(link) = links.iter().find(|l| l.output("database") == Some(name)) else {
             let known: Vec<&str> = links.iter().filter_map(|l| l.output("database")).collect();
-            let message = format!("`{key}` is `{name}`; what it connects to at this host is {}", listed(&known));
+            let message =
+                format!("`{key}` is `{name}`; what it connects to at this host is {}", listed(&known));
             findings.push(world.at(run, field, message));
             continue;
         };
@@ -101,7 +117,8 @@ fn together(world: &World<'_>, run: &Run<'_>, findings: &mut Vec<Finding>) {
                 && value != wanted
             {
                 let shown = if role == Role::Password { "the password of another claim" } else { value };
-                let message = format!("`{key}` is {shown}, beside database `{name}` of `requires.{}`", link.name);
+                let message =
+                    format!("`{key}` is {shown}, beside database `{name}` of `requires.{}`", link.name);
                 findings.push(world.at(run, field, message));
             }
         }
@@ -111,7 +128,10 @@ fn together(world: &World<'_>, run: &Run<'_>, findings: &mut Vec<Finding>) {
             let links = at(&host);
             if !links.is_empty() && !links.iter().any(|l| l.output("database") == Some(&name)) {
                 let known: Vec<&str> = links.iter().filter_map(|l| l.output("database")).collect();
-                let message = format!("names database `{name}` at `{host}`; what it connects to there is {}", listed(&known));
+                let message = format!(
+                    "names database `{name}` at `{host}`; what it connects to there is {}",
+                    listed(&known)
+                );
                 findings.push(world.at(run, &value.field, message));
             }
         }
@@ -142,8 +162,11 @@ fn strangers(world: &World<'_>, run: &Run<'_>, findings: &mut Vec<Finding>) {
         run.links.iter().flat_map(|l| l.outputs.keys().filter_map(|name| l.secret(name))).collect();
     for other in world.beside(run.namespace).filter(|other| other.unit != run.unit) {
         for link in other.links.iter().filter(|link| link.claim.is_some()) {
-            if let Some(password) = link.secret("password").filter(|p| run.reads.contains(p) && !own.contains(p)) {
-                let message = format!("reads the password of `requires.{}` and does not connect to it", link.name);
+            if let Some(password) =
+                link.secret("password").filter(|p| run.reads.contains(p) && !own.contains(p))
+            {
+                let message =
+                    format!("reads the password of `requires.{}` and does not connect to it", link.name);
                 findings.push(world.at(run, &format!("env ({})", password.name), message));
             }
         }
@@ -156,14 +179,21 @@ pub fn served(world: &World<'_>, findings: &mut Vec<Finding>) {
     for run in &world.runs {
         for link in run.links.iter().filter(|link| link.claim.is_some()) {
             let Some((namespace, component)) = &link.provider else { continue };
-            let product = world.beside(namespace).find(|r| r.entry.is_some_and(|(_, c)| &c.name == component));
+            let product =
+                world.beside(namespace).find(|r| r.entry.is_some_and(|(_, c)| &c.name == component));
             let Some((server, _)) = product.and_then(|r| r.entry) else { continue };
             let providers = || {
-                world.beside(namespace).filter(|r| r.entry.is_some_and(|(f, _)| f.instance.entry.name == server.instance.entry.name))
+                world.beside(namespace).filter(|r| {
+                    r.entry.is_some_and(|(f, _)| f.instance.entry.name == server.instance.entry.name)
+                })
             };
             for secret in link.outputs.keys().filter_map(|name| link.secret(name)) {
-                if !providers().any(|r| r.reads.contains(&secret)) {
-                    let message = format!("reads Secret `{}/{}`, which no component of `{}` reads", secret.name, secret.key, server.instance.entry.name);
+                let fixed = !token::has_secret(&world.plain(&token::token(&secret)));
+                if !fixed && !providers().any(|r| r.reads.contains(&secret)) {
+                    let message = format!(
+                        "reads Secret `{}/{}`, which no component of `{}` reads",
+                        secret.name, secret.key, server.instance.entry.name
+                    );
                     findings.push(world.at(run, "connects", message));
                 }
             }
@@ -171,10 +201,15 @@ pub fn served(world: &World<'_>, findings: &mut Vec<Finding>) {
         let Some((frame, component)) = run.entry.filter(|_| run.job) else { continue };
         for edge in &component.connects {
             let Some((name, _)) = edge.split_once(':') else { continue };
-            for server in world.beside(run.namespace).filter(|r| r.entry.is_some_and(|(f, c)| f.instance.entry.name == frame.instance.entry.name && c.name == name)) {
+            for server in world.beside(run.namespace).filter(|r| {
+                r.entry.is_some_and(|(f, c)| {
+                    f.instance.entry.name == frame.instance.entry.name && c.name == name
+                })
+            }) {
                 let login = run.reads.iter().chain(&server.reads).any(|s| s.key == "password");
                 if login && run.reads.is_disjoint(&server.reads) {
-                    let message = format!("logs in to `{}`, and they read no Secret key in common", server.unit);
+                    let message =
+                        format!("logs in to `{}`, and they read no Secret key in common", server.unit);
                     findings.push(world.at(run, "env", message));
                 }
             }
@@ -193,13 +228,20 @@ pub fn claims(world: &World<'_>, findings: &mut Vec<Finding>) {
                 if let Some(other) = seen.insert((field, value), &claim.name) {
                     findings.push(frame.finding(
                         &format!("claims[{}]", claim.name),
-                        format!("`{field}` is `{value}`, which `requires.{other}` claims too; choose another"),
+                        format!(
+                            "`{field}` is `{value}`, which `requires.{other}` claims too; choose another"
+                        ),
                     ));
                 }
                 let ending = format!("-{}", claim.name);
                 for ((namespace, name), (unit, object)) in &world.secrets {
-                    let part = object.body["metadata"]["labels"][plinth_api::names::LABEL_PART_OF] == frame.instance.entry.name.as_str();
-                    if !part || *namespace != frame.namespace || !name.ends_with(&ending) || !object.secret.contains_key("password") {
+                    let part = object.body["metadata"]["labels"][plinth_api::names::LABEL_PART_OF]
+                        == frame.instance.entry.name.as_str();
+                    if !part
+                        || *namespace != frame.namespace
+                        || !name.ends_with(&ending)
+                        || !object.secret.contains_key("password")
+                    {
                         continue;
                     }
                     let said = object.secret.get(field).map(composed).unwrap_or_default();
@@ -239,7 +281,11 @@ pub fn topics(world: &World<'_>, findings: &mut Vec<Finding>) {
                 unnamed.entry((run.unit.block.as_str(), link.name)).or_insert_with(|| (topics.clone(), run));
             let mut named = BTreeSet::new();
             let mut wrong = |field: &str, name: &str| {
-                let message = format!("`{name}` is not among the topics of `requires.{}`: {}", link.name, listed(&topics));
+                let message = format!(
+                    "`{name}` is not among the topics of `requires.{}`: {}",
+                    link.name,
+                    listed(&topics)
+                );
                 findings.push(world.at(run, field, message));
             };
             for setting in &run.settings {
@@ -270,7 +316,9 @@ pub fn topics(world: &World<'_>, findings: &mut Vec<Finding>) {
     }
     for ((_, requirement), (topics, run)) in unnamed {
         for topic in topics {
-            let message = format!("topic `{topic}` of `requires.{requirement}` is named by no variable, argument or file");
+            let message = format!(
+                "topic `{topic}` of `requires.{requirement}` is named by no variable, argument or file"
+            );
             findings.push(world.at(run, "topics", message));
         }
     }
@@ -279,7 +327,8 @@ pub fn topics(world: &World<'_>, findings: &mut Vec<Finding>) {
 fn has_name(text: &str, name: &str) -> bool {
     let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     text.match_indices(name).any(|(at, _)| {
-        !text[..at].chars().next_back().is_some_and(inside) && !text[at + name.len()..].chars().next().is_some_and(inside)
+        !text[..at].chars().next_back().is_some_and(inside)
+            && !text[at + name.len()..].chars().next().is_some_and(inside)
     })
 }
 
@@ -290,7 +339,12 @@ fn literal(pattern: &str) -> &str {
 }
 
 /// Topics made of setting paths that lead to the broker's address; and those that such a family has beyond the list.
-fn composed_topics(run: &Run<'_>, link: &Link<'_>, topics: &[String], start: &str) -> (Vec<String>, Vec<(String, String)>) {
+fn composed_topics(
+    run: &Run<'_>,
+    link: &Link<'_>,
+    topics: &[String],
+    start: &str,
+) -> (Vec<String>, Vec<(String, String)>) {
     let (mut made, mut missing) = (Vec::new(), Vec::new());
     let Some(host) = link.output("host") else { return (made, missing) };
     let paths: Vec<(usize, Vec<&str>)> = run
@@ -299,7 +353,8 @@ fn composed_topics(run: &Run<'_>, link: &Link<'_>, topics: &[String], start: &st
         .filter(|s| matches!(run.texts[s.text].place, Place::File(_)) && s.value.contains(host))
         .map(|s| (s.text, s.key.split('.').collect()))
         .collect();
-    let name = |segments: &[&str]| format!("{start}{}", segments.join("-").to_ascii_lowercase().replace('_', "-"));
+    let name =
+        |segments: &[&str]| format!("{start}{}", segments.join("-").to_ascii_lowercase().replace('_', "-"));
     let mut families: BTreeSet<(usize, Vec<&str>, Vec<&str>)> = BTreeSet::new();
     for (text, path) in &paths {
         for from in 0..path.len() {
@@ -334,11 +389,20 @@ pub fn issuers(world: &World<'_>, findings: &mut Vec<Finding>) {
             let outputs = frame.outputs(provision, None, domain).unwrap_or_default();
             let Some(issuer) = outputs.get("issuer").and_then(Value::as_str) else { continue };
             provided.insert(issuer.to_owned());
-            let host = issuer.split_once("://").map_or(issuer, |(_, rest)| rest).split(['/', ':']).next().unwrap_or_default();
+            let host = issuer
+                .split_once("://")
+                .map_or(issuer, |(_, rest)| rest)
+                .split(['/', ':'])
+                .next()
+                .unwrap_or_default();
             for run in world.runs.iter().filter(|run| run.namespace == frame.namespace) {
                 let serves = run.entry.is_some_and(|(_, c)| Some(&c.name) == provision.component.as_ref());
                 if serves && !run.texts.iter().any(|t| t.body.contains(host)) {
-                    findings.push(world.at(run, "env", format!("issues tokens as `{issuer}` and is never told `{host}`")));
+                    findings.push(world.at(
+                        run,
+                        "env",
+                        format!("issues tokens as `{issuer}` and is never told `{host}`"),
+                    ));
                 }
             }
         }
@@ -348,16 +412,22 @@ pub fn issuers(world: &World<'_>, findings: &mut Vec<Finding>) {
             let Some(issuer) = link.output("issuer") else { continue };
             provided.insert(issuer.to_owned());
             if !run.texts.iter().any(|t| t.body.contains(issuer)) {
-                let message = format!("connects to `requires.{}` and never names its issuer `{issuer}`", link.name);
+                let message =
+                    format!("connects to `requires.{}` and never names its issuer `{issuer}`", link.name);
                 findings.push(world.at(run, "connects", message));
             }
         }
     }
     for run in &world.runs {
-        for setting in run.settings.iter().filter(|s| s.value.starts_with("http") && s.key.to_ascii_uppercase().contains("ISSUER")) {
+        for setting in run
+            .settings
+            .iter()
+            .filter(|s| s.value.starts_with("http") && s.key.to_ascii_uppercase().contains("ISSUER"))
+        {
             if !provided.iter().any(|issuer| setting.value.starts_with(issuer.as_str())) {
                 let known: Vec<&String> = provided.iter().collect();
-                let message = format!("`{}` is no issuer of the Stack; there are {}", setting.value, listed(&known));
+                let message =
+                    format!("`{}` is no issuer of the Stack; there are {}", setting.value, listed(&known));
                 findings.push(world.at(run, &run.texts[setting.text].field, message));
             }
         }
@@ -370,7 +440,8 @@ mod tests {
 
     #[test]
     fn connection_strings_name_their_database() {
-        let found = database_of_urls("jdbc:postgresql://db.ns.svc:5432/registry?ssl=1 mongodb://u:p@m:27017/mlos");
+        let found =
+            database_of_urls("jdbc:postgresql://db.ns.svc:5432/registry?ssl=1 mongodb://u:p@m:27017/mlos");
         assert_eq!(found[0], ("db.ns.svc".to_owned(), "registry".to_owned()));
         assert_eq!(found[1], ("m".to_owned(), "mlos".to_owned()));
         assert_eq!(literal("topic-[a-z]+(-[a-z]+)+"), "topic-");

@@ -29,10 +29,18 @@ pub fn declared(world: &World<'_>, findings: &mut Vec<Finding>) {
         }
         for requirement in spec.requires.iter().filter(|r| frame.instance.bindings.contains_key(&r.name)) {
             let name = format!("requires.{}", requirement.name);
-            let called = spec.components.iter().flat_map(|c| &c.connects).any(|edge| edge.trim_end_matches(" (later)") == name);
-            let read = spec.objects.iter().any(|o| has_word(&Value::Object(o.object.clone()).to_string(), &name));
+            let called = spec
+                .components
+                .iter()
+                .flat_map(|c| &c.connects)
+                .any(|edge| edge.trim_end_matches(" (later)") == name);
+            let read =
+                spec.objects.iter().any(|o| has_word(&Value::Object(o.object.clone()).to_string(), &name));
             if !called && !read {
-                findings.push(frame.finding(&format!("spec.requires[{}]", requirement.name), "no component connects to it".to_owned()));
+                findings.push(frame.finding(
+                    &format!("spec.requires[{}]", requirement.name),
+                    "no component connects to it".to_owned(),
+                ));
             }
         }
         for image in frame.instance.version.images.keys() {
@@ -58,7 +66,9 @@ pub fn provided(world: &World<'_>, findings: &mut Vec<Finding>) {
             if frame.instance.claims.is_empty() {
                 findings.extend(frame.outputs(provision, None, domain).err());
             }
-            findings.extend(frame.instance.claims.iter().filter_map(|c| frame.outputs(provision, Some(c), domain).err()));
+            findings.extend(
+                frame.instance.claims.iter().filter_map(|c| frame.outputs(provision, Some(c), domain).err()),
+            );
         }
     }
 }
@@ -81,7 +91,9 @@ pub fn siblings(world: &World<'_>, findings: &mut Vec<Finding>) {
             };
             for name in group.iter().flat_map(|c| parameters(c)).collect::<BTreeSet<_>>() {
                 for component in group.iter().filter(|c| !c.env.iter().any(|v| v.name == name)) {
-                    let message = format!("`{name}` is missing; other components of image `{image}` take it from a parameter");
+                    let message = format!(
+                        "`{name}` is missing; other components of image `{image}` take it from a parameter"
+                    );
                     findings.push(at(frame, component, "env", message));
                 }
             }
@@ -92,7 +104,11 @@ pub fn siblings(world: &World<'_>, findings: &mut Vec<Finding>) {
                 c.env.iter().filter(|v| v.value.is_none()).map(|v| v.name.clone()).collect()
             };
             let configs = |c: &Component| -> BTreeSet<String> {
-                c.mounts.iter().filter(|m| m.config.is_some() || m.secret.is_some()).map(|m| m.path.clone()).collect()
+                c.mounts
+                    .iter()
+                    .filter(|m| m.config.is_some() || m.secret.is_some())
+                    .map(|m| m.path.clone())
+                    .collect()
             };
             odd_port(frame, &group, findings);
             odd_one(frame, &group, "env", secrets, findings);
@@ -112,8 +128,13 @@ fn odd_port(frame: &Frame<'_>, group: &[&Component], findings: &mut Vec<Finding>
     for (name, by_number) in numbers {
         let most = by_number.iter().max_by_key(|(_, components)| components.len());
         let (Some((usual, many)), 2) = (most, by_number.len()) else { continue };
-        for (number, few) in by_number.iter().filter(|(number, few)| *number != usual && few.len() == 1 && many.len() > 1) {
-            let message = format!("port `{name}` is {number}; the other components of image `{}` have {usual}", few[0].image);
+        for (number, few) in
+            by_number.iter().filter(|(number, few)| *number != usual && few.len() == 1 && many.len() > 1)
+        {
+            let message = format!(
+                "port `{name}` is {number}; the other components of image `{}` have {usual}",
+                few[0].image
+            );
             findings.push(at(frame, few[0], "ports", message));
         }
     }
@@ -130,7 +151,8 @@ fn odd_one(
     for name in all {
         let without: Vec<&&Component> = group.iter().filter(|c| !names(c).contains(&name)).collect();
         if let [one] = without.as_slice() {
-            let message = format!("`{name}` is missing; every other component of image `{}` has it", one.image);
+            let message =
+                format!("`{name}` is missing; every other component of image `{}` has it", one.image);
             findings.push(at(frame, one, field, message));
         }
     }

@@ -3,8 +3,8 @@
 use plinth_api::v1alpha1::product::Component;
 use serde_json::{Map, Value};
 
-use super::world::World;
-use crate::model::SecretKeyRef;
+use super::world::{World, composed};
+use crate::model::{SecretKeyRef, SecretSource};
 use crate::render::frame::{Frame, claim_of};
 use crate::resolve::Binding;
 use crate::token;
@@ -38,6 +38,20 @@ impl Link<'_> {
 }
 
 impl<'a> World<'a> {
+    /// A text with the fixed texts of Secrets in place of their tokens.
+    pub fn plain(&self, text: &str) -> String {
+        let mut plain = text.to_owned();
+        for reference in token::secrets(text) {
+            let object = self.secrets.get(&(reference.namespace.as_str(), reference.name.as_str()));
+            if let Some(source @ SecretSource::Compose { .. }) =
+                object.and_then(|(_, o)| o.secret.get(&reference.key))
+            {
+                plain = plain.replace(&token::token(&reference), &composed(source));
+            }
+        }
+        plain
+    }
+
     /// What a component gets from the requirements that it connects to.
     pub fn links(&self, frame: &'a Frame<'a>, component: &'a Component) -> Vec<Link<'a>> {
         let mut links = Vec::new();
@@ -65,11 +79,13 @@ impl<'a> World<'a> {
     }
 
     fn fill(&self, link: &mut Link<'a>, frame: &Frame<'_>, binding: &Binding, capability: &str) {
-        let provides = |f: &&Frame<'_>| f.instance.entry.spec.provides.iter().any(|p| p.capability == capability);
+        let provides =
+            |f: &&Frame<'_>| f.instance.entry.spec.provides.iter().any(|p| p.capability == capability);
         let provider = match binding {
-            Binding::Embedded { product, .. } => {
-                self.frames.get(frame.block).and_then(|f| f.iter().find(|f| &f.instance.entry.name == product))
-            }
+            Binding::Embedded { product, .. } => self
+                .frames
+                .get(frame.block)
+                .and_then(|f| f.iter().find(|f| &f.instance.entry.name == product)),
             Binding::Block { name } => self.frames.get(name.as_str()).and_then(|f| f.iter().find(provides)),
             Binding::External { system, claim, .. } => {
                 link.outputs = claim.parameters.clone();
@@ -88,8 +104,7 @@ impl<'a> World<'a> {
             let outputs = provider.outputs(provision, claim, domain).unwrap_or_default();
             link.outputs = claim.map(|c| c.parameters.clone()).unwrap_or_default();
             link.outputs.extend(outputs);
-            link.provider =
-                provision.component.as_ref().map(|c| (provider.namespace.to_owned(), c.clone()));
+            link.provider = provision.component.as_ref().map(|c| (provider.namespace.to_owned(), c.clone()));
             if matches!(binding, Binding::Embedded { .. }) {
                 link.claim = Some(format!("{}/{}", frame.block, link.name));
             }

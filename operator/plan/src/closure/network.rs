@@ -48,10 +48,15 @@ fn lookup<'w, 'a>(world: &'w World<'a>, host: &Host) -> Result<Option<&'w Servic
         return Err(format!("`{}` does not end in the cluster's domain `{domain}`", shown(host)));
     }
     let service = world.meant(host);
-    if service.is_none() && !matches!((namespace, host.service.as_str()), ("kube-system", _) | ("default", "kubernetes")) {
-        let known: Vec<&str> = world.services.get(namespace).into_iter().flat_map(|s| s.keys().copied()).collect();
+    if service.is_none()
+        && !matches!((namespace, host.service.as_str()), ("kube-system", _) | ("default", "kubernetes"))
+    {
+        let known: Vec<&str> =
+            world.services.get(namespace).into_iter().flat_map(|s| s.keys().copied()).collect();
         return Err(match known.as_slice() {
-            [] => format!("`{}` is no Service: the plan has no Service in namespace `{namespace}`", shown(host)),
+            [] => {
+                format!("`{}` is no Service: the plan has no Service in namespace `{namespace}`", shown(host))
+            }
             _ => format!("`{}` is no Service of the plan; the namespace has {}", shown(host), listed(&known)),
         });
     }
@@ -177,16 +182,22 @@ pub fn pairs(world: &World<'_>, findings: &mut Vec<Finding>) {
 
 /// A system outside the cluster is called at the address that the Stack declares.
 fn external_pair(world: &World<'_>, run: &Run<'_>, link: &Link<'_>, findings: &mut Vec<Finding>) {
-    let (Some(host), Some(port)) = (link.outputs.get("host").and_then(|h| h.as_str()), link.outputs.get("port"))
+    let (Some(host), Some(port)) =
+        (link.outputs.get("host").and_then(|h| h.as_str()), link.outputs.get("port"))
     else {
         return;
     };
+    let port = port.to_string();
     for setting in run.settings.iter().filter(|s| s.value == host) {
         if let Some(Setting { key, value, .. }) = run.sibling(setting, Role::Port)
-            && *value != port.to_string()
+            && *value != port
         {
             let field = &run.texts[setting.text].field;
-            findings.push(world.at(run, field, format!("`{key}` is `{value}`, but the Stack declares {host}:{port}")));
+            findings.push(world.at(
+                run,
+                field,
+                format!("`{key}` is `{value}`, but the Stack declares {host}:{port}"),
+            ));
         }
     }
 }
@@ -197,7 +208,9 @@ fn lonely_ports(world: &World<'_>, run: &Run<'_>, findings: &mut Vec<Finding>) {
     for service in run.mentions.iter().filter_map(|m| world.meant(&m.host)) {
         known.extend(service.ports.iter().map(|(p, _)| *p));
     }
-    known.extend(run.links.iter().filter_map(|l| l.outputs.get("port")?.as_u64().and_then(|p| u16::try_from(p).ok())));
+    known.extend(
+        run.links.iter().filter_map(|l| l.outputs.get("port")?.as_u64().and_then(|p| u16::try_from(p).ok())),
+    );
     for setting in &run.settings {
         if !setting.is(Role::Port) {
             continue;
@@ -248,14 +261,16 @@ fn port_option(text: &str) -> Option<u16> {
 
 /// Selectors find pods, target ports and probes name container ports.
 pub fn selectors(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for (namespace, service) in world.services.iter().flat_map(|(n, all)| all.values().map(move |s| (*n, s))) {
+    for (namespace, service) in world.services.iter().flat_map(|(n, all)| all.values().map(move |s| (*n, s)))
+    {
         let targets: Vec<&Run<'_>> = world.selected(namespace, service.selector).collect();
         if targets.is_empty() {
             let message = format!("`{}` selects no pods of namespace `{namespace}`", service.selector);
             findings.push(world.on(service.unit, service.object, "spec.selector", message));
         }
         for run in targets {
-            for (_, to) in service.ports.iter().filter(|(port, to)| container_port(run, *port, to).is_none()) {
+            for (_, to) in service.ports.iter().filter(|(port, to)| container_port(run, *port, to).is_none())
+            {
                 let known: Vec<&str> = run.ports().map(|(name, _)| name).collect();
                 let message = format!("{to} is no port of `{}`; it has {}", run.unit, listed(&known));
                 findings.push(world.on(service.unit, service.object, "spec.ports", message));
@@ -264,7 +279,11 @@ pub fn selectors(world: &World<'_>, findings: &mut Vec<Finding>) {
     }
     for run in &world.runs {
         if !matches(&run.object.body["spec"]["selector"]["matchLabels"], run.labels) {
-            findings.push(world.at(run, "spec.selector", "does not match the pods of its own template".to_owned()));
+            findings.push(world.at(
+                run,
+                "spec.selector",
+                "does not match the pods of its own template".to_owned(),
+            ));
         }
         for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
             for kind in ["httpGet", "tcpSocket"] {
@@ -300,14 +319,22 @@ pub fn routes(world: &World<'_>, findings: &mut Vec<Finding>) {
     let gateways: BTreeSet<&ObjectKey> =
         world.plan.objects().map(|o| &o.key).filter(|key| key.kind == "Gateway").collect();
     for unit in world.plan.units() {
-        for object in unit.objects.iter().filter(|o| matches!(o.key.kind.as_str(), "HTTPRoute" | "TLSRoute")) {
+        for object in unit.objects.iter().filter(|o| matches!(o.key.kind.as_str(), "HTTPRoute" | "TLSRoute"))
+        {
             let namespace = object.key.namespace.as_deref().unwrap_or_default();
             let mut wrong = |field: &str, message| findings.push(world.on(&unit.id, object, field, message));
             for parent in items(&object.body["spec"]["parentRefs"]) {
-                let (name, home) = (parent["name"].as_str(), parent["namespace"].as_str().or(Some(namespace)));
-                if !gateways.iter().any(|key| Some(key.name.as_str()) == name && key.namespace.as_deref() == home) {
+                let (name, home) =
+                    (parent["name"].as_str(), parent["namespace"].as_str().or(Some(namespace)));
+                if !gateways
+                    .iter()
+                    .any(|key| Some(key.name.as_str()) == name && key.namespace.as_deref() == home)
+                {
                     let known: Vec<String> = gateways.iter().map(ToString::to_string).collect();
-                    wrong("spec.parentRefs", format!("{parent} is no Gateway of the plan; there are {}", listed(&known)));
+                    wrong(
+                        "spec.parentRefs",
+                        format!("{parent} is no Gateway of the plan; there are {}", listed(&known)),
+                    );
                 }
             }
             for rule in items(&object.body["spec"]["rules"]) {
@@ -321,18 +348,25 @@ pub fn routes(world: &World<'_>, findings: &mut Vec<Finding>) {
                     };
                     let Some((port, to)) = service.ports.iter().find(|(p, _)| Some(*p) == port) else {
                         let known: Vec<u16> = service.ports.iter().map(|(p, _)| *p).collect();
-                        wrong("spec.rules", format!("`{name}` has no port {}; it has {}", backend["port"], numbers(&known)));
+                        wrong(
+                            "spec.rules",
+                            format!("`{name}` has no port {}; it has {}", backend["port"], numbers(&known)),
+                        );
                         continue;
                     };
                     for run in world.behind(service) {
                         // The proxies are not the plan's: any peer that is a whole namespace may be theirs.
-                        let open = world.policies_of(run).flat_map(|spec| items(&spec["ingress"])).any(|rule| {
-                            let port = container_port(run, *port, to);
-                            items(&rule["ports"]).any(|p| p["port"].as_u64() == port.map(u64::from))
-                                && items(&rule["from"]).any(|from| from.get("podSelector").is_none())
-                        });
+                        let open =
+                            world.policies_of(run).flat_map(|spec| items(&spec["ingress"])).any(|rule| {
+                                let port = container_port(run, *port, to);
+                                items(&rule["ports"]).any(|p| p["port"].as_u64() == port.map(u64::from))
+                                    && items(&rule["from"]).any(|from| from.get("podSelector").is_none())
+                            });
                         if !open {
-                            wrong("spec.rules", format!("no NetworkPolicy lets the gateway call `{}`", run.unit));
+                            wrong(
+                                "spec.rules",
+                                format!("no NetworkPolicy lets the gateway call `{}`", run.unit),
+                            );
                         }
                     }
                 }

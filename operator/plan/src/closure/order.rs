@@ -29,7 +29,8 @@ pub fn mentioned(world: &World<'_>, findings: &mut Vec<Finding>) {
                 });
                 let later = later.contains(name) || linked.is_some_and(|link| link.later);
                 if !later && !world.waits(run.unit, target.unit) {
-                    let message = format!("calls `{}` without waiting for it; add it to `after`", target.unit);
+                    let message =
+                        format!("calls `{}` without waiting for it; add it to `after`", target.unit);
                     findings.push(world.at(run, "after", message));
                 }
             }
@@ -44,18 +45,25 @@ pub fn jobs(world: &World<'_>, findings: &mut Vec<Finding>) {
         for run in world.beside(job.namespace).filter(|run| run.unit != job.unit) {
             // The same claim: whoever is no Job finds it prepared, and two Jobs do not work in it at once.
             let shared = job.links.iter().filter_map(|l| l.claim.as_ref()).find(|claim| {
-                run.links.iter().any(|l| l.claim.as_ref() == Some(claim) && !l.later && l.outputs.contains_key("database"))
+                run.links.iter().any(|l| {
+                    l.claim.as_ref() == Some(claim) && !l.later && l.outputs.contains_key("database")
+                })
             });
             if let Some(claim) = shared
                 && !ordered(run.unit, job.unit)
             {
-                let message = format!("uses `{claim}` as Job `{}` does, and neither waits for the other", job.unit);
+                let message =
+                    format!("uses `{claim}` as Job `{}` does, and neither waits for the other", job.unit);
                 findings.push(world.at(run, "after", message));
             }
             // A backing service's Job for one claim has run before anybody uses that claim.
             let claimed = job.entry.is_some_and(|(frame, _)| {
                 run.links.iter().filter(|l| !l.later).any(|link| {
-                    let mine = frame.instance.claims.iter().any(|c| link.claim == Some(format!("{}/{}", c.block, c.name)));
+                    let mine = frame
+                        .instance
+                        .claims
+                        .iter()
+                        .any(|c| link.claim == Some(format!("{}/{}", c.block, c.name)));
                     mine && job.unit.name.ends_with(&format!("-{}", link.name))
                 })
             });
@@ -66,9 +74,18 @@ pub fn jobs(world: &World<'_>, findings: &mut Vec<Finding>) {
         }
         // A Job that nobody waits for comes last: it waits for a component itself, by name.
         let awaited = world.runs.iter().any(|run| world.waits(run.unit, job.unit));
-        let last = world.runs.iter().any(|run| !run.job && run.namespace == job.namespace && world.waits(job.unit, run.unit) && same_product(job, run));
+        let last = world.runs.iter().any(|run| {
+            !run.job
+                && run.namespace == job.namespace
+                && world.waits(job.unit, run.unit)
+                && same_product(job, run)
+        });
         if !awaited && !last {
-            findings.push(world.at(job, "after", "is waited for by nobody and waits for no component".to_owned()));
+            findings.push(world.at(
+                job,
+                "after",
+                "is waited for by nobody and waits for no component".to_owned(),
+            ));
         }
     }
 }

@@ -41,7 +41,13 @@ fn heap(run: &Run<'_>, say: &mut impl FnMut(&str, String)) {
             let binary = word.to_ascii_lowercase().replace('k', "Ki").replace('m', "Mi").replace('g', "Gi");
             match quantity(&Value::String(binary)) {
                 Some(heap) if heap < limit => {}
-                _ => say(&text.field, format!("a heap of `{word}` does not fit into {}", run.container["resources"]["limits"]["memory"])),
+                _ => say(
+                    &text.field,
+                    format!(
+                        "a heap of `{word}` does not fit into {}",
+                        run.container["resources"]["limits"]["memory"]
+                    ),
+                ),
             }
         }
     }
@@ -54,11 +60,17 @@ fn probes(run: &Run<'_>, say: &mut impl FnMut(&str, String)) {
         let number = |field: &str, default: u64| liveness[field].as_u64().unwrap_or(default);
         let patience = number("periodSeconds", 10) * number("failureThreshold", 3);
         if patience < u64::from(budget) {
-            say("livenessProbe", format!("gives up after {patience} s, before the start-up budget of {budget} s ends"));
+            say(
+                "livenessProbe",
+                format!("gives up after {patience} s, before the start-up budget of {budget} s ends"),
+            );
         }
     }
     if !run.job && run.ports().next().is_some() && run.container["readinessProbe"].is_null() {
-        say("readinessProbe", "is missing: its Service would send calls to pods that are not ready".to_owned());
+        say(
+            "readinessProbe",
+            "is missing: its Service would send calls to pods that are not ready".to_owned(),
+        );
     }
 }
 
@@ -75,8 +87,14 @@ fn passwords(run: &Run<'_>, say: &mut impl FnMut(&str, String)) {
             && !setting.value.contains("://");
         if secret && literal {
             let field = &run.texts[setting.text].field;
-            let whose = if matches!(run.texts[setting.text].place, Place::Env(_)) { "" } else { &setting.key };
-            say(field, format!("{whose} holds a secret as plain text; take it from a Secret").trim_start().to_owned());
+            let whose =
+                if matches!(run.texts[setting.text].place, Place::Env(_)) { "" } else { &setting.key };
+            say(
+                field,
+                format!("{whose} holds a secret as plain text; take it from a Secret")
+                    .trim_start()
+                    .to_owned(),
+            );
         }
     }
 }

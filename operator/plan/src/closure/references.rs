@@ -17,15 +17,22 @@ pub fn resolve(world: &World<'_>, findings: &mut Vec<Finding>) {
             let field = format!("env[{}]", variable["name"].as_str().unwrap_or_default());
             let secret = &variable["valueFrom"]["secretKeyRef"];
             if let (Some(name), Some(key)) = (secret["name"].as_str(), secret["key"].as_str()) {
-                let reference =
-                    SecretKeyRef { namespace: run.namespace.to_owned(), name: name.to_owned(), key: key.to_owned() };
+                let reference = SecretKeyRef {
+                    namespace: run.namespace.to_owned(),
+                    name: name.to_owned(),
+                    key: key.to_owned(),
+                };
                 findings.extend(missing(world, &reference).map(|message| world.at(run, &field, message)));
             }
             let config = &variable["valueFrom"]["configMapKeyRef"];
             if let (Some(name), Some(key)) = (config["name"].as_str(), config["key"].as_str()) {
                 let files = world.files(run.namespace, Source::Config(name));
                 if !files.iter().any(|(file, _)| *file == key) {
-                    findings.push(world.at(run, &field, format!("ConfigMap `{name}` has no key `{key}` in the plan")));
+                    findings.push(world.at(
+                        run,
+                        &field,
+                        format!("ConfigMap `{name}` has no key `{key}` in the plan"),
+                    ));
                 }
             }
         }
@@ -33,14 +40,20 @@ pub fn resolve(world: &World<'_>, findings: &mut Vec<Finding>) {
             if let Place::Argument | Place::Env(_) = value.place
                 && let Some(name) = unset(&value.body)
             {
-                findings.push(world.at(run, &run.texts[i].field, format!("`$({name})` is no variable of the container")));
+                findings.push(world.at(
+                    run,
+                    &run.texts[i].field,
+                    format!("`$({name})` is no variable of the container"),
+                ));
             }
         }
         for mount in &run.mounts {
             let field = format!("volumeMounts[{}]", mount.path);
             let Some(source) = mount.source else { continue };
             let (kind, name, there) = match source {
-                Source::Config(name) => ("ConfigMap", name, world.configs.contains_key(&(run.namespace, name))),
+                Source::Config(name) => {
+                    ("ConfigMap", name, world.configs.contains_key(&(run.namespace, name)))
+                }
                 Source::Secret(name) => ("Secret", name, world.secrets.contains_key(&(run.namespace, name))),
             };
             let files = world.files(run.namespace, source);
@@ -54,7 +67,9 @@ pub fn resolve(world: &World<'_>, findings: &mut Vec<Finding>) {
                 findings.push(world.at(run, &field, message));
             }
         }
-        for volume in items(&run.spec["volumes"]).chain(items(&run.object.body["spec"]["volumeClaimTemplates"])) {
+        for volume in
+            items(&run.spec["volumes"]).chain(items(&run.object.body["spec"]["volumeClaimTemplates"]))
+        {
             let name = volume["name"].as_str().or(volume["metadata"]["name"].as_str()).unwrap_or_default();
             if !items(&run.container["volumeMounts"]).any(|m| m["name"] == name) {
                 findings.push(world.at(run, &format!("volumes[{name}]"), "is mounted nowhere".to_owned()));
@@ -62,7 +77,11 @@ pub fn resolve(world: &World<'_>, findings: &mut Vec<Finding>) {
         }
         for secret in items(&run.spec["imagePullSecrets"]).filter_map(|s| s["name"].as_str()) {
             if !world.secrets.contains_key(&(run.namespace, secret)) {
-                findings.push(world.at(run, "imagePullSecrets", format!("Secret `{secret}` is not in the plan")));
+                findings.push(world.at(
+                    run,
+                    "imagePullSecrets",
+                    format!("Secret `{secret}` is not in the plan"),
+                ));
             }
         }
     }
@@ -72,7 +91,9 @@ pub fn resolve(world: &World<'_>, findings: &mut Vec<Finding>) {
             for piece in pieces {
                 if let Piece::Secret(reference) = piece {
                     let found = missing(world, reference);
-                    findings.extend(found.map(|message| world.on(unit, object, &format!("data[{key}]"), message)));
+                    findings.extend(
+                        found.map(|message| world.on(unit, object, &format!("data[{key}]"), message)),
+                    );
                 }
             }
         }
@@ -116,13 +137,23 @@ fn certificates(world: &World<'_>, findings: &mut Vec<Finding>) {
             for listener in items(&object.body["spec"]["listeners"]) {
                 for name in items(&listener["tls"]["certificateRefs"]).filter_map(|c| c["name"].as_str()) {
                     let made = world.plan.objects().any(|o| {
-                        o.key.kind == "Certificate" && o.key.namespace.as_deref() == Some(namespace) && o.body["spec"]["secretName"] == name
+                        o.key.kind == "Certificate"
+                            && o.key.namespace.as_deref() == Some(namespace)
+                            && o.body["spec"]["secretName"] == name
                     });
-                    let by_hand = world.frames.get(unit.id.block.as_str()).into_iter().flatten().any(|frame| {
-                        frame.instance.params.values().any(|value| value == name)
-                    });
+                    let by_hand = world
+                        .frames
+                        .get(unit.id.block.as_str())
+                        .into_iter()
+                        .flatten()
+                        .any(|frame| frame.instance.params.values().any(|value| value == name));
                     if !made && !by_hand && !world.secrets.contains_key(&(namespace, name)) {
-                        findings.push(world.on(&unit.id, object, "spec.listeners", format!("nobody makes Secret `{name}`")));
+                        findings.push(world.on(
+                            &unit.id,
+                            object,
+                            "spec.listeners",
+                            format!("nobody makes Secret `{name}`"),
+                        ));
                     }
                 }
             }
@@ -133,7 +164,8 @@ fn certificates(world: &World<'_>, findings: &mut Vec<Finding>) {
 /// Every generated or supplied key is read by a pod, by another Secret or as an output of the product. A fixed text
 /// beside a key that opens data is for people; there, a password needs its user name.
 pub fn secret_keys(world: &World<'_>, findings: &mut Vec<Finding>) {
-    let mut read: BTreeSet<SecretKeyRef> = world.runs.iter().flat_map(|run| run.reads.iter().cloned()).collect();
+    let mut read: BTreeSet<SecretKeyRef> =
+        world.runs.iter().flat_map(|run| run.reads.iter().cloned()).collect();
     for (_, object) in world.secrets.values() {
         for source in object.secret.values() {
             if let SecretSource::Compose { pieces } = source {
@@ -164,7 +196,12 @@ pub fn secret_keys(world: &World<'_>, findings: &mut Vec<Finding>) {
             // Who issues a generated value must know it; a fixed text may be there for consumers alone.
             let output = text && is_output(world, &unit.block, &reference);
             if !for_people && !copy && !output && !read.contains(&reference) {
-                findings.push(world.on(unit, object, &format!("data[{key}]"), "is read by nobody".to_owned()));
+                findings.push(world.on(
+                    unit,
+                    object,
+                    &format!("data[{key}]"),
+                    "is read by nobody".to_owned(),
+                ));
             }
         }
         if object.data && object.secret.contains_key("password") && !object.secret.contains_key("username") {
@@ -175,7 +212,9 @@ pub fn secret_keys(world: &World<'_>, findings: &mut Vec<Finding>) {
     // Who logs in with a password says as whom.
     for run in &world.runs {
         for reference in run.reads.iter().filter(|r| r.key == "password") {
-            let Some((_, object)) = world.secrets.get(&(reference.namespace.as_str(), reference.name.as_str())) else {
+            let Some((_, object)) =
+                world.secrets.get(&(reference.namespace.as_str(), reference.name.as_str()))
+            else {
                 continue;
             };
             // What a requirement gives is checked with its claim.
@@ -194,7 +233,10 @@ pub fn secret_keys(world: &World<'_>, findings: &mut Vec<Finding>) {
                 // The server's own protocol has no user but the default one.
                 || name == "default";
             if !said {
-                let message = format!("reads the password of `{name}` from Secret `{}` and never says `{name}`", reference.name);
+                let message = format!(
+                    "reads the password of `{name}` from Secret `{}` and never says `{name}`",
+                    reference.name
+                );
                 findings.push(world.at(run, "env", message));
             }
         }
@@ -205,9 +247,9 @@ fn is_output(world: &World<'_>, block: &str, reference: &SecretKeyRef) -> bool {
     let token = token::token(reference);
     world.frames.get(block).into_iter().flatten().any(|frame| {
         frame.instance.entry.spec.provides.iter().any(|provision| {
-            frame
-                .outputs(provision, None, &world.stack.spec.site.cluster_domain)
-                .is_ok_and(|outputs| outputs.values().any(|value| value.as_str().is_some_and(|v| v.contains(&token))))
+            frame.outputs(provision, None, &world.stack.spec.site.cluster_domain).is_ok_and(|outputs| {
+                outputs.values().any(|value| value.as_str().is_some_and(|v| v.contains(&token)))
+            })
         })
     })
 }
@@ -224,7 +266,9 @@ pub fn mounted(world: &World<'_>, findings: &mut Vec<Finding>) {
         }
     }
     for ((namespace, name), (unit, object)) in &world.secrets {
-        let used = world.beside(namespace).any(|run| run.mounts.iter().any(|m| m.source == Some(Source::Secret(name))));
+        let used = world
+            .beside(namespace)
+            .any(|run| run.mounts.iter().any(|m| m.source == Some(Source::Secret(name))));
         if !used && unit.name.starts_with("config/") {
             findings.push(world.on(unit, object, "data", "is mounted by no component".to_owned()));
         }
@@ -233,14 +277,20 @@ pub fn mounted(world: &World<'_>, findings: &mut Vec<Finding>) {
         let mut seen = BTreeSet::new();
         for mount in &run.mounts {
             if !seen.insert(mount.path.trim_end_matches('/')) {
-                findings.push(world.at(run, &format!("volumeMounts[{}]", mount.path), "is mounted twice".to_owned()));
+                findings.push(world.at(
+                    run,
+                    &format!("volumeMounts[{}]", mount.path),
+                    "is mounted twice".to_owned(),
+                ));
             }
         }
         for mount in run.mounts.iter().filter(|m| m.file.is_some()) {
             let files = mount.source.map(|s| world.files(run.namespace, s)).unwrap_or_default();
             let others = files.iter().map(|(file, _)| *file).filter(|file| {
                 !world.beside(run.namespace).any(|r| {
-                    r.mounts.iter().any(|m| m.source == mount.source && m.file.is_none_or(|only| only == *file))
+                    r.mounts
+                        .iter()
+                        .any(|m| m.source == mount.source && m.file.is_none_or(|only| only == *file))
                 })
             });
             for file in others {
@@ -284,7 +334,8 @@ fn file(world: &World<'_>, run: &Run<'_>, path: &str, argument: bool) -> Result<
         .mounts
         .iter()
         .filter(|m| {
-            path.strip_prefix(m.path.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            path.strip_prefix(m.path.trim_end_matches('/'))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
         .max_by_key(|m| m.path.len());
     let Some(mount) = longest else {
@@ -293,7 +344,11 @@ fn file(world: &World<'_>, run: &Run<'_>, path: &str, argument: bool) -> Result<
         let ours = run.entry.is_some_and(|(frame, _)| {
             frame.instance.entry.spec.configs.iter().flat_map(|c| &c.files).any(|f| f.name == name)
         });
-        return if ours && argument { Err(format!("`{path}` is under no mount of the container")) } else { Ok(()) };
+        return if ours && argument {
+            Err(format!("`{path}` is under no mount of the container"))
+        } else {
+            Ok(())
+        };
     };
     let Some(source) = mount.source else { return Ok(()) };
     let rest = path[mount.path.trim_end_matches('/').len()..].trim_matches('/');
@@ -310,14 +365,19 @@ fn file(world: &World<'_>, run: &Run<'_>, path: &str, argument: bool) -> Result<
 
 /// A variable that a mounted script of the product reads is set, by the container or by the script.
 pub fn variables(world: &World<'_>, findings: &mut Vec<Finding>) {
-    const SHELL: &[&str] = &["PATH", "PWD", "HOME", "HOSTNAME", "RANDOM", "SECONDS", "LINENO", "UID", "IFS", "USER"];
+    const SHELL: &[&str] =
+        &["PATH", "PWD", "HOME", "HOSTNAME", "RANDOM", "SECONDS", "LINENO", "UID", "IFS", "USER"];
     for run in &world.runs {
         let set: BTreeSet<&str> = items(&run.container["env"]).filter_map(|v| v["name"].as_str()).collect();
         for value in &run.texts {
             let Place::File(path) = &value.place else { continue };
             let read = text::variables(path, &value.body);
             for name in read.iter().filter(|n| !set.contains(n.as_str()) && !SHELL.contains(&n.as_str())) {
-                findings.push(world.at(run, &value.field, format!("reads variable `{name}`, which nobody sets")));
+                findings.push(world.at(
+                    run,
+                    &value.field,
+                    format!("reads variable `{name}`, which nobody sets"),
+                ));
             }
         }
     }
@@ -325,7 +385,8 @@ pub fn variables(world: &World<'_>, findings: &mut Vec<Finding>) {
 
 /// With a read-only root, a folder that a setting says is written lies under a writable mount.
 pub fn writable(world: &World<'_>, findings: &mut Vec<Finding>) {
-    const WRITTEN: &[&str] = &["HOME", "TMPDIR", "TMP", "LOG_DIR", "LOG_DIRS", "PGDATA", "DATA_DIR", "DATADIR"];
+    const WRITTEN: &[&str] =
+        &["HOME", "TMPDIR", "TMP", "LOG_DIR", "LOG_DIRS", "PGDATA", "DATA_DIR", "DATADIR"];
     for run in &world.runs {
         if run.container["securityContext"]["readOnlyRootFilesystem"] != true {
             continue;
@@ -351,20 +412,28 @@ pub fn writable(world: &World<'_>, findings: &mut Vec<Finding>) {
             }
         }
         // Shells keep here-documents there, JVMs their performance data.
-        let command: Vec<&str> = items(&run.container["command"]).filter_map(serde_json::Value::as_str).collect();
-        let shell = matches!(command.first().copied(), Some("sh" | "bash" | "java" | "/bin/sh" | "/bin/bash"));
+        let command: Vec<&str> =
+            items(&run.container["command"]).filter_map(serde_json::Value::as_str).collect();
+        let shell =
+            matches!(command.first().copied(), Some("sh" | "bash" | "java" | "/bin/sh" | "/bin/bash"));
         if shell || run.texts.iter().any(|t| t.body.contains("-Xmx")) {
             written.push(("command".to_owned(), "/tmp".to_owned()));
         }
-        let working = run.container["workingDir"].as_str().filter(|dir| dir.starts_with("/var/") || dir.starts_with("/tmp"));
+        let working = run.container["workingDir"]
+            .as_str()
+            .filter(|dir| dir.starts_with("/var/") || dir.starts_with("/tmp"));
         written.extend(working.map(|dir| ("workingDir".to_owned(), dir.to_owned())));
         for (field, path) in written.into_iter().filter(|(_, path)| path.starts_with('/')) {
             let open = run.mounts.iter().any(|m| {
                 m.source.is_none()
-                    && path.strip_prefix(m.path.trim_end_matches('/')).is_some_and(|r| r.is_empty() || r.starts_with('/'))
+                    && path
+                        .strip_prefix(m.path.trim_end_matches('/'))
+                        .is_some_and(|r| r.is_empty() || r.starts_with('/'))
             });
             if !open {
-                let message = format!("`{path}` cannot be written: the root file system is read-only and nothing is mounted there");
+                let message = format!(
+                    "`{path}` cannot be written: the root file system is read-only and nothing is mounted there"
+                );
                 findings.push(world.at(run, &field, message));
             }
         }

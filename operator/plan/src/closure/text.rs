@@ -71,13 +71,14 @@ pub fn cluster_hosts(text: &str) -> Vec<Host> {
 /// Hosts of URLs that are no cluster names: one label (`http://ledger:3001`) or a public name (`https://id.example`).
 pub fn url_hosts(text: &str) -> Vec<Host> {
     let regex = pattern!(r#"([a-z][a-z0-9+]*)://([^\s/"'`<>()\[\]\\?#;|]+)"#);
+    let whole = pattern!(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$");
     let mut hosts = Vec::new();
     for c in regex.captures_iter(text) {
         // `${name}` in it: the host is known at run time only.
         let authority = c[2].rsplit('@').next().unwrap_or_default();
         for part in authority.split(',') {
             let (name, port) = part.split_once(':').unwrap_or((part, ""));
-            if !pattern!(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$").is_match(name) || name.contains(".svc") {
+            if !whole.is_match(name) || name.contains(".svc") {
                 continue;
             }
             let port = port.parse().ok();
@@ -126,7 +127,8 @@ pub fn paths(text: &str) -> Vec<String> {
 
 /// Environment variables that a script reads and does not set itself. Upper-case names only: those are the environment's.
 pub fn variables(name: &str, text: &str) -> BTreeSet<String> {
-    let all = |regex: &Regex| -> BTreeSet<String> { regex.captures_iter(text).map(|c| c[1].to_owned()).collect() };
+    let all =
+        |regex: &Regex| -> BTreeSet<String> { regex.captures_iter(text).map(|c| c[1].to_owned()).collect() };
     if name.ends_with(".sh") {
         let set = all(pattern!(r"(?m)(?:^|[\s;(])(?:export |local |readonly )?([A-Z][A-Z0-9_]*)="));
         let looped = all(pattern!(r"\b(?:for|read(?: -r)?) ([A-Z][A-Z0-9_]*)"));
@@ -177,12 +179,13 @@ pub fn settings(name: &str, text: &str) -> Vec<(String, String)> {
     {
         flatten(&value, "", &mut found);
     } else {
+        let pair = pattern!(r"^(?:export\s+)?([A-Za-z][A-Za-z0-9_.-]*)\s*[=:]\s*(.*)$");
         let mut section = String::new();
         for line in text.lines() {
             let line = line.trim();
             if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
                 section = format!("{name}.");
-            } else if let Some(c) = pattern!(r"^(?:export\s+)?([A-Za-z][A-Za-z0-9_.-]*)\s*[=:]\s*(.*)$").captures(line) {
+            } else if let Some(c) = pair.captures(line) {
                 found.push((format!("{section}{}", &c[1]), c[2].trim().trim_matches('"').to_owned()));
             }
         }
@@ -246,7 +249,9 @@ pub fn role(key: &str) -> Option<(Role, String)> {
         lower = c.is_ascii_lowercase() || c.is_ascii_digit();
         plain.push(if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
     }
-    ENDINGS.iter().find_map(|(ending, role)| plain.strip_suffix(ending).map(|prefix| (*role, prefix.to_owned())))
+    ENDINGS
+        .iter()
+        .find_map(|(ending, role)| plain.strip_suffix(ending).map(|prefix| (*role, prefix.to_owned())))
 }
 
 #[cfg(test)]
@@ -255,13 +260,15 @@ mod tests {
 
     #[test]
     fn hosts_are_found_with_scheme_and_port() {
-        let hosts = cluster_hosts("jdbc:postgresql://u:p@db.gov-id.svc.cluster.local:5432/x, http://a.b.svc/y");
+        let hosts =
+            cluster_hosts("jdbc:postgresql://u:p@db.gov-id.svc.cluster.local:5432/x, http://a.b.svc/y");
         assert_eq!((hosts[0].service.as_str(), hosts[0].port), ("db", Some(5432)));
         assert_eq!(hosts[0].scheme.as_deref(), Some("postgresql"));
         assert_eq!(hosts[0].domain.as_deref(), Some("cluster.local"));
         assert_eq!((hosts[1].namespace.as_deref(), hosts[1].meant_port()), (Some("b"), Some(80)));
         assert_eq!(cluster_hosts("kafka-0.kafka-pods.ns.svc:9092")[0].service, "kafka-pods");
-        let lists = url_hosts("mongodb://root:x@one:27017,two:27018/admin http://$HOST:80 https://id.example/x");
+        let lists =
+            url_hosts("mongodb://root:x@one:27017,two:27018/admin http://$HOST:80 https://id.example/x");
         let lists: Vec<_> = lists.iter().map(|h| (h.service.as_str(), h.meant_port())).collect();
         assert_eq!(lists, [("one", Some(27017)), ("two", Some(27018)), ("id.example", Some(443))]);
     }

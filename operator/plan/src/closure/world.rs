@@ -197,7 +197,7 @@ pub fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-fn name_of<'a>(object: &'a Desired) -> (&'a str, &'a str) {
+fn name_of(object: &Desired) -> (&str, &str) {
     (object.key.namespace.as_deref().unwrap_or_default(), &object.key.name)
 }
 
@@ -221,7 +221,9 @@ impl<'a> World<'a> {
             for object in &unit.objects {
                 let key = name_of(object);
                 match object.key.kind.as_str() {
-                    "Service" => drop(world.services.entry(key.0).or_default().insert(key.1, service(&unit.id, object))),
+                    "Service" => drop(
+                        world.services.entry(key.0).or_default().insert(key.1, service(&unit.id, object)),
+                    ),
                     "Secret" => drop(world.secrets.insert(key, (&unit.id, object))),
                     "ConfigMap" => drop(world.configs.insert(key, (&unit.id, object))),
                     "NetworkPolicy" => world.policies.entry(key.0).or_default().push(&object.body["spec"]),
@@ -364,9 +366,7 @@ impl<'a> World<'a> {
             run.mentions.extend(hosts.map(|host| Mention { text: i, host }));
         }
         for setting in &run.settings {
-            if setting.is(Role::Host)
-                && self.service(run.namespace, &setting.value).is_some()
-            {
+            if setting.is(Role::Host) && self.service(run.namespace, &setting.value).is_some() {
                 run.mentions.push(Mention {
                     text: setting.text,
                     host: Host {
@@ -437,13 +437,22 @@ impl<'a> World<'a> {
             && self.policy_allows(to, from, port, "ingress", "from", "Ingress")
     }
 
-    fn policy_allows(&self, of: &Run<'_>, peer: &Run<'_>, port: u16, rules: &str, side: &str, kind: &str) -> bool {
+    fn policy_allows(
+        &self,
+        of: &Run<'_>,
+        peer: &Run<'_>,
+        port: u16,
+        rules: &str,
+        side: &str,
+        kind: &str,
+    ) -> bool {
         let mut selected = false;
         for spec in self.policies_of(of).filter(|spec| items(&spec["policyTypes"]).any(|t| t == kind)) {
             selected = true;
             let open = items(&spec[rules]).any(|rule| {
                 let to_port = rule["ports"].is_null() || items(&rule["ports"]).any(|p| p["port"] == port);
-                to_port && (rule[side].is_null() || items(&rule[side]).any(|p| is_peer(p, of.namespace, peer)))
+                to_port
+                    && (rule[side].is_null() || items(&rule[side]).any(|p| is_peer(p, of.namespace, peer)))
             });
             if open {
                 return true;
@@ -455,7 +464,14 @@ impl<'a> World<'a> {
     /// Policies that select these pods.
     pub fn policies_of(&self, run: &Run<'_>) -> impl Iterator<Item = &'a Value> {
         let selects = |spec: &&'a Value| matches(&spec["podSelector"]["matchLabels"], run.labels);
-        self.policies.get(run.namespace).into_iter().flatten().copied().filter(selects).collect::<Vec<_>>().into_iter()
+        self.policies
+            .get(run.namespace)
+            .into_iter()
+            .flatten()
+            .copied()
+            .filter(selects)
+            .collect::<Vec<_>>()
+            .into_iter()
     }
 
     /// Whether `unit` starts only after `other` is ready.
@@ -465,12 +481,18 @@ impl<'a> World<'a> {
 
     /// A finding about a workload.
     pub fn at(&self, run: &Run<'_>, field: &str, message: String) -> Finding {
-        Finding { path: format!("spec.blocks[{}]: {}: {}: {field}", run.unit.block, run.unit.name, run.object.key), message }
+        Finding {
+            path: format!("spec.blocks[{}]: {}: {}: {field}", run.unit.block, run.unit.name, run.object.key),
+            message,
+        }
     }
 
     /// A finding about any object.
     pub fn on(&self, unit: &UnitId, object: &Desired, field: &str, message: String) -> Finding {
-        Finding { path: format!("spec.blocks[{}]: {}: {}: {field}", unit.block, unit.name, object.key), message }
+        Finding {
+            path: format!("spec.blocks[{}]: {}: {}: {field}", unit.block, unit.name, object.key),
+            message,
+        }
     }
 }
 
@@ -481,9 +503,9 @@ pub fn is_peer(peer: &Value, policy_namespace: &str, run: &Run<'_>) -> bool {
     }
     let namespace = match peer.get("namespaceSelector") {
         None => policy_namespace == run.namespace,
-        Some(selector) => selector["matchLabels"]
-            .as_object()
-            .is_none_or(|labels| labels.iter().all(|(k, v)| k == "kubernetes.io/metadata.name" && v == run.namespace)),
+        Some(selector) => selector["matchLabels"].as_object().is_none_or(|labels| {
+            labels.iter().all(|(k, v)| k == "kubernetes.io/metadata.name" && v == run.namespace)
+        }),
     };
     namespace && matches(&peer["podSelector"]["matchLabels"], run.labels)
 }
@@ -509,7 +531,9 @@ pub fn composed(source: &SecretSource) -> String {
 
 fn service<'a>(unit: &'a UnitId, object: &'a Desired) -> Service<'a> {
     let ports = items(&object.body["spec"]["ports"])
-        .filter_map(|p| Some((u16::try_from(p["port"].as_u64()?).ok()?, p.get("targetPort").unwrap_or(&p["port"]))))
+        .filter_map(|p| {
+            Some((u16::try_from(p["port"].as_u64()?).ok()?, p.get("targetPort").unwrap_or(&p["port"])))
+        })
         .collect();
     Service { unit, object, selector: &object.body["spec"]["selector"], ports }
 }

@@ -4,36 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::Stack;
 use plinth_api::names;
-use plinth_api::v1alpha1::product::{Component, PodSecurity, RawObject, SecretClass};
+use plinth_api::v1alpha1::product::PodSecurity;
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use super::frame::{Frame, claim_of, fits, keyed};
-use super::meta::{Belongs, Draft, digest};
-use super::network::{Paths, Peer, Target, default_deny};
-use super::{Gateway, Met, UnitDraft, meet, of_block, pod, workload};
-use crate::expr::{Scope, as_text, listed};
+use super::frame::{Frame, claim_of};
+use super::meta::{Belongs, Draft};
+use super::network::{Paths, Peer, default_deny};
+use super::product::Product;
+use super::{Gateway, Met, UnitDraft, meet, of_block};
+use crate::expr::as_text;
 use crate::model::{FOUNDATION, Finding, Piece, SecretKeyRef, SecretSource, StackId, UnitId};
 use crate::resolve::{Inputs, Resolved};
 use crate::token;
-
-/// Kinds that an entry's `objects` may have. Everything else is refused, so that a catalogue entry cannot widen what the
-/// operator may do.
-const ALLOWED_KINDS: &[(&str, &str)] = &[
-    ("v1", "ConfigMap"),
-    ("v1", "Service"),
-    ("gateway.networking.k8s.io/v1", "Gateway"),
-    ("gateway.networking.k8s.io/v1", "HTTPRoute"),
-    ("gateway.networking.k8s.io/v1", "TLSRoute"),
-    ("cert-manager.io/v1", "Certificate"),
-    ("cert-manager.io/v1", "Issuer"),
-    ("postgresql.cnpg.io/v1", "Cluster"),
-    ("postgresql.cnpg.io/v1", "Database"),
-    ("kafka.strimzi.io/v1", "Kafka"),
-    ("kafka.strimzi.io/v1", "KafkaNodePool"),
-    ("kafka.strimzi.io/v1", "KafkaTopic"),
-    ("kafka.strimzi.io/v1", "KafkaUser"),
-];
 
 /// What rendering a block needs.
 pub struct Context<'a> {
@@ -63,7 +46,12 @@ pub fn render(context: &Context<'_>, paths: &mut Paths, findings: &mut Vec<Findi
                 Ok(mut m) => {
                     if let Some(copies) = m.copies.take() {
                         let after = m.ready.clone();
-                        units.push(detail(context, &format!("secret/{}", copies.key().name), vec![copies], after));
+                        units.push(detail(
+                            context,
+                            &format!("secret/{}", copies.key().name),
+                            vec![copies],
+                            after,
+                        ));
                     }
                     met.insert(name, m);
                 }
@@ -96,17 +84,19 @@ fn collisions(frames: &[Frame<'_>], units: &[UnitDraft], findings: &mut Vec<Find
     for draft in units.iter().flat_map(|u| &u.drafts) {
         let key = draft.key();
         if !seen.insert(key.clone()) {
-            findings.push(frames[0].finding("spec", format!("two parts of the block render {key}; rename one")));
+            findings
+                .push(frames[0].finding("spec", format!("two parts of the block render {key}; rename one")));
         }
     }
 }
 
-fn unit_id(context: &Context<'_>, name: &str) -> UnitId {
+/// A unit of this block.
+pub fn unit_id(context: &Context<'_>, name: &str) -> UnitId {
     UnitId { block: context.resolved.block.name.clone(), name: name.to_owned() }
 }
 
 /// A unit that people see only when it is at fault.
-fn detail(context: &Context<'_>, name: &str, drafts: Vec<Draft>, mut after: Vec<UnitId>) -> UnitDraft {
+pub fn detail(context: &Context<'_>, name: &str, drafts: Vec<Draft>, mut after: Vec<UnitId>) -> UnitDraft {
     after.push(unit_id(context, FOUNDATION));
     UnitDraft { id: unit_id(context, name), component: false, after, drafts }
 }
@@ -144,8 +134,11 @@ fn foundation(context: &Context<'_>, frames: &[Frame<'_>]) -> UnitDraft {
             belongs,
             json!({ "type": "kubernetes.io/dockerconfigjson" }),
         );
-        let source =
-            SecretKeyRef { namespace: context.id.namespace.clone(), name: secret.clone(), key: key.to_owned() };
+        let source = SecretKeyRef {
+            namespace: context.id.namespace.clone(),
+            name: secret.clone(),
+            key: key.to_owned(),
+        };
         copy.secret.insert(key.to_owned(), SecretSource::Compose { pieces: vec![Piece::Secret(source)] });
         drafts.push(copy);
     }
@@ -158,9 +151,8 @@ pub fn policies(id: &StackId, block: &str, units: &mut [UnitDraft], paths: &Path
         let Some((namespace, product)) = unit.drafts.iter().find_map(|draft| {
             let labels = &draft.body["metadata"]["labels"];
             let workload = draft.body.pointer("/spec/template/spec/containers").is_some();
-            workload.then(|| {
-                (draft.key().namespace.unwrap_or_default(), as_text(&labels[names::LABEL_PART_OF]))
-            })
+            workload
+                .then(|| (draft.key().namespace.unwrap_or_default(), as_text(&labels[names::LABEL_PART_OF])))
         }) else {
             continue;
         };
@@ -180,7 +172,8 @@ pub fn secret_outputs(
     secret: &str,
 ) -> Vec<String> {
     let text = serde_json::to_string(&frame.instance.entry.spec).unwrap_or_default();
-    let Ok(regex) = Regex::new(&format!(r"requires\.{}\.([A-Za-z][A-Za-z0-9]*)", regex::escape(requirement))) else {
+    let Ok(regex) = Regex::new(&format!(r"requires\.{}\.([A-Za-z][A-Za-z0-9]*)", regex::escape(requirement)))
+    else {
         return Vec::new();
     };
     let mentioned: BTreeSet<String> = regex.captures_iter(&text).map(|c| c[1].to_owned()).collect();
@@ -208,7 +201,8 @@ pub fn localise(
         product: Some(&frame.instance.entry.name),
         ..of_block(context.id, &context.resolved.block.name)
     };
-    let mut copy = Draft::new("v1", "Secret", Some(frame.namespace), &name, belongs, json!({ "type": "Opaque" }));
+    let mut copy =
+        Draft::new("v1", "Secret", Some(frame.namespace), &name, belongs, json!({ "type": "Opaque" }));
     let mut local = Map::new();
     for (output, value) in outputs {
         let text = as_text(&value);
@@ -223,438 +217,4 @@ pub fn localise(
     }
     let copy = (!copy.secret.is_empty()).then_some(copy);
     (local, copy)
-}
-
-/// One product instance being rendered.
-struct Product<'a> {
-    context: &'a Context<'a>,
-    frame: &'a Frame<'a>,
-    scope: Scope<'static>,
-    met: &'a BTreeMap<&'a str, Met>,
-}
-
-impl<'a> Product<'a> {
-    fn belongs<'b>(&'b self, component: Option<&'b str>) -> Belongs<'b> {
-        Belongs {
-            stack: self.context.id,
-            block: &self.context.resolved.block.name,
-            product: Some(&self.frame.instance.entry.name),
-            component,
-        }
-    }
-
-    fn secrets(&self, units: &mut Vec<UnitDraft>, findings: &mut Vec<Finding>) {
-        for secret in &self.frame.instance.entry.spec.secrets {
-            for (key, item) in self.frame.instances(secret.for_each.as_ref()) {
-                let at = format!("spec.secrets[{}]", secret.name);
-                let scope = self.scope.with(self.frame.element(key.as_deref(), &item));
-                match scope.when(secret.when.as_deref()) {
-                    Ok(true) => {}
-                    Ok(false) => continue,
-                    Err(message) => {
-                        findings.push(self.frame.finding(&at, message));
-                        continue;
-                    }
-                }
-                let name = self.frame.secret_object(&secret.name, key.as_deref());
-                let mut draft = Draft::new(
-                    "v1",
-                    "Secret",
-                    Some(self.frame.namespace),
-                    &name,
-                    self.belongs(None),
-                    json!({ "type": "Opaque" }),
-                );
-                draft.data = secret.opens_data;
-                for declared in &secret.keys {
-                    let path = format!("{at}.keys[{}]", declared.name);
-                    let source = match (secret.class, &declared.generate, &declared.value, &declared.cel) {
-                        (_, None, Some(text), None) => Ok(plain(text)),
-                        (_, None, None, Some(source)) => scope.cel(source).map(|value| plain(&as_text(&value))),
-                        (SecretClass::Generated, Some(generator), None, None) => {
-                            Ok(SecretSource::Generate { generator: generator.clone(), permanent: declared.permanent })
-                        }
-                        (SecretClass::Supplied, None, None, None) => self.supplied(&secret.name, &declared.name),
-                        _ => Err("give exactly one of generate, value, cel (none of them for class Supplied)".to_owned()),
-                    };
-                    match source {
-                        Ok(source) => drop(draft.secret.insert(declared.name.clone(), source)),
-                        Err(message) => findings.push(self.frame.finding(&path, message)),
-                    }
-                }
-                units.push(detail(self.context, &format!("secret/{name}"), vec![draft], Vec::new()));
-            }
-        }
-    }
-
-    /// A supplied value: a key of a Secret in the Stack's namespace.
-    fn supplied(&self, secret: &str, key: &str) -> Result<SecretSource, String> {
-        let block = self.context.resolved.block;
-        let source = block.secrets.iter().find(|s| s.name == secret).ok_or_else(|| {
-            format!("is supplied: name its Secret in spec.blocks[{}].secrets[{secret}].secretName", block.name)
-        })?;
-        let reference = SecretKeyRef {
-            namespace: self.context.id.namespace.clone(),
-            name: source.secret_name.clone(),
-            key: key.to_owned(),
-        };
-        Ok(SecretSource::Compose { pieces: vec![Piece::Secret(reference)] })
-    }
-
-    /// Configuration objects, and the digest of each by name: pods that mount one roll when it changes.
-    fn configs(&self, units: &mut Vec<UnitDraft>, findings: &mut Vec<Finding>) -> BTreeMap<String, String> {
-        let mut digests = BTreeMap::new();
-        for config in &self.frame.instance.entry.spec.configs {
-            for (key, item) in self.frame.instances(config.for_each.as_ref()) {
-                let at = format!("spec.configs[{}]", config.name);
-                let scope = self.scope.with(self.frame.element(key.as_deref(), &item));
-                match scope.when(config.when.as_deref()) {
-                    Ok(true) => {}
-                    Ok(false) => continue,
-                    Err(message) => {
-                        findings.push(self.frame.finding(&at, message));
-                        continue;
-                    }
-                }
-                let name = self.frame.config_object(&config.name, key.as_deref());
-                let mut data = Map::new();
-                let mut recipe = BTreeMap::new();
-                let mut after = BTreeSet::new();
-                for file in &config.files {
-                    let path = format!("{at}.files[{}]", file.name);
-                    let source = file.template.as_deref().unwrap_or_default();
-                    match scope.template(&file.name, source) {
-                        Err(message) => findings.push(self.frame.finding(&path, message)),
-                        Ok(text) if !config.secret && token::has_secret(&text) => findings.push(
-                            self.frame.finding(&path, "holds a secret value; set `secret: true` on the config"),
-                        ),
-                        Ok(text) => {
-                            after.extend(token::secrets(&text).into_iter().map(|s| self.secret_unit(&s.name)));
-                            recipe.insert(
-                                file.name.clone(),
-                                SecretSource::Compose { pieces: token::pieces(&text) },
-                            );
-                            data.insert(file.name.clone(), json!(text));
-                        }
-                    }
-                }
-                let namespace = Some(self.frame.namespace);
-                let draft = if config.secret {
-                    let body = json!({ "type": "Opaque" });
-                    let mut draft = Draft::new("v1", "Secret", namespace, &name, self.belongs(None), body);
-                    draft.secret = recipe;
-                    draft
-                } else {
-                    Draft::new("v1", "ConfigMap", namespace, &name, self.belongs(None), json!({ "data": data }))
-                };
-                digests.insert(name.clone(), digest(&json!([&draft.body, &draft.secret])));
-                units.push(detail(self.context, &format!("config/{name}"), vec![draft], after.into_iter().collect()));
-            }
-        }
-        digests
-    }
-
-    fn secret_unit(&self, object: &str) -> UnitId {
-        unit_id(self.context, &format!("secret/{object}"))
-    }
-
-    fn components(
-        &self,
-        units: &mut Vec<UnitDraft>,
-        digests: &BTreeMap<String, String>,
-        paths: &mut Paths,
-        findings: &mut Vec<Finding>,
-    ) {
-        for component in &self.frame.instance.entry.spec.components {
-            for (key, item) in self.frame.instances(component.for_each.as_ref()) {
-                let at = format!("spec.components[{}]", component.name);
-                let scope = self.scope.with(self.frame.element(key.as_deref(), &item));
-                match scope.when(component.when.as_deref()) {
-                    Ok(true) => {}
-                    Ok(false) => continue,
-                    Err(message) => {
-                        findings.push(self.frame.finding(&at, message));
-                        continue;
-                    }
-                }
-                let name = keyed(&component.name, key.as_deref());
-                if !fits(&name, component.workload) {
-                    findings.push(self.frame.finding(&at, format!("the name `{name}` is too long for its kind")));
-                }
-                let belongs = self.belongs(Some(&name));
-                let pod = pod::render(
-                    self.context.stack,
-                    self.frame,
-                    component,
-                    &name,
-                    key.as_deref(),
-                    &scope,
-                    belongs,
-                    findings,
-                );
-                let mut after: BTreeSet<UnitId> = pod.secrets.iter().map(|s| self.secret_unit(s)).collect();
-                after.extend(pod.configs.iter().map(|c| unit_id(self.context, &format!("config/{c}"))));
-                after.insert(unit_id(self.context, FOUNDATION));
-                self.edges(component, &name, key.as_deref(), &mut after, paths, findings);
-
-                let mut template = pod.template;
-                let mounted: Vec<&String> = pod.configs.iter().filter_map(|c| digests.get(c)).collect();
-                if !mounted.is_empty() {
-                    pod::stamp(&mut template, &digest(&json!(mounted)));
-                }
-                let mut drafts =
-                    workload::companions(self.context.stack, self.frame, component, &name, belongs);
-                drafts.push(workload::workload(
-                    self.context.stack,
-                    self.frame,
-                    component,
-                    &name,
-                    belongs,
-                    template,
-                    findings,
-                ));
-                units.push(UnitDraft {
-                    id: unit_id(self.context, &name),
-                    component: true,
-                    after: after.into_iter().collect(),
-                    drafts,
-                });
-            }
-        }
-    }
-
-    /// Order and network paths of one component.
-    fn edges(
-        &self,
-        component: &Component,
-        name: &str,
-        key: Option<&str>,
-        after: &mut BTreeSet<UnitId>,
-        paths: &mut Paths,
-        findings: &mut Vec<Finding>,
-    ) {
-        let at = format!("spec.components[{}]", component.name);
-        for edge in &component.after {
-            match self.waits_for(edge, key) {
-                Ok(units) => after.extend(units),
-                Err(message) => findings.push(self.frame.finding(&format!("{at}.after"), message)),
-            }
-        }
-        let from = Peer { namespace: self.frame.namespace.to_owned(), component: Some(name.to_owned()) };
-        for entry in &component.connects {
-            let (edge, later) = match entry.strip_suffix(" (later)") {
-                Some(edge) => (edge, true),
-                None => (entry.as_str(), false),
-            };
-            let targets = match edge.strip_prefix("requires.") {
-                Some(requirement) => match self.met.get(requirement) {
-                    Some(met) => Ok(met.targets.clone()),
-                    None if self.declared(requirement) => Ok(Vec::new()),
-                    None => Err(self.no_requirement(requirement)),
-                },
-                None => self.component_targets(edge, key),
-            };
-            match targets {
-                Ok(targets) => {
-                    for (target, port) in targets {
-                        paths.open(from.clone(), target, port);
-                    }
-                }
-                Err(message) => findings.push(self.frame.finding(&format!("{at}.connects"), message)),
-            }
-            if !later {
-                let edge = edge.split(':').next().unwrap_or(edge);
-                match self.waits_for(edge, key) {
-                    Ok(units) => after.extend(units),
-                    Err(message) => findings.push(self.frame.finding(&format!("{at}.connects"), message)),
-                }
-            }
-        }
-    }
-
-    fn declared(&self, requirement: &str) -> bool {
-        self.frame.instance.entry.spec.requires.iter().any(|r| r.name == requirement)
-    }
-
-    fn no_requirement(&self, requirement: &str) -> String {
-        let known: Vec<&str> = self.frame.instance.entry.spec.requires.iter().map(|r| r.name.as_str()).collect();
-        format!("`requires.{requirement}` is no requirement; the entry has {}", listed(&known))
-    }
-
-    fn waits_for(&self, edge: &str, key: Option<&str>) -> Result<Vec<UnitId>, String> {
-        if let Some(requirement) = edge.strip_prefix("requires.") {
-            return match self.met.get(requirement) {
-                Some(met) => Ok(met.ready.clone()),
-                None if self.declared(requirement) => Ok(Vec::new()),
-                None => Err(self.no_requirement(requirement)),
-            };
-        }
-        if let Some(component) = self.frame.component(edge) {
-            // A component that is switched off is waited for by nobody.
-            let off =
-                component.for_each.is_none() && self.scope.when(component.when.as_deref()).is_ok_and(|on| !on);
-            let names = if off { Vec::new() } else { self.frame.component_objects(component, key) };
-            return Ok(names.iter().map(|n| unit_id(self.context, n)).collect());
-        }
-        if let Some(object) = self.frame.instance.entry.spec.objects.iter().find(|o| o.name == edge) {
-            let off = object.for_each.is_none() && self.scope.when(object.when.as_deref()).is_ok_and(|on| !on);
-            return Ok(if off { Vec::new() } else { vec![unit_id(self.context, &format!("object/{edge}"))] });
-        }
-        let known: Vec<&str> =
-            self.frame.instance.entry.spec.components.iter().map(|c| c.name.as_str()).collect();
-        Err(format!("`{edge}` is no component; the entry has {}", listed(&known)))
-    }
-
-    fn component_targets(&self, edge: &str, key: Option<&str>) -> Result<Vec<(Target, u16)>, String> {
-        let (name, port) =
-            edge.split_once(':').ok_or_else(|| format!("`{edge}` must be <component>:<port name> or requires.<name>"))?;
-        let component = self.frame.component(name).ok_or_else(|| format!("`{name}` is no component"))?;
-        let port = component.ports.iter().find(|p| p.name == port).ok_or_else(|| {
-            let known: Vec<&str> = component.ports.iter().map(|p| p.name.as_str()).collect();
-            format!("`{name}` has no port `{port}`; it has {}", listed(&known))
-        })?;
-        Ok(self
-            .frame
-            .component_objects(component, key)
-            .into_iter()
-            .map(|object| {
-                let peer = Peer { namespace: self.frame.namespace.to_owned(), component: Some(object) };
-                (Target::Component(peer), port.port)
-            })
-            .collect())
-    }
-
-    fn objects(&self, units: &mut Vec<UnitDraft>, findings: &mut Vec<Finding>) {
-        for object in &self.frame.instance.entry.spec.objects {
-            let at = format!("spec.objects[{}]", object.name);
-            let mut drafts = Vec::new();
-            for (key, item) in self.frame.instances(object.for_each.as_ref()) {
-                match self.object(object, key.as_deref(), &item, &at) {
-                    Ok(Some(draft)) => drafts.push(draft),
-                    Ok(None) => {}
-                    Err(message) => findings.push(self.frame.finding(&at, message)),
-                }
-            }
-            if drafts.is_empty() {
-                continue;
-            }
-            let mut after = BTreeSet::from([unit_id(self.context, FOUNDATION)]);
-            for edge in &object.after {
-                match self.waits_for(edge, None) {
-                    Ok(units) => after.extend(units),
-                    Err(message) => findings.push(self.frame.finding(&format!("{at}.after"), message)),
-                }
-            }
-            units.push(UnitDraft {
-                id: unit_id(self.context, &format!("object/{}", object.name)),
-                component: true,
-                after: after.into_iter().collect(),
-                drafts,
-            });
-        }
-    }
-
-    fn object(&self, object: &RawObject, key: Option<&str>, item: &Value, at: &str) -> Result<Option<Draft>, String> {
-        let scope = self.scope.with(self.frame.element(key, item));
-        if !scope.when(object.when.as_deref())? {
-            return Ok(None);
-        }
-        let mut body = scope.embedded_map(&object.object, at)?;
-        let take = |body: &mut Map<String, Value>, field: &str| {
-            body.remove(field).map(|v| as_text(&v)).ok_or_else(|| format!("{field} is missing"))
-        };
-        let api_version = take(&mut body, "apiVersion")?;
-        let kind = take(&mut body, "kind")?;
-        if !ALLOWED_KINDS.contains(&(api_version.as_str(), kind.as_str())) {
-            let known: Vec<String> = ALLOWED_KINDS.iter().map(|(a, k)| format!("{a} {k}")).collect();
-            return Err(format!("{api_version} {kind} is not an allowed kind; allowed are {}", listed(&known)));
-        }
-        let metadata = body.remove("metadata").unwrap_or_default();
-        let name = keyed(metadata["name"].as_str().unwrap_or(&object.name), key);
-        let component = format!("object-{}", object.name);
-        let mut draft = Draft::new(
-            &api_version,
-            &kind,
-            Some(self.frame.namespace),
-            &name,
-            self.belongs(Some(&component)),
-            Value::Object(body),
-        );
-        if token::has_secret(&draft.body.to_string()) {
-            return Err("holds a secret value; only Secrets may".to_owned());
-        }
-        for (annotation, value) in metadata["annotations"].as_object().into_iter().flatten() {
-            draft.annotate(annotation, &as_text(value));
-        }
-        draft.ready_when = object.ready_when.clone();
-        Ok(Some(draft))
-    }
-
-    /// Public routes, when the Stack has an API gateway.
-    fn routes(&self, units: &mut Vec<UnitDraft>, paths: &mut Paths, findings: &mut Vec<Finding>) {
-        let Some(gateway) = self.context.gateway else { return };
-        for route in &self.frame.instance.entry.spec.routes {
-            let at = format!("spec.routes[{}]", route.name);
-            match self.scope.when(route.when.as_deref()) {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(message) => {
-                    findings.push(self.frame.finding(&at, message));
-                    continue;
-                }
-            }
-            let target = self.frame.component(&route.component).and_then(|component| {
-                component.ports.iter().find(|p| p.name == route.port).map(|port| (component, port))
-            });
-            let Some((component, port)) = target else {
-                findings.push(
-                    self.frame.finding(&at, format!("`{}` has no port `{}`", route.component, route.port)),
-                );
-                continue;
-            };
-            let every = vec!["/".to_owned()];
-            let prefixes = if route.paths.is_empty() { &every } else { &route.paths };
-            let matches: Vec<Value> =
-                prefixes.iter().map(|p| json!({ "path": { "type": "PathPrefix", "value": p } })).collect();
-            let object = format!("object-route-{}", route.name);
-            let draft = Draft::new(
-                "gateway.networking.k8s.io/v1",
-                "HTTPRoute",
-                Some(self.frame.namespace),
-                &route.name,
-                self.belongs(Some(&object)),
-                json!({
-                    "spec": {
-                        "parentRefs": [{ "name": gateway.name, "namespace": gateway.namespace }],
-                        "hostnames": [format!("{}.{}", route.host, self.context.stack.spec.site.domain)],
-                        "rules": [{
-                            "matches": matches,
-                            "backendRefs": [{
-                                "name": component.name,
-                                "port": port.service_port.unwrap_or(port.port),
-                            }],
-                        }],
-                    },
-                }),
-            );
-            units.push(UnitDraft {
-                id: unit_id(self.context, &format!("object/route-{}", route.name)),
-                component: true,
-                after: vec![unit_id(self.context, FOUNDATION), unit_id(self.context, &component.name)],
-                drafts: vec![draft],
-            });
-            paths.open(
-                Peer { namespace: gateway.proxies.clone(), component: None },
-                Target::Component(Peer {
-                    namespace: self.frame.namespace.to_owned(),
-                    component: Some(component.name.clone()),
-                }),
-                port.port,
-            );
-        }
-    }
-}
-
-fn plain(text: &str) -> SecretSource {
-    SecretSource::Compose { pieces: vec![Piece::Text(text.to_owned())] }
 }

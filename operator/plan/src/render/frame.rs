@@ -178,8 +178,7 @@ impl<'a> Frame<'a> {
     pub fn component_objects(&self, component: &Component, key: Option<&str>) -> Vec<String> {
         let all: Vec<Option<String>> =
             self.instances(component.for_each.as_ref()).into_iter().map(|(key, _)| key).collect();
-        let same: Vec<String> =
-            all.iter().flatten().filter(|k| Some(k.as_str()) == key).cloned().collect();
+        let same: Vec<String> = all.iter().flatten().filter(|k| Some(k.as_str()) == key).cloned().collect();
         if let [key] = same.as_slice() {
             return vec![keyed(&component.name, Some(key))];
         }

@@ -5,6 +5,7 @@ pub(crate) mod frame;
 mod meta;
 mod network;
 mod pod;
+mod product;
 mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,15 +34,22 @@ struct UnitDraft {
 ///
 /// # Errors
 /// Everything that an entry or an override gets wrong.
-pub fn render(stack: &Stack, inputs: &Inputs, resolved: &[Resolved<'_>]) -> Result<Vec<BlockPlan>, Vec<Finding>> {
+pub fn render(
+    stack: &Stack,
+    inputs: &Inputs,
+    resolved: &[Resolved<'_>],
+) -> Result<Vec<BlockPlan>, Vec<Finding>> {
     let mut findings = Vec::new();
     let id = stack_id(stack);
     let frames: BTreeMap<&str, Vec<Frame<'_>>> = resolved
         .iter()
         .filter_map(|r| r.installed.as_ref().map(|installed| (r, installed)))
         .map(|(r, installed)| {
-            let frames =
-                installed.instances.iter().map(|i| Frame::new(stack, r, i, &mut findings)).collect::<Vec<_>>();
+            let frames = installed
+                .instances
+                .iter()
+                .map(|i| Frame::new(stack, r, i, &mut findings))
+                .collect::<Vec<_>>();
             (r.block.name.as_str(), frames)
         })
         .collect();
@@ -108,15 +116,19 @@ fn gateway(
 }
 
 /// Merge the Stack's overrides into the rendered objects.
-fn override_objects(
-    stack: &Stack,
-    drafts: &mut BTreeMap<&str, Vec<UnitDraft>>,
-    findings: &mut Vec<Finding>,
-) {
+fn override_objects(stack: &Stack, drafts: &mut BTreeMap<&str, Vec<UnitDraft>>, findings: &mut Vec<Finding>) {
     for rule in &stack.spec.overrides {
         let at = format!("spec.overrides[{}]", rule.name);
         let patch = Value::Object(rule.patch.clone());
-        for field in ["/apiVersion", "/kind", "/metadata/name", "/metadata/namespace", "/metadata/labels", "/data", "/stringData"] {
+        for field in [
+            "/apiVersion",
+            "/kind",
+            "/metadata/name",
+            "/metadata/namespace",
+            "/metadata/labels",
+            "/data",
+            "/stringData",
+        ] {
             if patch.pointer(field).is_some() {
                 let field = field.trim_start_matches('/').replace('/', ".");
                 findings.push(finding(&format!("{at}.patch.{field}"), "cannot be overridden"));
@@ -195,15 +207,15 @@ fn block_plan(
     let external = resolved.block.external.is_some();
     BlockPlan {
         product: resolved.block.product.clone(),
-        version: main
-            .map(|f| f.instance.version.version.clone())
-            .or_else(|| resolved.block.version.clone()),
+        version: main.map(|f| f.instance.version.version.clone()).or_else(|| resolved.block.version.clone()),
         namespace: (!external).then(|| resolved.namespace.clone()),
         blocked: resolved.blocked.clone(),
         units,
         paused: stack.spec.paused || resolved.block.paused,
         drift: resolved.block.drift,
-        endpoints: main.map(|f| endpoints(stack, f, published)).unwrap_or_else(|| external_endpoints(resolved)),
+        endpoints: main
+            .map(|f| endpoints(stack, f, published))
+            .unwrap_or_else(|| external_endpoints(resolved)),
         name,
     }
 }
@@ -250,7 +262,12 @@ struct Met {
     copies: Option<Draft>,
 }
 
-fn meet(context: &block::Context<'_>, frame: &Frame<'_>, requirement: &str, binding: &Binding) -> Result<Met, Finding> {
+fn meet(
+    context: &block::Context<'_>,
+    frame: &Frame<'_>,
+    requirement: &str,
+    binding: &Binding,
+) -> Result<Met, Finding> {
     let at = format!("spec.requires[{requirement}]");
     let capability = frame
         .instance
@@ -263,14 +280,15 @@ fn meet(context: &block::Context<'_>, frame: &Frame<'_>, requirement: &str, bind
         .unwrap_or_default();
     let domain = &context.stack.spec.site.cluster_domain;
     let (provider, claim) = match binding {
-        Binding::Embedded { product, claim } => (
-            context.frames[frame.block].iter().find(|f| &f.instance.entry.name == product),
-            Some(claim),
-        ),
+        Binding::Embedded { product, claim } => {
+            (context.frames[frame.block].iter().find(|f| &f.instance.entry.name == product), Some(claim))
+        }
         Binding::Block { name } => (
             // A block that is itself blocked has no frame: its consumers wait.
             context.frames.get(name.as_str()).and_then(|frames| {
-                frames.iter().find(|f| f.instance.entry.spec.provides.iter().any(|p| p.capability == capability))
+                frames
+                    .iter()
+                    .find(|f| f.instance.entry.spec.provides.iter().any(|p| p.capability == capability))
             }),
             None,
         ),
@@ -281,8 +299,10 @@ fn meet(context: &block::Context<'_>, frame: &Frame<'_>, requirement: &str, bind
     let Some(provider) = provider else {
         return Err(frame.finding(&at, format!("the block that provides `{capability}` is itself blocked")));
     };
-    let Some(provision) = provider.instance.entry.spec.provides.iter().find(|p| p.capability == capability) else {
-        return Err(frame.finding(&at, format!("`{}` no longer provides `{capability}`", provider.instance.entry.name)));
+    let Some(provision) = provider.instance.entry.spec.provides.iter().find(|p| p.capability == capability)
+    else {
+        return Err(frame
+            .finding(&at, format!("`{}` no longer provides `{capability}`", provider.instance.entry.name)));
     };
     let outputs = provider.outputs(provision, claim, domain)?;
     let key = claim.map(|c| c.name.as_str());

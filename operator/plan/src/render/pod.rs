@@ -60,7 +60,11 @@ pub fn render(
     set("volumeMounts", Value::Array(mounts));
     set(
         "ports",
-        component.ports.iter().map(|p| json!({ "name": p.name, "containerPort": p.port, "protocol": "TCP" })).collect(),
+        component
+            .ports
+            .iter()
+            .map(|p| json!({ "name": p.name, "containerPort": p.port, "protocol": "TCP" }))
+            .collect(),
     );
     match component.resources.get(stack.spec.profile) {
         Some(r) => {
@@ -70,7 +74,9 @@ pub fn render(
             }
             set("resources", json!({ "requests": { "cpu": r.cpu, "memory": r.memory }, "limits": limits }));
         }
-        None => findings.push(frame.finding(&format!("{at}.resources"), "no profile has requests and limits")),
+        None => {
+            findings.push(frame.finding(&format!("{at}.resources"), "no profile has requests and limits"))
+        }
     }
     for (kind, probe) in probes(component) {
         match probe_json(component, &probe) {
@@ -94,7 +100,10 @@ pub fn render(
     }
     let site = &stack.spec.site;
     if !site.pull_secrets.is_empty() {
-        spec.insert("imagePullSecrets".to_owned(), site.pull_secrets.iter().map(|s| json!({ "name": s })).collect());
+        spec.insert(
+            "imagePullSecrets".to_owned(),
+            site.pull_secrets.iter().map(|s| json!({ "name": s })).collect(),
+        );
     }
     if !site.node_selector.is_empty() {
         spec.insert("nodeSelector".to_owned(), json!(site.node_selector));
@@ -158,8 +167,11 @@ fn environment(
         }
     }
     if let Some(proxy) = &stack.spec.site.proxy {
-        let mut direct =
-            vec!["localhost".to_owned(), "127.0.0.1".to_owned(), format!(".{}", stack.spec.site.cluster_domain)];
+        let mut direct = vec![
+            "localhost".to_owned(),
+            "127.0.0.1".to_owned(),
+            format!(".{}", stack.spec.site.cluster_domain),
+        ];
         direct.extend(proxy.no_proxy.iter().cloned());
         for (name, value) in [
             ("HTTP_PROXY", proxy.http.clone()),
@@ -206,7 +218,8 @@ fn mounts(
                     if let Some(file) = &mount.file
                         && !declared.files.iter().any(|f| &f.name == file)
                     {
-                        findings.push(frame.finding(&path, format!("config `{config}` has no file `{file}`")));
+                        findings
+                            .push(frame.finding(&path, format!("config `{config}` has no file `{file}`")));
                     }
                     let object = frame.config_object(config, declared.for_each.as_ref().and(key));
                     used.configs.push(object.clone());
@@ -288,7 +301,12 @@ fn image(
         let known: Vec<&str> = version.images.keys().map(String::as_str).collect();
         findings.push(frame.finding(
             &format!("{at}.image"),
-            format!("version {} has no image `{}`; it has {}", version.version, component.image, listed(&known)),
+            format!(
+                "version {} has no image `{}`; it has {}",
+                version.version,
+                component.image,
+                listed(&known)
+            ),
         ));
         return String::new();
     };

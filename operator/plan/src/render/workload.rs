@@ -13,7 +13,13 @@ use crate::model::Finding;
 const JOB_RETRIES: u32 = 10;
 
 /// Everything but the workload.
-pub fn companions(stack: &Stack, frame: &Frame<'_>, component: &Component, name: &str, belongs: Belongs<'_>) -> Vec<Draft> {
+pub fn companions(
+    stack: &Stack,
+    frame: &Frame<'_>,
+    component: &Component,
+    name: &str,
+    belongs: Belongs<'_>,
+) -> Vec<Draft> {
     let namespace = Some(frame.namespace);
     let mut drafts = vec![Draft::new(
         "v1",
@@ -114,8 +120,7 @@ pub fn workload(
             Draft::new("apps/v1", "Deployment", namespace, name, belongs, json!({ "spec": spec }))
         }
         Workload::StatefulSet => {
-            let claims: Vec<Value> =
-                component.volumes.iter().map(|v| claim(stack, v, belongs)).collect();
+            let claims: Vec<Value> = component.volumes.iter().map(|v| claim(stack, v, belongs)).collect();
             let mut spec = json!({
                 "replicas": replicas(stack, component),
                 "serviceName": pods_service(name),

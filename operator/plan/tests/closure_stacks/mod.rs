@@ -15,11 +15,36 @@ pub struct Case {
     pub stack: Stack,
 }
 
-/// The built-in catalogue.
+/// The built-in catalogue, and a product that asks for Redis: no built-in one does.
 pub fn catalogue() -> Catalogue {
-    Catalogue::builtin().unwrap_or_else(|findings| {
-        panic!("{}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    })
+    let cached = json!({
+        "block": "x-cached",
+        "title": "Cached",
+        "description": "Asks for Redis.",
+        "licence": "Apache-2.0",
+        "maturity": "stable",
+        "asOf": "2026-11-23",
+        "sources": [{ "repository": "plinth", "says": "a test" }],
+        "versions": [{ "version": "1", "images": { "app": "registry.example/cached:1" } }],
+        "requires": [{ "name": "cache", "capability": "redis" }],
+        "components": [{
+            "name": "cached",
+            "image": "app",
+            "env": [
+                { "name": "REDIS_HOST", "ref": "requires.cache.host" },
+                { "name": "REDIS_PORT", "ref": "requires.cache.port" },
+                { "name": "REDIS_PASSWORD", "ref": "requires.cache.password" },
+            ],
+            "resources": { "sandbox": { "cpu": "50m", "memory": "64Mi" } },
+            "connects": ["requires.cache"],
+        }],
+    });
+    let cached = serde_json::from_value(cached).expect("the test's Product is well-formed");
+    Catalogue::builtin()
+        .and_then(|catalogue| catalogue.with_products([("cached".to_owned(), cached)]))
+        .unwrap_or_else(|findings| {
+            panic!("{}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        })
 }
 
 fn stack(profile: &str, blocks: Value, backing: Value) -> Stack {
@@ -136,13 +161,19 @@ pub fn cases() -> Vec<Case> {
             json!([mediator(), trust.clone()]),
             json!([]),
         );
-        case("x-road, foreign trust", &["xroad-security-server"], json!([mediator(), foreign_trust()]), json!([]));
+        case(
+            "x-road, foreign trust",
+            &["xroad-security-server"],
+            json!([mediator(), foreign_trust()]),
+            json!([]),
+        );
         case(
             "envoy-gateway",
             &["envoy-gateway"],
             json!([{ "name": "api-gateway", "product": "envoy-gateway", "parameters": { "certificateIssuer": "country-ca" } }]),
             json!([]),
         );
+        case("redis", &["redis", "cached"], json!([{ "name": "x-cached", "product": "cached" }]), json!([]));
         case(
             "everything",
             &[],

@@ -34,7 +34,14 @@ impl Made<'_> {
 }
 
 impl Made<'_> {
-    fn rename(&mut self, class: &'static str, site: String, new: &str, old: &str, change: impl FnOnce(&mut ProductSpec)) {
+    fn rename(
+        &mut self,
+        class: &'static str,
+        site: String,
+        new: &str,
+        old: &str,
+        change: impl FnOnce(&mut ProductSpec),
+    ) {
         self.make(class, site, change);
         if let Some(last) = self.mutants.last_mut() {
             last.renamed = Some((new.to_owned(), old.to_owned()));
@@ -55,7 +62,9 @@ pub fn of(spec: &ProductSpec) -> Vec<Mutant> {
 
 fn is_reference(named: &Named) -> bool {
     let refers = |text: &String| {
-        ["requires.", "components.", "components[", "secrets.", "params.", "routes."].iter().any(|n| text.contains(n))
+        ["requires.", "components.", "components[", "secrets.", "params.", "routes."]
+            .iter()
+            .any(|n| text.contains(n))
     };
     named.reference.is_some() || named.cel.as_ref().is_some_and(refers)
 }
@@ -64,7 +73,9 @@ fn components(made: &mut Made<'_>, spec: &ProductSpec) {
     for (i, component) in spec.components.iter().enumerate() {
         let name = &component.name;
         let new = format!("{name}{MARK}");
-        made.rename("rename a component", name.clone(), &new, name, |s| s.components[i].name.clone_from(&new));
+        made.rename("rename a component", name.clone(), &new, name, |s| {
+            s.components[i].name.clone_from(&new)
+        });
         for (j, port) in component.ports.iter().enumerate() {
             let new = format!("{MARK}{j}{}", &port.name[..port.name.len().min(12)]);
             made.rename("rename a port", format!("{name}:{}", port.name), &new, &port.name, |s| {
@@ -72,7 +83,9 @@ fn components(made: &mut Made<'_>, spec: &ProductSpec) {
             });
         }
         for (j, edge) in component.after.iter().enumerate() {
-            made.make("drop an after edge", format!("{name} after {edge}"), |s| drop(s.components[i].after.remove(j)));
+            made.make("drop an after edge", format!("{name} after {edge}"), |s| {
+                drop(s.components[i].after.remove(j))
+            });
         }
         for (j, edge) in component.connects.iter().enumerate() {
             made.make("drop a connects", format!("{name} connects {edge}"), |s| {
@@ -87,7 +100,9 @@ fn components(made: &mut Made<'_>, spec: &ProductSpec) {
             } else {
                 "drop a mount of scratch"
             };
-            made.make(kind, format!("{name} mounts {}", mount.path), |s| drop(s.components[i].mounts.remove(j)));
+            made.make(kind, format!("{name} mounts {}", mount.path), |s| {
+                drop(s.components[i].mounts.remove(j))
+            });
         }
         for (j, variable) in component.env.iter().enumerate().filter(|(_, v)| is_reference(v)) {
             made.make("drop a variable with a reference", format!("{name} env {}", variable.name), |s| {
@@ -157,17 +172,29 @@ fn numbers(made: &mut Made<'_>, spec: &ProductSpec) {
     for (i, component) in spec.components.iter().enumerate() {
         let name = &component.name;
         for (j, port) in component.ports.iter().enumerate() {
-            made.make("change a declared port number", format!("{name}:{} ({})", port.name, port.port), |s| {
-                s.components[i].ports[j].port += 17;
-            });
+            made.make(
+                "change a declared port number",
+                format!("{name}:{} ({})", port.name, port.port),
+                |s| {
+                    s.components[i].ports[j].port += 17;
+                },
+            );
         }
-        let numbers = |text: &str| -> Vec<u16> { declared.iter().copied().filter(|n| *n > 999 && word(text, *n)).collect() };
+        let numbers = |text: &str| -> Vec<u16> {
+            declared.iter().copied().filter(|n| *n > 999 && word(text, *n)).collect()
+        };
         for (j, variable) in component.env.iter().enumerate() {
-            for number in variable.value.iter().flat_map(|v| numbers(v)).collect::<std::collections::BTreeSet<_>>() {
-                made.make("change a written port number", format!("{name} env {} ({number})", variable.name), |s| {
-                    let value = &mut s.components[i].env[j].value;
-                    *value = value.as_ref().map(|v| bump(v, number));
-                });
+            for number in
+                variable.value.iter().flat_map(|v| numbers(v)).collect::<std::collections::BTreeSet<_>>()
+            {
+                made.make(
+                    "change a written port number",
+                    format!("{name} env {} ({number})", variable.name),
+                    |s| {
+                        let value = &mut s.components[i].env[j].value;
+                        *value = value.as_ref().map(|v| bump(v, number));
+                    },
+                );
             }
         }
         for (j, text) in component.args.iter().enumerate() {
@@ -198,10 +225,18 @@ fn numbers(made: &mut Made<'_>, spec: &ProductSpec) {
     for (i, config) in spec.configs.iter().enumerate() {
         for (j, file) in config.files.iter().enumerate() {
             let Some(text) = &file.template else { continue };
-            for number in declared.iter().filter(|n| **n > 999 && word(text, **n)).collect::<std::collections::BTreeSet<_>>() {
-                made.make("change a written port number", format!("{}/{} ({number})", config.name, file.name), |s| {
-                    s.configs[i].files[j].template = Some(bump(text, *number));
-                });
+            for number in declared
+                .iter()
+                .filter(|n| **n > 999 && word(text, **n))
+                .collect::<std::collections::BTreeSet<_>>()
+            {
+                made.make(
+                    "change a written port number",
+                    format!("{}/{} ({number})", config.name, file.name),
+                    |s| {
+                        s.configs[i].files[j].template = Some(bump(text, *number));
+                    },
+                );
             }
         }
     }
@@ -210,7 +245,8 @@ fn numbers(made: &mut Made<'_>, spec: &ProductSpec) {
 fn word(text: &str, number: u16) -> bool {
     let number = number.to_string();
     text.match_indices(&number).any(|(at, _)| {
-        !text[..at].ends_with(|c: char| c.is_ascii_digit()) && !text[at + number.len()..].starts_with(|c: char| c.is_ascii_digit())
+        !text[..at].ends_with(|c: char| c.is_ascii_digit())
+            && !text[at + number.len()..].starts_with(|c: char| c.is_ascii_digit())
     })
 }
 
@@ -284,13 +320,27 @@ fn references(made: &mut Made<'_>, spec: &ProductSpec) {
             }
         }
         for (component, port) in &own {
-            for from in [format!("components.{component}"), format!("components['{component}']"), format!("components[\"{component}\"]")] {
+            for from in [
+                format!("components.{component}"),
+                format!("components['{component}']"),
+                format!("components[\"{component}\"]"),
+            ] {
                 if !contains(&text, &from) {
                     continue;
                 }
                 for (other, other_port) in own.iter().filter(|(o, _)| o != component).take(2) {
-                    let to = if from.contains('[') { from.replace(component, other) } else if text.contains("ref:") { dotted(other) } else { format!("components.{other}") };
-                    let to = if text != from && !text.starts_with("components.") && to.contains('-') && !to.contains('[') {
+                    let to = if from.contains('[') {
+                        from.replace(component, other)
+                    } else if text.contains("ref:") {
+                        dotted(other)
+                    } else {
+                        format!("components.{other}")
+                    };
+                    let to = if text != from
+                        && !text.starts_with("components.")
+                        && to.contains('-')
+                        && !to.contains('[')
+                    {
                         format!("components['{other}']")
                     } else {
                         to

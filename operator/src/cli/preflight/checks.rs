@@ -85,19 +85,25 @@ fn definitions(demand: &Demand, facts: &Facts) -> Vec<Line> {
         };
         format!("the cluster does not serve {kind} ({version}): {advice}")
     });
-    or_fits("definitions", short.collect(), format!("all {} kinds of the plan, and Plinth's own", demand.kinds.len()))
+    or_fits(
+        "definitions",
+        short.collect(),
+        format!("all {} kinds of the plan, and Plinth's own", demand.kinds.len()),
+    )
 }
 
 fn namespaces(demand: &Demand, facts: &Facts) -> Vec<Line> {
     with("namespaces", &facts.claimed, |claimed| {
-        // The installation before it and the block after it do not matter here.
-        let own = format!("/{}/{}/", demand.stack.namespace, demand.stack.name);
-        let taken = claimed.iter().filter(|(_, owner)| !owner.as_ref().is_some_and(|owner| owner.contains(&own)));
+        let taken = claimed.iter().filter(|(name, owner)| owner.as_ref() != demand.namespaces.get(*name));
         let short = taken.map(|(name, owner)| {
             let owner = owner.as_deref().unwrap_or("somebody who left no claim");
             format!("{name} exists and belongs to {owner}: set spec.namespacePrefix, or remove it")
         });
-        or_fits("namespaces", short.collect(), format!("{} namespaces are free or this Stack's", demand.namespaces.len()))
+        or_fits(
+            "namespaces",
+            short.collect(),
+            format!("{} namespaces are free or this Stack's", demand.namespaces.len()),
+        )
     })
 }
 
@@ -107,10 +113,18 @@ fn storage(demand: &Demand, facts: &Facts) -> Vec<Line> {
     }
     with("storage", &facts.storage_classes, |classes| {
         let list = || classes.keys().cloned().collect::<Vec<_>>().join(", ");
-        let have = || if classes.is_empty() { "the cluster has none".to_owned() } else { format!("there are {}", list()) };
+        let have = || {
+            if classes.is_empty() {
+                "the cluster has none".to_owned()
+            } else {
+                format!("there are {}", list())
+            }
+        };
         let short = demand.storage_classes.iter().filter_map(|wanted| match wanted {
             Some(name) if classes.contains_key(name) => None,
-            Some(name) => Some(format!("StorageClass {name} does not exist, {}: set spec.site.storageClass", have())),
+            Some(name) => {
+                Some(format!("StorageClass {name} does not exist, {}: set spec.site.storageClass", have()))
+            }
             None if classes.values().any(|default| *default) => None,
             None => Some(format!("there is no default StorageClass, {}: set spec.site.storageClass", have())),
         });
@@ -123,7 +137,9 @@ fn gateway(demand: &Demand, facts: &Facts) -> Vec<Line> {
         return fits("gateway", "the Stack names no GatewayClass");
     };
     with("gateway", &facts.gateway_classes, |classes| match classes {
-        None => vec![line("gateway", Verdict::Short, "the cluster does not serve the Gateway API: install it")],
+        None => {
+            vec![line("gateway", Verdict::Short, "the cluster does not serve the Gateway API: install it")]
+        }
         Some(classes) if classes.contains(wanted) => fits("gateway", format!("GatewayClass {wanted} exists")),
         // Envoy Gateway, for one, brings its class when the Stack installs it.
         Some(_) => vec![line(
@@ -137,7 +153,9 @@ fn gateway(demand: &Demand, facts: &Facts) -> Vec<Line> {
 fn capacity(demand: &Demand, facts: &Facts) -> Vec<Line> {
     with("capacity", &facts.nodes, |rooms| {
         let total = demand.total();
-        let sum = |of: fn(&super::facts::Room) -> Amount| rooms.iter().map(of).fold(Amount::default(), Amount::plus);
+        let sum = |of: fn(&super::facts::Room) -> Amount| {
+            rooms.iter().map(of).fold(Amount::default(), Amount::plus)
+        };
         let (all, used) = (sum(|room| room.all), sum(|room| room.used));
         let free = Amount { cpu: all.cpu - used.cpu, memory: all.memory - used.memory };
         let other = match facts.other_nodes {
@@ -146,7 +164,10 @@ fn capacity(demand: &Demand, facts: &Facts) -> Vec<Line> {
         };
         let mut short = Vec::new();
         if total.cpu > free.cpu {
-            short.push(format!("{:.1} cores are asked for, {:.1} are free{other}: add nodes", total.cpu, free.cpu));
+            short.push(format!(
+                "{:.1} cores are asked for, {:.1} are free{other}: add nodes",
+                total.cpu, free.cpu
+            ));
         }
         if total.memory > free.memory {
             let (wanted, free) = (bytes(total.memory), bytes(free.memory));
@@ -171,7 +192,9 @@ fn capacity(demand: &Demand, facts: &Facts) -> Vec<Line> {
 fn largest_pod(demand: &Demand, facts: &Facts) -> Vec<Line> {
     with("largest pod", &facts.nodes, |rooms| {
         let room = |each: Amount| {
-            rooms.iter().any(|r| r.all.cpu - r.used.cpu >= each.cpu && r.all.memory - r.used.memory >= each.memory)
+            rooms
+                .iter()
+                .any(|r| r.all.cpu - r.used.cpu >= each.cpu && r.all.memory - r.used.memory >= each.memory)
         };
         let short = demand.workloads.iter().filter(|w| w.pods > 0.0 && !room(w.each)).map(|w| {
             let memory = bytes(w.each.memory);
@@ -202,7 +225,8 @@ fn quota(demand: &Demand, facts: &Facts) -> Vec<Line> {
             // What is used may be this Stack's own, so that the whole limit is what it may reach.
             let hard = quantity(&limit.hard)?;
             (*wanted > hard).then(|| {
-                let amount = if limit.resource.contains("memory") { bytes(*wanted) } else { format!("{wanted:.2}") };
+                let amount =
+                    if limit.resource.contains("memory") { bytes(*wanted) } else { format!("{wanted:.2}") };
                 format!(
                     "ResourceQuota {} allows {} {} ({} are used), {amount} are asked for: raise it",
                     limit.name, limit.hard, limit.resource, limit.used
@@ -321,7 +345,7 @@ mod tests {
             missing_kinds: BTreeSet::from([("plinth.dev/v1alpha1".into(), "Stack".into())]),
             storage_classes: Ok(BTreeMap::from([("fast".into(), false)])),
             quotas: Ok(vec![quota]),
-            claimed: Ok(BTreeMap::from([("ns".into(), Some("x/other/stack/identity".into()))])),
+            claimed: Ok(BTreeMap::from([("ns".into(), Some("other/stack/identity".into()))])),
             dns: Ok(Vec::new()),
             clock: Ok(-90),
             ..facts()
@@ -329,7 +353,7 @@ mod tests {
         let found = short(&demand, &facts);
         for expected in [
             "definitions: the cluster does not serve Stack (plinth.dev/v1alpha1): install it with `plinth crds",
-            "namespaces: ns exists and belongs to x/other/stack/identity",
+            "namespaces: ns exists and belongs to other/stack/identity",
             "storage: there is no default StorageClass, there are fast",
             "storage: StorageClass slow does not exist",
             "gateway: the cluster does not serve the Gateway API",

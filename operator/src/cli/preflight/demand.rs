@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use plinth_api::names;
 use plinth_api::v1alpha1::stack::Stack;
 use plinth_plan::model::{Plan, StackId};
 use serde_json::Value;
@@ -19,8 +20,8 @@ pub struct Demand {
     pub storage_classes: BTreeSet<Option<String>>,
     /// Gateway class that the Stack names.
     pub gateway_class: Option<String>,
-    /// Namespaces.
-    pub namespaces: BTreeSet<String>,
+    /// Namespaces, and the claim that each will carry.
+    pub namespaces: BTreeMap<String, String>,
     /// Labels of the nodes that may run pods.
     pub node_selector: BTreeMap<String, String>,
     /// Image references.
@@ -90,11 +91,14 @@ impl Demand {
             stack: plan.stack.clone(),
             gateway_class: site.gateway_class.clone(),
             node_selector: site.node_selector.clone(),
-            namespaces: plan.blocks.iter().filter_map(|block| block.namespace.clone()).collect(),
             ..Self::default()
         };
         for object in plan.objects() {
             demand.kinds.insert((object.key.api_version.clone(), object.key.kind.clone()));
+            if object.key.kind == "Namespace" {
+                let claim = object.body["metadata"]["annotations"][names::ANNOTATION_OWNER].as_str();
+                demand.namespaces.insert(object.key.name.clone(), claim.unwrap_or_default().to_owned());
+            }
             demand.add(&object.key.to_string(), object.key.namespace.as_deref(), &object.body);
         }
         demand
@@ -166,7 +170,9 @@ mod tests {
 
     #[test]
     fn quantities_are_numbers() {
-        for (text, value) in [("250m", 0.25), ("2", 2.0), ("1.5Gi", 1_610_612_736.0), ("1e3", 1000.0), ("64Mi", 67_108_864.0)] {
+        for (text, value) in
+            [("250m", 0.25), ("2", 2.0), ("1.5Gi", 1_610_612_736.0), ("1e3", 1000.0), ("64Mi", 67_108_864.0)]
+        {
             assert_eq!(quantity(text), Some(value), "{text}");
         }
         assert_eq!(quantity("many"), None);

@@ -79,16 +79,20 @@ impl Facts {
     /// The cluster does not answer.
     pub async fn gather(client: &Client, demand: &Demand) -> Result<Self> {
         let kinds = Kinds::of(client).await?;
-        let own = crate::cli::schema::crds().into_iter().map(|crd| {
-            (format!("{}/{}", names::GROUP, names::VERSION), crd.spec.names.kind)
-        });
-        let missing_kinds =
-            own.chain(demand.kinds.iter().cloned()).filter(|(version, kind)| kinds.served(version, kind).is_none());
+        let own = crate::cli::schema::crds()
+            .into_iter()
+            .map(|crd| (format!("{}/{}", names::GROUP, names::VERSION), crd.spec.names.kind));
+        let missing_kinds = own
+            .chain(demand.kinds.iter().cloned())
+            .filter(|(version, kind)| kinds.served(version, kind).is_none());
         let (nodes, pods) = (all::<Node>(client).await, all::<Pod>(client).await);
-        let other_nodes = nodes.as_ref().map_or(0, |nodes| nodes.iter().filter(|node| !fits(node, demand)).count());
+        let other_nodes =
+            nodes.as_ref().map_or(0, |nodes| nodes.iter().filter(|node| !fits(node, demand)).count());
         Ok(Self {
             missing_kinds: missing_kinds.collect(),
-            storage_classes: all::<StorageClass>(client).await.map(|classes| classes.iter().map(default_class).collect()),
+            storage_classes: all::<StorageClass>(client)
+                .await
+                .map(|classes| classes.iter().map(default_class).collect()),
             gateway_classes: gateway_classes(client, &kinds).await,
             nodes: nodes.and_then(|nodes| pods.map(|pods| rooms(&nodes, &pods, demand))),
             other_nodes,
@@ -113,8 +117,11 @@ fn default_class(class: &StorageClass) -> (String, bool) {
 }
 
 async fn gateway_classes(client: &Client, kinds: &Kinds) -> Known<Option<BTreeSet<String>>> {
-    let Some((resource, _)) = kinds.served("gateway.networking.k8s.io/v1", "GatewayClass") else { return Ok(None) };
-    let classes = Api::<DynamicObject>::all_with(client.clone(), &resource).list_metadata(&ListParams::default()).await;
+    let Some((resource, _)) = kinds.served("gateway.networking.k8s.io/v1", "GatewayClass") else {
+        return Ok(None);
+    };
+    let classes =
+        Api::<DynamicObject>::all_with(client.clone(), &resource).list_metadata(&ListParams::default()).await;
     classes
         .map(|list| Some(list.items.iter().map(kube::ResourceExt::name_any).collect()))
         .map_err(|error| explain_request(&error))
@@ -125,7 +132,9 @@ fn fits(node: &Node, demand: &Demand) -> bool {
     let closed = spec.and_then(|spec| spec.unschedulable).unwrap_or(false);
     let taints = spec.iter().flat_map(|spec| spec.taints.iter().flatten());
     let tainted = taints.into_iter().any(|taint| taint.effect == "NoSchedule" || taint.effect == "NoExecute");
-    !closed && !tainted && demand.node_selector.iter().all(|(key, value)| node.labels().get(key) == Some(value))
+    !closed
+        && !tainted
+        && demand.node_selector.iter().all(|(key, value)| node.labels().get(key) == Some(value))
 }
 
 fn rooms(nodes: &[Node], pods: &[Pod], demand: &Demand) -> Vec<Room> {
@@ -158,7 +167,7 @@ fn limits(quotas: &[ResourceQuota], demand: &Demand) -> Vec<Quota> {
     let mut limits = Vec::new();
     for quota in quotas {
         let namespace = quota.namespace().unwrap_or_default();
-        if !demand.namespaces.contains(&namespace) {
+        if !demand.namespaces.contains_key(&namespace) {
             continue;
         }
         let used = quota.status.as_ref().and_then(|status| status.used.as_ref());
@@ -168,7 +177,9 @@ fn limits(quotas: &[ResourceQuota], demand: &Demand) -> Vec<Quota> {
                 namespace: namespace.clone(),
                 resource: resource.clone(),
                 hard: hard.0.clone(),
-                used: used.and_then(|used| used.get(resource)).map_or_else(|| "0".to_owned(), |used| used.0.clone()),
+                used: used
+                    .and_then(|used| used.get(resource))
+                    .map_or_else(|| "0".to_owned(), |used| used.0.clone()),
             });
         }
     }
@@ -178,8 +189,10 @@ fn limits(quotas: &[ResourceQuota], demand: &Demand) -> Vec<Quota> {
 fn claimed(namespaces: &[Namespace], demand: &Demand) -> BTreeMap<String, Option<String>> {
     namespaces
         .iter()
-        .filter(|namespace| demand.namespaces.contains(&namespace.name_any()))
-        .map(|namespace| (namespace.name_any(), namespace.annotations().get(names::ANNOTATION_OWNER).cloned()))
+        .filter(|namespace| demand.namespaces.contains_key(&namespace.name_any()))
+        .map(|namespace| {
+            (namespace.name_any(), namespace.annotations().get(names::ANNOTATION_OWNER).cloned())
+        })
         .collect()
 }
 
@@ -187,7 +200,8 @@ async fn dns(client: &Client) -> Known<Vec<String>> {
     // CoreDNS carries kube-dns' label, so that this finds both.
     let labelled = ListParams::default().labels("k8s-app in (kube-dns,coredns)");
     let listed = Api::<Service>::all(client.clone()).list(&labelled).await;
-    let name = |service: &Service| format!("{}/{}", service.namespace().unwrap_or_default(), service.name_any());
+    let name =
+        |service: &Service| format!("{}/{}", service.namespace().unwrap_or_default(), service.name_any());
     listed.map(|list| list.items.iter().map(name).collect()).map_err(|error| explain_request(&error))
 }
 

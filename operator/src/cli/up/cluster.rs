@@ -7,13 +7,15 @@ use kube::Client;
 use kube::config::Kubeconfig;
 use plinth_cluster::{ControlPlane, Nodes as PlaneNodes, Options, clusters_dir};
 
-use super::{Args, Nodes};
+use super::{Args, Nodes, admission};
 use crate::cli::connect::{self, ClusterArgs};
 use crate::cli::output::note;
 use crate::cli::progress::Stages;
 
 /// Simulated nodes: one for each zone that products spread over.
 const SIMULATED: u32 = 3;
+/// The operator's user on a cluster that is started here.
+const OPERATOR: &str = "plinth:operator";
 
 /// A cluster.
 pub enum Cluster {
@@ -49,7 +51,9 @@ impl Cluster {
             return Ok(Self::Local { plane: Box::new(plane), found: true });
         }
         if args.nodes == Nodes::Auto {
-            note("nodes: simulated, because this version starts no real ones (for real nodes give --kubeconfig)");
+            note(
+                "nodes: simulated, because this version starts no real ones (for real nodes give --kubeconfig)",
+            );
         }
         let options = Options::new(&args.name).nodes(PlaneNodes::Simulated(SIMULATED)).detach(args.detach);
         // Always: a cluster that runs on may be given another Stack, and routes are what most of them have.
@@ -63,17 +67,30 @@ impl Cluster {
         match self {
             Self::Named { args, .. } => Ok(args.connect().await?.client),
             Self::Local { plane, .. } => {
-                let read = Kubeconfig::read_from(plane.kubeconfig()).context("reading the cluster's kubeconfig")?;
+                let read =
+                    Kubeconfig::read_from(plane.kubeconfig()).context("reading the cluster's kubeconfig")?;
                 connect::client(ClusterArgs::default().config(read).await?)
             }
         }
     }
 
-    /// What the operator connects with.
-    pub fn access(&self) -> ClusterArgs {
+    /// Whom the operator runs as.
+    pub async fn operator_user(&self, client: &Client) -> Result<String> {
         match self {
-            Self::Named { args, .. } => args.clone(),
-            Self::Local { plane, .. } => ClusterArgs { kubeconfig: Some(plane.kubeconfig()), context: None },
+            Self::Named { .. } => admission::user(client).await,
+            Self::Local { .. } => Ok(OPERATOR.to_owned()),
+        }
+    }
+
+    /// What the operator connects with. On a cluster of ours it is somebody else than the person at the keyboard, so that
+    /// each is held to their own rights and the audit log tells them apart.
+    pub fn access(&self) -> Result<ClusterArgs> {
+        match self {
+            Self::Named { args, .. } => Ok(args.clone()),
+            Self::Local { plane, .. } => {
+                let kubeconfig = plane.kubeconfig_for(OPERATOR, &["system:masters"])?;
+                Ok(ClusterArgs { kubeconfig: Some(kubeconfig), context: None })
+            }
         }
     }
 

@@ -73,7 +73,7 @@ impl Operator {
             return Ok(Self::Found(record));
         }
         let log = dir.join("logs").join("operator.log");
-        let access = cluster.access();
+        let access = cluster.access()?;
         if !detach {
             let path = dir.join("operator.lock");
             let lock = File::options().create(true).truncate(false).write(true).open(&path);
@@ -142,7 +142,10 @@ impl Operator {
             }
         };
         let tail = tail(&log);
-        why.context(Failure::new(Exit::Failed, format!("the operator is gone; the end of {}:\n{tail}", log.display())))
+        why.context(Failure::new(
+            Exit::Failed,
+            format!("the operator is gone; the end of {}:\n{tail}", log.display()),
+        ))
     }
 
     /// Ends what was started here.
@@ -194,7 +197,8 @@ impl Record {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
             Ok(bytes) => {
-                let read = serde_json::from_slice(&bytes).with_context(|| format!("reading {}", path.display()))?;
+                let read =
+                    serde_json::from_slice(&bytes).with_context(|| format!("reading {}", path.display()))?;
                 Ok(Some(read))
             }
         }
@@ -269,7 +273,8 @@ mod tests {
 
     #[test]
     fn a_stranger_with_our_pid_is_not_ours() {
-        let record = |mark: &str| Record { pid: std::process::id(), mark: mark.to_owned(), log: PathBuf::new() };
+        let record =
+            |mark: &str| Record { pid: std::process::id(), mark: mark.to_owned(), log: PathBuf::new() };
         assert!(!record("/nowhere/clusters/plinth").runs());
         let own = std::env::args().next().unwrap();
         assert!(record(&own).runs());

@@ -36,7 +36,9 @@ impl Report {
     /// Of everything that came up.
     pub fn of(cluster: &Cluster, operator: &Operator, stacks: Vec<StackTree>, args: &Args) -> Self {
         let (kubeconfig, kubectl) = match cluster {
-            Cluster::Named { args, .. } => (args.kubeconfig.as_ref().map(|path| path.display().to_string()), None),
+            Cluster::Named { args, .. } => {
+                (args.kubeconfig.as_ref().map(|path| path.display().to_string()), None)
+            }
             Cluster::Local { plane, .. } => (
                 Some(plane.kubeconfig().display().to_string()),
                 Some(plane.binaries().kubectl().display().to_string()),
@@ -56,24 +58,37 @@ impl Report {
 
     fn steps(&self, kubectl: &str, args: &Args) -> Vec<Step> {
         let step = |command: String, what: &str| Step { command, what: what.to_owned() };
-        let file = args.file.as_ref().map_or_else(|| super::EXAMPLE.0.to_owned(), |file| file.display().to_string());
+        let file =
+            args.file.as_ref().map_or_else(|| super::EXAMPLE.0.to_owned(), |file| file.display().to_string());
         let mut steps = Vec::new();
         // The cluster of the default name is found without it.
-        let local = if args.name == DEFAULT_NAME { "" } else { self.kubeconfig.as_deref().unwrap_or_default() };
+        let local =
+            if args.name == DEFAULT_NAME { "" } else { self.kubeconfig.as_deref().unwrap_or_default() };
         let access = if local.is_empty() { String::new() } else { format!(" --kubeconfig {local}") };
         if let Some(kubeconfig) = &self.kubeconfig {
-            steps.push(step(format!("export KUBECONFIG={kubeconfig}"), "let every tool talk to this cluster"));
+            steps
+                .push(step(format!("export KUBECONFIG={kubeconfig}"), "let every tool talk to this cluster"));
         }
         steps.push(step(format!("{kubectl} get stacks,buildingblocks,pods -A"), "look with kubectl"));
         if let Some(stack) = self.stacks.first() {
             let (name, namespace) = (&stack.name, &stack.namespace);
-            steps.push(step(format!("plinth status {name} -n {namespace} --watch{access}"), "watch the Stack"));
+            steps.push(step(
+                format!("plinth status {name} -n {namespace} --watch{access}"),
+                "watch the Stack",
+            ));
         }
         steps.push(step(format!("plinth plan -f {file}"), "read every object of the plan"));
-        steps.push(step(format!("plinth plan -f {file} --diff{access}"), "change the file, see what would change"));
+        steps.push(step(
+            format!("plinth plan -f {file} --diff{access}"),
+            "change the file, see what would change",
+        ));
         if args.detach {
-            let name = if args.name == DEFAULT_NAME { String::new() } else { format!(" --name {}", args.name) };
-            steps.push(step(format!("plinth down{name}"), "stop everything and keep the data (--purge removes it)"));
+            let name =
+                if args.name == DEFAULT_NAME { String::new() } else { format!(" --name {}", args.name) };
+            steps.push(step(
+                format!("plinth down{name}"),
+                "stop everything and keep the data (--purge removes it)",
+            ));
         }
         steps
     }

@@ -120,7 +120,8 @@ async fn look(client: &Client, stacks: &[StackId]) -> Result<Vec<StackTree>> {
 
 /// A spec that the operator refuses stays refused until somebody edits it.
 fn refused(tree: &StackTree) -> Option<Failure> {
-    let planned = tree.notes.iter().find(|note| note.condition == condition::PLANNED && note.reason == "Invalid")?;
+    let planned =
+        tree.notes.iter().find(|note| note.condition == condition::PLANNED && note.reason == "Invalid")?;
     let what = format!("the operator refuses Stack {}/{}: {}", tree.namespace, tree.name, planned.message);
     Some(Failure::new(Exit::InvalidInput, what).next("correct the file and run the command again"))
 }
@@ -128,7 +129,12 @@ fn refused(tree: &StackTree) -> Option<Failure> {
 /// What a person sees meanwhile.
 enum View {
     /// A line for each block, redrawn.
-    Bars { all: MultiProgress, head: ProgressBar, blocks: BTreeMap<String, ProgressBar>, told: BTreeSet<String> },
+    Bars {
+        all: MultiProgress,
+        head: ProgressBar,
+        blocks: BTreeMap<String, ProgressBar>,
+        told: BTreeSet<String>,
+    },
     /// A line for each change.
     Lines { last: BTreeMap<String, String>, told: BTreeSet<String> },
 }
@@ -147,7 +153,11 @@ impl View {
         for tree in trees {
             self.say_held(tree);
             for block in &tree.blocks {
-                let name = if trees.len() > 1 { format!("{}/{}", tree.name, block.name) } else { block.name.clone() };
+                let name = if trees.len() > 1 {
+                    format!("{}/{}", tree.name, block.name)
+                } else {
+                    block.name.clone()
+                };
                 let (ready, total) = block.count();
                 let message = match block.state {
                     State::Ready => "Ready".to_owned(),
@@ -187,7 +197,9 @@ impl View {
     fn say_held(&mut self, tree: &StackTree) {
         let Some(hash) = tree.plan_hash.as_ref().filter(|_| tree.awaiting_approval) else { return };
         let (name, namespace) = (&tree.name, &tree.namespace);
-        let line = format!("Stack {name} waits for approval: plinth approve {name} -n {namespace} --hash {hash} --reason …");
+        let line = format!(
+            "Stack {name} waits for approval: plinth approve {name} -n {namespace} --hash {hash} --reason …"
+        );
         if self.told().insert(line.clone()) {
             self.say(&line);
         }
