@@ -67,11 +67,18 @@ impl Bed {
         // A watch is logged when it ends, so the lease is what tells that it leads.
         loop {
             let requests = audit.requests("plinth/").await?;
-            if requests.iter().any(|request| request.verb == "create" && request.object().contains("/leases ")) {
+            if requests
+                .iter()
+                .any(|request| request.verb == "create" && request.object().contains("/leases "))
+            {
                 break;
             }
             operator.check()?;
-            ensure!(Instant::now() < end, "the operator takes no lease; its last words:\n{}", operator.last_words());
+            ensure!(
+                Instant::now() < end,
+                "the operator takes no lease; its last words:\n{}",
+                operator.last_words()
+            );
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
         Ok(operator)
@@ -104,7 +111,11 @@ impl Bed {
                 () = tokio::time::sleep(Duration::from_secs(1)) => operator.check()?,
             }
         }
-        bail!("not Ready within {} s: {last}; the operator's last words:\n{}", LIMIT.as_secs(), operator.last_words())
+        bail!(
+            "not Ready within {} s: {last}; the operator's last words:\n{}",
+            LIMIT.as_secs(),
+            operator.last_words()
+        )
     }
 
     /// What has been used so far.

@@ -139,7 +139,11 @@ async fn converge(set: &Set, floors: BTreeMap<usize, f64>, seconds: u64) -> Resu
     Ok((run, rest))
 }
 
-async fn at_rest(bed: &Bed, operator: &plinth_faults::harness::operator::Operator, seconds: u64) -> Result<Rest> {
+async fn at_rest(
+    bed: &Bed,
+    operator: &plinth_faults::harness::operator::Operator,
+    seconds: u64,
+) -> Result<Rest> {
     let audit = bed.audit().await?;
     let before = bed.moment(operator).await?;
     let began = Instant::now();

@@ -160,8 +160,20 @@ impl Results {
     pub fn table(&self) -> String {
         let mut table = Table::new();
         table.load_preset(ASCII_MARKDOWN).set_header([
-            "objects", "runs", "floor s", "in flight", "converge s", "E", "W", "operator CPU s", "server CPU s", "peak MiB",
-            "writes/min at rest", "lease/min", "reads/min", "CPU ms/min",
+            "objects",
+            "runs",
+            "floor s",
+            "in flight",
+            "converge s",
+            "E",
+            "W",
+            "operator CPU s",
+            "server CPU s",
+            "peak MiB",
+            "writes/min at rest",
+            "lease/min",
+            "reads/min",
+            "CPU ms/min",
         ]);
         for size in &self.sizes {
             let rest = |value: fn(&Rest) -> f64| {

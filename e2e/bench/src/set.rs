@@ -57,10 +57,12 @@ impl Set {
         let listed = |findings: Vec<plinth_plan::model::Finding>| {
             anyhow!(findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         };
-        let products = self.products.iter().map(|product| {
-            (product.metadata.name.clone().unwrap_or_default(), product.spec.clone())
-        });
-        let catalogue = Catalogue::builtin().and_then(|built| built.with_products(products)).map_err(listed)?;
+        let products = self
+            .products
+            .iter()
+            .map(|product| (product.metadata.name.clone().unwrap_or_default(), product.spec.clone()));
+        let catalogue =
+            Catalogue::builtin().and_then(|built| built.with_products(products)).map_err(listed)?;
         let inputs = Inputs { catalogue, ..Inputs::default() };
         plinth_plan::plan(&self.stack, &inputs).map_err(listed)
     }
@@ -86,7 +88,8 @@ mod tests {
             for kind in ["Deployment", "ServiceAccount", "Service", "ConfigMap"] {
                 assert_eq!(kinds[kind], elements, "{kind}");
             }
-            let waits = plan.units().filter(|unit| unit.after.iter().any(|before| before.name != "foundation"));
+            let waits =
+                plan.units().filter(|unit| unit.after.iter().any(|before| before.name != "foundation"));
             assert_eq!(waits.count(), 0);
         }
     }

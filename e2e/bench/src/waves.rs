@@ -34,7 +34,8 @@ pub async fn waves(set: &Set) -> Result<Waves> {
     for (group, kind) in WORKLOADS {
         let mut samples = Vec::new();
         for sample in 0..SAMPLES {
-            samples.push(link(&bed, group, kind, sample).await.with_context(|| format!("a {kind} by itself"))?);
+            samples
+                .push(link(&bed, group, kind, sample).await.with_context(|| format!("a {kind} by itself"))?);
         }
         samples.sort_unstable();
         links.insert(kind.to_owned(), samples[SAMPLES / 2].as_secs_f64());

@@ -150,8 +150,14 @@ impl History {
 
     pub(crate) fn read(&self, target: &Target) {
         self.change(|state| {
-            *state.reads.entry(format!("{} {}/{}", target.verb, target.group, target.resource)).or_default() += 1;
-            if target.verb == "watch" && target.group == plinth_api::names::GROUP && target.resource == "stacks" {
+            *state
+                .reads
+                .entry(format!("{} {}/{}", target.verb, target.group, target.resource))
+                .or_default() += 1;
+            if target.verb == "watch"
+                && target.group == plinth_api::names::GROUP
+                && target.resource == "stacks"
+            {
                 state.progress.watching.get_or_insert_with(Instant::now);
             }
         });

@@ -57,8 +57,7 @@ async fn main() -> Result<()> {
         history: arguments.history,
         ..Options::new(arguments.kubeconfig)
     };
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let proxy = Proxy::start(options).await?;
     if let Some(pid) = arguments.pid {
         proxy.operator_is(pid);
@@ -71,6 +70,10 @@ async fn main() -> Result<()> {
         _ = terminate.recv() => {}
     }
     let progress = proxy.progress();
-    println!("{} writes{}", progress.writes, if progress.struck.is_some() { ", the fault has struck" } else { "" });
+    println!(
+        "{} writes{}",
+        progress.writes,
+        if progress.struck.is_some() { ", the fault has struck" } else { "" }
+    );
     Ok(())
 }

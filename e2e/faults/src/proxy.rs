@@ -4,8 +4,8 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -272,7 +272,7 @@ impl Upstream {
     async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, Fail> {
         let request = self.addressed(request)?;
         let mut connection = self.connection().await?;
-        Ok(connection.send_request(request).await.map_err(fail)?)
+        connection.send_request(request).await.map_err(fail)
     }
 
     /// The request as it goes on: for this server, in HTTP/2, without what belongs to the connection it came by.
@@ -281,7 +281,8 @@ impl Upstream {
         let mut uri = http::uri::Parts::default();
         uri.scheme = Some(http::uri::Scheme::HTTPS);
         uri.authority = Some(self.back.authority.parse().map_err(fail)?);
-        uri.path_and_query = head.uri.path_and_query().cloned().or(Some(http::uri::PathAndQuery::from_static("/")));
+        uri.path_and_query =
+            head.uri.path_and_query().cloned().or(Some(http::uri::PathAndQuery::from_static("/")));
         head.uri = Uri::from_parts(uri).map_err(fail)?;
         head.version = Version::HTTP_2;
         strip(&mut head.headers);

@@ -43,7 +43,9 @@ impl Target {
         let rest: Vec<&str> = parts.collect();
         let (namespace, rest) = match rest[..] {
             // A Namespace is itself an object, with subresources of its own.
-            ["namespaces", _, "status" | "finalize"] | ["namespaces"] | ["namespaces", _] => (None, &rest[..]),
+            ["namespaces", _, "status" | "finalize"] | ["namespaces"] | ["namespaces", _] => {
+                (None, &rest[..])
+            }
             ["namespaces", namespace, ..] => (Some(namespace.to_owned()), &rest[2..]),
             _ => (None, &rest[..]),
         };
@@ -52,7 +54,11 @@ impl Target {
         let subresource = rest.get(2).map(|&name| name.to_owned());
         let parameter = |wanted: &str| {
             let query = uri.query().unwrap_or_default();
-            query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == wanted).map(|(_, v)| v)
+            query
+                .split('&')
+                .filter_map(|pair| pair.split_once('='))
+                .find(|(key, _)| *key == wanted)
+                .map(|(_, v)| v)
         };
         let watches = matches!(parameter("watch"), Some("true" | "1"));
         let apply = headers
@@ -138,7 +144,9 @@ impl FromStr for Key {
             return Err(format!("`{target}` must be `<verb> <group>/<resource> <namespace>/<name>`"));
         };
         if !kind.contains('/') {
-            return Err(format!("`{kind}` must be `<group>/<resource>`; the group without a name is `{CORE}`"));
+            return Err(format!(
+                "`{kind}` must be `<group>/<resource>`; the group without a name is `{CORE}`"
+            ));
         }
         Ok(Self { target: target.to_owned(), occurrence })
     }
@@ -166,12 +174,22 @@ mod tests {
         let deployment = "/apis/apps/v1/namespaces/a/deployments/b?fieldManager=plinth&force=true";
         assert_eq!(text(&Method::PATCH, deployment, apply), "apply apps/deployments a/b");
         assert_eq!(text(&Method::PATCH, "/api/v1/namespaces/a", apply), "apply core/namespaces a");
-        assert_eq!(text(&Method::PUT, "/api/v1/namespaces/a/finalize", ""), "update core/namespaces/finalize a");
         assert_eq!(
-            text(&Method::PATCH, "/apis/plinth.dev/v1alpha1/namespaces/a/stacks/b/status", "application/merge-patch+json"),
+            text(&Method::PUT, "/api/v1/namespaces/a/finalize", ""),
+            "update core/namespaces/finalize a"
+        );
+        assert_eq!(
+            text(
+                &Method::PATCH,
+                "/apis/plinth.dev/v1alpha1/namespaces/a/stacks/b/status",
+                "application/merge-patch+json"
+            ),
             "patch plinth.dev/stacks/status a/b"
         );
-        assert_eq!(text(&Method::DELETE, "/api/v1/namespaces/a/secrets", ""), "deletecollection core/secrets a/*");
+        assert_eq!(
+            text(&Method::DELETE, "/api/v1/namespaces/a/secrets", ""),
+            "deletecollection core/secrets a/*"
+        );
         assert_eq!(text(&Method::GET, "/api/v1/pods?watch=true&resourceVersion=1", ""), "watch core/pods *");
         assert_eq!(text(&Method::GET, "/api/v1/nodes/n", ""), "get core/nodes n");
         assert!(target(&Method::GET, "/apis", "").is_none());

@@ -55,7 +55,8 @@ async fn passes_everything_on(plane: &ControlPlane) -> Result<()> {
     ensure!(matches!(&seen, Some(WatchEvent::Added(object)) if *object == created), "{seen:?}");
 
     let params = PatchParams::apply("somebody").force();
-    let applied = maps(&through).patch("passed", &params, &Patch::Apply(with_type(map("passed", "2")))).await?;
+    let applied =
+        maps(&through).patch("passed", &params, &Patch::Apply(with_type(map("passed", "2")))).await?;
     ensure!(applied.data.context("data")?["key"] == "2");
     let seen = tokio::time::timeout(LIMIT, watch.try_next()).await.context("the watch stopped")??;
     ensure!(matches!(seen, Some(WatchEvent::Modified(_))));
@@ -90,7 +91,9 @@ async fn passes_everything_on(plane: &ControlPlane) -> Result<()> {
     ensure!(keys(&inner) == expected);
     ensure!(outer.progress().writes == 5 && outer.progress().in_flight == 0);
     let lines = std::fs::read_to_string(&history)?;
-    ensure!(lines.lines().count() == 6 && lines.contains(r#""key":"apply core/configmaps default/passed #1""#));
+    ensure!(
+        lines.lines().count() == 6 && lines.contains(r#""key":"apply core/configmaps default/passed #1""#)
+    );
     // The server still knows who asked.
     let audit = std::fs::read_to_string(plane.audit_log())?;
     ensure!(audit.lines().any(|line| line.contains("through-the-proxy/1") && line.contains("\"large\"")));
@@ -115,7 +118,8 @@ async fn faulty(plane: &ControlPlane, trigger: &str, action: Action) -> Result<(
 
 async fn loses_one_answer(plane: &ControlPlane) -> Result<()> {
     for (nth, trigger) in ["2", "create core/configmaps default/lost-b #1"].into_iter().enumerate() {
-        let names = ["a", "b", "c"].map(|name| if nth == 0 { format!("{nth}-{name}") } else { format!("lost-{name}") });
+        let names = ["a", "b", "c"]
+            .map(|name| if nth == 0 { format!("{nth}-{name}") } else { format!("lost-{name}") });
         let (proxy, through) = faulty(plane, trigger, Action::LoseResponse).await?;
         let mut answered = Vec::new();
         for name in &names {

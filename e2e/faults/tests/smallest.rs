@@ -82,7 +82,13 @@ async fn a_second_full_reconcile_writes_nothing() -> Result<()> {
         case.settle().await?;
         tokio::time::sleep(STILL).await;
         let writes: Vec<String> = audit.writes().await?.iter().map(|write| case.neutral(write)).collect();
-        ensure!(writes.is_empty(), "{} writes:\n{}\nlog: {}", writes.len(), writes.join("\n"), case.log().display());
+        ensure!(
+            writes.is_empty(),
+            "{} writes:\n{}\nlog: {}",
+            writes.len(),
+            writes.join("\n"),
+            case.log().display()
+        );
         let reads = audit.requests("plinth/").await?.iter().filter(|request| !request.mutates()).count();
         ensure!(reads > 0, "the audit log does not know the operator");
         let mut after = case.dump().await?;

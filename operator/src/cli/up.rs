@@ -153,8 +153,8 @@ async fn come_up(
     let operator = session.operator.insert(Operator::start(cluster, args.detach).await?);
     put(&client, &kinds, input).await?;
 
-    let stacks: Vec<_> = planned.iter().map(|planned| planned.plan.stack.clone()).collect();
-    let waited = wait::until_ready(&client, &stacks, operator, args.timeout).await?;
+    let plans: Vec<&Plan> = planned.iter().map(|planned| &planned.plan).collect();
+    let waited = wait::until_ready(&client, &plans, operator, args.timeout).await?;
     let report = Report::of(cluster, operator, waited.trees, args);
     out.print(&report, |report| report::text(report, out.paint()))?;
     if let Some(why) = waited.gave_up {

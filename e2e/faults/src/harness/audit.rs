@@ -51,9 +51,12 @@ struct ResponseStatus {
 impl Request {
     /// Whether it asks for a change, other than the renewal of the operator's lease.
     pub fn mutates(&self) -> bool {
-        let verb = matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection");
-        let question = matches!(self.object_ref.api_group.as_str(), "authorization.k8s.io" | "authentication.k8s.io");
-        verb && !question && !(self.object_ref.resource == "leases" && self.object_ref.api_group == "coordination.k8s.io")
+        let verb =
+            matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection");
+        let question =
+            matches!(self.object_ref.api_group.as_str(), "authorization.k8s.io" | "authentication.k8s.io");
+        verb && !question
+            && !(self.object_ref.resource == "leases" && self.object_ref.api_group == "coordination.k8s.io")
     }
 
     /// The object, as `group/resource namespace/name`.
@@ -66,7 +69,13 @@ impl Request {
     /// The whole request in a line, for people.
     pub fn line(&self) -> String {
         let sub = if self.object_ref.subresource.is_empty() { "" } else { "/" };
-        format!("{} {}{sub}{} -> {}", self.verb, self.object(), self.object_ref.subresource, self.response_status.code)
+        format!(
+            "{} {}{sub}{} -> {}",
+            self.verb,
+            self.object(),
+            self.object_ref.subresource,
+            self.response_status.code
+        )
     }
 
     fn is_event(&self) -> bool {
@@ -114,8 +123,13 @@ impl Audit {
         file.read_to_string(&mut text)?;
         let complete = text.rfind('\n').map_or("", |end| &text[..end]);
         let mine = complete.lines().filter(|line| line.contains(agent));
-        let parsed = mine.map(|line| serde_json::from_str::<Request>(line).context("a line of the audit log"));
-        Ok(parsed.collect::<Result<Vec<_>>>()?.into_iter().filter(|r| r.user_agent.starts_with(agent)).collect())
+        let parsed =
+            mine.map(|line| serde_json::from_str::<Request>(line).context("a line of the audit log"));
+        Ok(parsed
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .filter(|r| r.user_agent.starts_with(agent))
+            .collect())
     }
 
     /// The operator's requests that ask for a change.

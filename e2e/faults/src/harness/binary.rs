@@ -59,7 +59,8 @@ async fn build(profile: &Path) -> Result<()> {
 /// Whether no source that went into the binary is younger. Cargo lists them beside it.
 fn is_fresh(binary: &Path) -> bool {
     let modified = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified());
-    let (Ok(built), Ok(list)) = (modified(binary), std::fs::read_to_string(binary.with_extension("d"))) else {
+    let (Ok(built), Ok(list)) = (modified(binary), std::fs::read_to_string(binary.with_extension("d")))
+    else {
         return false;
     };
     let sources = list.split_once(": ").map_or("", |(_, sources)| sources);
@@ -85,7 +86,8 @@ mod tests {
         std::fs::write(&source, "").unwrap();
         assert!(!is_fresh(&binary), "there is none");
         std::fs::write(&binary, "").unwrap();
-        std::fs::write(binary.with_extension("d"), format!("{}: {}\n", binary.display(), source.display())).unwrap();
+        std::fs::write(binary.with_extension("d"), format!("{}: {}\n", binary.display(), source.display()))
+            .unwrap();
         assert!(is_fresh(&binary));
         let later = SystemTime::now() + std::time::Duration::from_secs(5);
         std::fs::File::options().write(true).open(&source).unwrap().set_modified(later).unwrap();

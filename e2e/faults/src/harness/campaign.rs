@@ -82,7 +82,8 @@ pub async fn undisturbed(session: &Session<'_>, example: &Example, route: Route)
         case.settle().await?;
         case.outcome().await
     };
-    let outcome = outcome.await.with_context(|| format!("the run without a fault; its log is {}", log.display()))?;
+    let outcome =
+        outcome.await.with_context(|| format!("the run without a fault; its log is {}", log.display()))?;
     case.discard().await?;
     Ok(outcome)
 }
@@ -185,7 +186,9 @@ fn counts(one: &Counts, two: &Counts) -> Vec<String> {
     differ
         .map(|key| {
             let ((created, deleted), (wanted, gone)) = (of(one, key), of(two, key));
-            format!("{key}: created {created} times, expected {wanted}; deleted {deleted} times, expected {gone}")
+            format!(
+                "{key}: created {created} times, expected {wanted}; deleted {deleted} times, expected {gone}"
+            )
         })
         .collect()
 }

@@ -110,7 +110,11 @@ impl<'a> Case<'a> {
             Route::Direct => (None, session.kubeconfig.clone()),
             Route::Proxy(fault) => {
                 let history = Some(log.with_extension("jsonl"));
-                let options = Options { fault: fault.map(|fault| named(&names, fault)), history, ..Options::new(&session.kubeconfig) };
+                let options = Options {
+                    fault: fault.map(|fault| named(&names, fault)),
+                    history,
+                    ..Options::new(&session.kubeconfig)
+                };
                 let proxy = Proxy::start(options).await?;
                 let kubeconfig = log.with_extension("kubeconfig");
                 std::fs::write(&kubeconfig, proxy.kubeconfig())?;
@@ -147,7 +151,9 @@ impl<'a> Case<'a> {
                 Some(Ok(stack)) = stacks.next() => ready = is_ready(&stack),
                 () = tokio::time::sleep(moment) => {}
             }
-            if !crashed && self.proxy.as_ref().is_some_and(|proxy| proxy.progress().struck == Some(Action::Crash)) {
+            if !crashed
+                && self.proxy.as_ref().is_some_and(|proxy| proxy.progress().struck == Some(Action::Crash))
+            {
                 crashed = true;
                 self.operator.killed().await?;
                 self.revive()?;
@@ -301,7 +307,8 @@ fn is_ready(stack: &Stack) -> bool {
 /// A fault that names an object in neutral names, for the names of a run.
 fn named(names: &Names, mut fault: Fault) -> Fault {
     if let crate::fault::Trigger::Write(key) = &mut fault.trigger {
-        key.target = key.target.replace("STACK", &names.stack).replace("HOME", &names.home).replace(DIGEST, "*");
+        key.target =
+            key.target.replace("STACK", &names.stack).replace("HOME", &names.home).replace(DIGEST, "*");
     }
     fault
 }
@@ -309,7 +316,9 @@ fn named(names: &Names, mut fault: Fault) -> Fault {
 /// A Job's name ends in a digest over its content, names of the run included.
 fn without_digest(object: &str) -> String {
     match object.rsplit_once('-') {
-        Some((stem, digest)) if object.contains("batch/jobs ") && digest.len() == 8 => format!("{stem}-{DIGEST}"),
+        Some((stem, digest)) if object.contains("batch/jobs ") && digest.len() == 8 => {
+            format!("{stem}-{DIGEST}")
+        }
         _ => object.to_owned(),
     }
 }
@@ -332,7 +341,9 @@ async fn apply(session: &Session<'_>, example: &Example, names: &Names) -> Resul
     if let Some(confirm) = &mut stack.spec.deletion.confirm {
         confirm.clone_from(&names.stack);
     }
-    Api::<Stack>::namespaced(session.client.clone(), &names.home).create(&PostParams::default(), &stack).await?;
+    Api::<Stack>::namespaced(session.client.clone(), &names.home)
+        .create(&PostParams::default(), &stack)
+        .await?;
     Ok(())
 }
 

@@ -55,10 +55,11 @@ impl Dump {
         };
         // A Job's name ends in a digest over its content, names of the run included.
         let jobs = objects.iter().filter(|object| object["kind"] == "Job");
-        let jobs = jobs.filter_map(|job| job.pointer("/metadata/name").and_then(Value::as_str)).filter_map(|name| {
-            let stem = name.get(..name.len().checked_sub(JOB_DIGEST)?)?;
-            Some((name, format!("{stem}DIGEST")))
-        });
+        let jobs =
+            jobs.filter_map(|job| job.pointer("/metadata/name").and_then(Value::as_str)).filter_map(|name| {
+                let stem = name.get(..name.len().checked_sub(JOB_DIGEST)?)?;
+                Some((name, format!("{stem}DIGEST")))
+            });
         let replaced: Vec<(&str, String)> = jobs
             // An owner is named by its uid, in field ownership as a part of a key.
             .chain(texts("/metadata/uid").map(|uid| (uid, "UID".to_owned())))
@@ -71,8 +72,10 @@ impl Dump {
             let mut masked = object.clone();
             mask(&mut masked);
             each_text(&mut masked, &neutral);
-            let text = |pointer: &str| masked.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned();
-            let mut key = format!("{} {}/{}", text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
+            let text =
+                |pointer: &str| masked.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned();
+            let mut key =
+                format!("{} {}/{}", text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
             // Two Jobs of one stem are two objects.
             while dump.objects.contains_key(&key) {
                 key.push_str(" again");
@@ -85,7 +88,9 @@ impl Dump {
     /// Every difference, as `object: path: this one, other one`.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
-        for key in self.objects.keys().chain(other.objects.keys().filter(|key| !self.objects.contains_key(*key))) {
+        for key in
+            self.objects.keys().chain(other.objects.keys().filter(|key| !self.objects.contains_key(*key)))
+        {
             match (self.objects.get(key), other.objects.get(key)) {
                 (Some(one), Some(two)) => compare(one, two, &format!("{key}: "), &mut found),
                 (Some(_), None) => found.push(format!("{key}: is not expected")),
@@ -173,7 +178,8 @@ fn compare(one: &Value, two: &Value, path: &str, found: &mut Vec<String>) {
     match (one, two) {
         (Value::Object(one), Value::Object(two)) => {
             for key in one.keys().chain(two.keys().filter(|key| !one.contains_key(*key))) {
-                let (left, right) = (one.get(key).unwrap_or(&Value::Null), two.get(key).unwrap_or(&Value::Null));
+                let (left, right) =
+                    (one.get(key).unwrap_or(&Value::Null), two.get(key).unwrap_or(&Value::Null));
                 compare(left, right, &format!("{path}.{key}"), found);
             }
         }
@@ -259,11 +265,12 @@ mod tests {
 
     #[test]
     fn a_secret_is_compared_by_its_keys_and_watched_by_its_values() {
-        let secret = |value: &str| {
-            json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "s", "namespace": "n" }, "data": { "k": value } })
-        };
+        let secret = |value: &str| json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "s", "namespace": "n" }, "data": { "k": value } });
         let (one, two) = (secret("YQ=="), secret("Yg=="));
-        assert_eq!(Dump::new(&run(1), std::slice::from_ref(&one)), Dump::new(&run(2), std::slice::from_ref(&two)));
+        assert_eq!(
+            Dump::new(&run(1), std::slice::from_ref(&one)),
+            Dump::new(&run(2), std::slice::from_ref(&two))
+        );
         assert_eq!(secret_values(&one)[0].0, "n/s[k]");
         assert_ne!(secret_values(&one), secret_values(&two));
     }

@@ -11,6 +11,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
+/// Every process of a test is the same candidate.
+const IDENTITY: &str = "operator";
 /// How long it may take to stop when asked.
 const GRACE: Duration = Duration::from_secs(20);
 /// After SIGKILL only the kernel is left to be waited for.
@@ -36,7 +38,14 @@ impl Operator {
         // One name over all restarts: a killed operator's lease need not be waited for.
         command.args(["run", "--identity", "faults", "--kubeconfig"]).arg(kubeconfig);
         // What a developer has set for other work must not change the run.
-        for variable in ["KUBECONFIG", "POD_NAME", "POD_NAMESPACE", "RUST_LOG", "HTTPS_PROXY", "https_proxy"] {
+        for variable in [
+            "KUBECONFIG",
+            "PLINTH_LEASE_NAMESPACE",
+            "PLINTH_METRICS",
+            "RUST_LOG",
+            "HTTPS_PROXY",
+            "https_proxy",
+        ] {
             command.env_remove(variable);
         }
         if let Some(level) = std::env::var_os("PLINTH_TEST_LOG") {
@@ -80,8 +89,9 @@ impl Operator {
 
     /// Waits for the end that the proxy has brought about.
     pub async fn killed(&mut self) -> Result<()> {
-        let status =
-            tokio::time::timeout(KILLED, self.child.wait()).await.context("the operator outlives SIGKILL")??;
+        let status = tokio::time::timeout(KILLED, self.child.wait())
+            .await
+            .context("the operator outlives SIGKILL")??;
         ensure!(status.signal() == Some(9), "the operator ended by itself: {status}");
         Ok(())
     }
@@ -91,7 +101,11 @@ impl Operator {
         kill(Pid::from_raw(self.pid.cast_signed()), Signal::SIGTERM).context("SIGTERM")?;
         let status = tokio::time::timeout(GRACE, self.child.wait()).await;
         let status = status.with_context(|| {
-            format!("the operator does not stop within {} s of SIGTERM; its log is {}", GRACE.as_secs(), self.log.display())
+            format!(
+                "the operator does not stop within {} s of SIGTERM; its log is {}",
+                GRACE.as_secs(),
+                self.log.display()
+            )
         })??;
         ensure!(status.success(), "the operator stopped with {status}; its log is {}", self.log.display());
         Ok(())

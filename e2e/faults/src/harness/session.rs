@@ -97,7 +97,8 @@ impl<'a> Session<'a> {
             match capabilities.scope {
                 Scope::Namespaced => {
                     for namespace in namespaces {
-                        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, resource);
+                        let api =
+                            Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, resource);
                         lists.push((api, ListParams::default(), resource));
                     }
                 }
@@ -132,7 +133,8 @@ impl<'a> Session<'a> {
             let name = namespace.metadata.name?;
             let labels = namespace.metadata.labels.unwrap_or_default();
             let prefix = name.strip_prefix(stack).is_some_and(|rest| rest.starts_with('-'));
-            (name == home || prefix || labels.get(names::LABEL_STACK).is_some_and(|it| it == stack)).then_some(name)
+            (name == home || prefix || labels.get(names::LABEL_STACK).is_some_and(|it| it == stack))
+                .then_some(name)
         });
         Ok(ours.collect())
     }
@@ -146,7 +148,12 @@ impl<'a> Session<'a> {
 
     /// How many keys of Secrets in namespaces of this prefix were seen.
     pub fn seen_values(&self, prefix: &str) -> usize {
-        self.values.lock().unwrap_or_else(PoisonError::into_inner).keys().filter(|at| at.starts_with(prefix)).count()
+        self.values
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keys()
+            .filter(|at| at.starts_with(prefix))
+            .count()
     }
 
     /// Sends a Stack and everything of it on the way out, without the operator and without waiting: names are not used
@@ -224,7 +231,8 @@ fn is_given(object: &Value) -> bool {
 }
 
 async fn watch_secrets(client: Client, values: Values) {
-    let secrets = watcher(Api::<Secret>::all(client), watcher::Config::default()).default_backoff().touched_objects();
+    let secrets =
+        watcher(Api::<Secret>::all(client), watcher::Config::default()).default_backoff().touched_objects();
     let mut secrets = std::pin::pin!(secrets);
     while let Some(secret) = secrets.next().await {
         let Ok(Ok(secret)) = secret.map(serde_json::to_value) else { continue };

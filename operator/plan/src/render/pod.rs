@@ -16,6 +16,25 @@ use crate::token;
 /// Seconds between tries of a start-up probe.
 const STARTUP_PERIOD: u32 = 5;
 
+/// One instance of a component, being rendered.
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    /// The Stack.
+    pub stack: &'a Stack,
+    /// The product that the component is of.
+    pub frame: &'a Frame<'a>,
+    /// As the entry has it.
+    pub component: &'a Component,
+    /// Name of its objects.
+    pub name: &'a str,
+    /// Key of the instance, where the component has a `forEach`.
+    pub key: Option<&'a str>,
+    /// The names that its expressions see.
+    pub scope: &'a Scope<'a>,
+    /// Who its objects belong to.
+    pub belongs: Belongs<'a>,
+}
+
 /// A pod template and what it refers to.
 pub struct Pod {
     /// `spec.template` of the workload.
@@ -27,21 +46,13 @@ pub struct Pod {
 }
 
 /// Render the pod template of one instance of a component.
-pub fn render(
-    stack: &Stack,
-    frame: &Frame<'_>,
-    component: &Component,
-    name: &str,
-    key: Option<&str>,
-    scope: &Scope<'_>,
-    belongs: Belongs<'_>,
-    findings: &mut Vec<Finding>,
-) -> Pod {
+pub fn render(part: &Part<'_>, findings: &mut Vec<Finding>) -> Pod {
+    let Part { stack, frame, component, name, belongs, .. } = *part;
     let at = format!("spec.components[{}]", component.name);
     let mut used = Used::default();
-    let env = environment(stack, frame, component, scope, &at, &mut used, findings);
-    let mounts = mounts(frame, component, key, scope, &at, &mut used, findings);
-    let image = image(stack, frame, component, &at, findings);
+    let env = environment(part, &at, &mut used, findings);
+    let mounts = mounts(part, &at, &mut used, findings);
+    let image = image(part, &at, findings);
 
     let mut container = Map::from_iter([
         ("name".to_owned(), json!(component.name)),
@@ -131,15 +142,8 @@ struct Used {
     volumes: BTreeMap<String, Value>,
 }
 
-fn environment(
-    stack: &Stack,
-    frame: &Frame<'_>,
-    component: &Component,
-    scope: &Scope<'_>,
-    at: &str,
-    used: &mut Used,
-    findings: &mut Vec<Finding>,
-) -> Vec<Value> {
+fn environment(part: &Part<'_>, at: &str, used: &mut Used, findings: &mut Vec<Finding>) -> Vec<Value> {
+    let Part { stack, frame, component, scope, .. } = *part;
     let mut env = Vec::with_capacity(component.env.len());
     for variable in &component.env {
         let path = format!("{at}.env[{}]", variable.name);
@@ -186,15 +190,8 @@ fn environment(
     env
 }
 
-fn mounts(
-    frame: &Frame<'_>,
-    component: &Component,
-    key: Option<&str>,
-    scope: &Scope<'_>,
-    at: &str,
-    used: &mut Used,
-    findings: &mut Vec<Finding>,
-) -> Vec<Value> {
+fn mounts(part: &Part<'_>, at: &str, used: &mut Used, findings: &mut Vec<Finding>) -> Vec<Value> {
+    let Part { frame, component, key, scope, .. } = *part;
     let spec = &frame.instance.entry.spec;
     let mut mounts = Vec::with_capacity(component.mounts.len());
     for mount in &component.mounts {
@@ -289,13 +286,8 @@ fn mounts(
 }
 
 /// The image after the Stack's rewriting rules; refused ones become findings.
-fn image(
-    stack: &Stack,
-    frame: &Frame<'_>,
-    component: &Component,
-    at: &str,
-    findings: &mut Vec<Finding>,
-) -> String {
+fn image(part: &Part<'_>, at: &str, findings: &mut Vec<Finding>) -> String {
+    let Part { stack, frame, component, .. } = *part;
     let version = frame.instance.version;
     let Some(original) = version.images.get(&component.image) else {
         let known: Vec<&str> = version.images.keys().map(String::as_str).collect();

@@ -225,16 +225,16 @@ impl<'a> Product<'a> {
                         .push(self.frame.finding(&at, format!("the name `{name}` is too long for its kind")));
                 }
                 let belongs = self.belongs(Some(&name));
-                let pod = pod::render(
-                    self.context.stack,
-                    self.frame,
+                let part = pod::Part {
+                    stack: self.context.stack,
+                    frame: self.frame,
                     component,
-                    &name,
-                    key.as_deref(),
-                    &scope,
+                    name: &name,
+                    key: key.as_deref(),
+                    scope: &scope,
                     belongs,
-                    findings,
-                );
+                };
+                let pod = pod::render(&part, findings);
                 let mut after: BTreeSet<UnitId> = pod.secrets.iter().map(|s| self.secret_unit(s)).collect();
                 after.extend(pod.configs.iter().map(|c| unit_id(self.context, &format!("config/{c}"))));
                 after.insert(unit_id(self.context, FOUNDATION));
@@ -245,17 +245,8 @@ impl<'a> Product<'a> {
                 if !mounted.is_empty() {
                     pod::stamp(&mut template, &digest(&json!(mounted)));
                 }
-                let mut drafts =
-                    workload::companions(self.context.stack, self.frame, component, &name, belongs);
-                drafts.push(workload::workload(
-                    self.context.stack,
-                    self.frame,
-                    component,
-                    &name,
-                    belongs,
-                    template,
-                    findings,
-                ));
+                let mut drafts = workload::companions(&part);
+                drafts.push(workload::workload(&part, template, findings));
                 units.push(UnitDraft {
                     id: unit_id(self.context, &name),
                     component: true,

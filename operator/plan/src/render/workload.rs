@@ -5,21 +5,16 @@ use plinth_api::names;
 use plinth_api::v1alpha1::product::{Component, Workload};
 use serde_json::{Value, json};
 
-use super::frame::Frame;
 use super::meta::{Belongs, Draft, digest};
+use super::pod::Part;
 use crate::model::Finding;
 
 /// Retries of a Job's pod: databases that are still starting are waited for.
 const JOB_RETRIES: u32 = 10;
 
 /// Everything but the workload.
-pub fn companions(
-    stack: &Stack,
-    frame: &Frame<'_>,
-    component: &Component,
-    name: &str,
-    belongs: Belongs<'_>,
-) -> Vec<Draft> {
+pub fn companions(part: &Part<'_>) -> Vec<Draft> {
+    let Part { stack, frame, component, name, belongs, .. } = *part;
     let namespace = Some(frame.namespace);
     let mut drafts = vec![Draft::new(
         "v1",
@@ -83,15 +78,8 @@ pub fn companions(
 }
 
 /// The workload itself.
-pub fn workload(
-    stack: &Stack,
-    frame: &Frame<'_>,
-    component: &Component,
-    name: &str,
-    belongs: Belongs<'_>,
-    template: Value,
-    findings: &mut Vec<Finding>,
-) -> Draft {
+pub fn workload(part: &Part<'_>, template: Value, findings: &mut Vec<Finding>) -> Draft {
+    let Part { stack, frame, component, name, belongs, .. } = *part;
     let namespace = Some(frame.namespace);
     let selector = json!({ "matchLabels": belongs.selector() });
     if component.workload != Workload::StatefulSet && !component.volumes.is_empty() {

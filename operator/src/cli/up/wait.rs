@@ -10,7 +10,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Client};
 use plinth_api::condition::{self, State};
-use plinth_plan::model::StackId;
+use plinth_plan::model::Plan;
 
 use super::operator::Operator;
 use crate::cli::exit::{Exit, Failure, explain};
@@ -41,29 +41,29 @@ pub struct Waited {
 /// The spec is refused, the operator ended, or the cluster stopped answering.
 pub async fn until_ready(
     client: &Client,
-    stacks: &[StackId],
+    plans: &[&Plan],
     operator: &mut Operator,
     limit: Duration,
 ) -> Result<Waited> {
     let new = operator.is_new();
     tokio::select! {
-        waited = watch(client, stacks, limit, new) => waited,
+        waited = watch(client, plans, limit, new) => waited,
         why = operator.ended() => Err(why),
     }
 }
 
-async fn watch(client: &Client, stacks: &[StackId], limit: Duration, new: bool) -> Result<Waited> {
+async fn watch(client: &Client, plans: &[&Plan], limit: Duration, new: bool) -> Result<Waited> {
     let begun = Timestamp::now();
     let mut believed = None;
     let until = Instant::now() + limit;
     let mut view = View::new();
     let mut failures = 0;
     loop {
-        let looked = look(client, stacks).await;
+        let looked = look(client, plans).await;
         match looked {
             Ok(trees) => {
                 failures = 0;
-                view.show(&trees);
+                view.show(&trees, plans);
                 if let Some(refused) = trees.iter().find_map(refused) {
                     view.clear();
                     return Err(refused.into());
@@ -110,9 +110,9 @@ async fn leads_since(client: &Client, moment: Timestamp) -> bool {
     }
 }
 
-async fn look(client: &Client, stacks: &[StackId]) -> Result<Vec<StackTree>> {
-    let mut trees = Vec::with_capacity(stacks.len());
-    for stack in stacks {
+async fn look(client: &Client, plans: &[&Plan]) -> Result<Vec<StackTree>> {
+    let mut trees = Vec::with_capacity(plans.len());
+    for Plan { stack, .. } in plans {
         trees.push(status::tree(client, &stack.namespace, &stack.name).await?);
     }
     Ok(trees)
@@ -124,6 +124,14 @@ fn refused(tree: &StackTree) -> Option<Failure> {
         tree.notes.iter().find(|note| note.condition == condition::PLANNED && note.reason == "Invalid")?;
     let what = format!("the operator refuses Stack {}/{}: {}", tree.namespace, tree.name, planned.message);
     Some(Failure::new(Exit::InvalidInput, what).next("correct the file and run the command again"))
+}
+
+/// Components that a block will have.
+fn planned(plans: &[&Plan], tree: &StackTree, block: &str) -> u64 {
+    let plan =
+        plans.iter().find(|plan| plan.stack.name == tree.name && plan.stack.namespace == tree.namespace);
+    let block = plan.and_then(|plan| plan.blocks.iter().find(|planned| planned.name == block));
+    block.map_or(0, |block| block.units.iter().filter(|unit| unit.component).count() as u64)
 }
 
 /// What a person sees meanwhile.
@@ -149,7 +157,7 @@ impl View {
         Self::Bars { all, head, blocks: BTreeMap::new(), told: BTreeSet::new() }
     }
 
-    fn show(&mut self, trees: &[StackTree]) {
+    fn show(&mut self, trees: &[StackTree], plans: &[&Plan]) {
         for tree in trees {
             self.say_held(tree);
             for block in &tree.blocks {
@@ -159,6 +167,8 @@ impl View {
                     block.name.clone()
                 };
                 let (ready, total) = block.count();
+                // Before the operator has looked, the plan knows how many there will be.
+                let total = if total == 0 { planned(plans, tree, &block.name) } else { total };
                 let message = match block.state {
                     State::Ready => "Ready".to_owned(),
                     state => match block.message.as_deref() {
@@ -188,7 +198,8 @@ impl View {
                 }
             }
             if let Self::Bars { head, .. } = self {
-                head.set_message(tree.message.clone());
+                let waiting = "the operator has not looked at it yet".to_owned();
+                head.set_message(if tree.ready == "Unknown" { waiting } else { tree.message.clone() });
             }
         }
     }
