@@ -11,17 +11,25 @@ pub fn objects(operator: &str) -> Vec<Value> {
     objects
 }
 
-/// Stamps [`names::ANNOTATION_AUTHOR`] with the user who changed the spec of a Stack or asked an Operation. A write
+/// Stamps [`names::ANNOTATION_AUTHOR`] (and the groups) with who changed the spec of a Stack or asked an Operation. A write
 /// that leaves the spec alone keeps the author, so that nobody can put another name there.
 fn author() -> Vec<Value> {
     let name = "plinth-author";
-    let key = names::ANNOTATION_AUTHOR;
+    let stamp = |key: &str, value: &str| {
+        format!(
+            "'{key}': oldObject != null && object.spec == oldObject.spec \
+               ? (has(oldObject.metadata.annotations) && '{key}' in oldObject.metadata.annotations \
+                   ? oldObject.metadata.annotations['{key}'] : '') \
+               : {value}"
+        )
+    };
     let expression = format!(
-        "Object{{metadata: Object.metadata{{annotations: {{'{key}': \
-           oldObject != null && object.spec == oldObject.spec \
-             ? (has(oldObject.metadata.annotations) && '{key}' in oldObject.metadata.annotations \
-                 ? oldObject.metadata.annotations['{key}'] : '') \
-             : request.userInfo.username}}}}}}"
+        "Object{{metadata: Object.metadata{{annotations: {{{}, {}}}}}}}",
+        stamp(names::ANNOTATION_AUTHOR, "request.userInfo.username"),
+        stamp(
+            names::ANNOTATION_AUTHOR_GROUPS,
+            r"(has(request.userInfo.groups) ? request.userInfo.groups.join('\n') : '')",
+        ),
     );
     vec![
         json!({

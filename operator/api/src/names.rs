@@ -45,6 +45,9 @@ pub const ANNOTATION_CONFIG_HASH: &str = "plinth.dev/config-hash";
 pub const ANNOTATION_DATA: &str = "plinth.dev/data-bearing";
 /// Annotation on a Stack and an Operation: the person who changed it, stamped by admission.
 pub const ANNOTATION_AUTHOR: &str = "plinth.dev/author";
+/// Annotation beside [`ANNOTATION_AUTHOR`]: the groups that the person was in, separated by line feeds, so that a right
+/// granted to a group counts.
+pub const ANNOTATION_AUTHOR_GROUPS: &str = "plinth.dev/author-groups";
 /// Annotation on a Node: it is simulated and runs no containers.
 pub const LABEL_SIMULATED_NODE: &str = "plinth.dev/simulated";
 
@@ -97,6 +100,9 @@ mod tests {
                 super::ANNOTATION_CONFIG_HASH,
                 super::ANNOTATION_DATA,
                 super::ANNOTATION_AUTHOR,
+                super::ANNOTATION_AUTHOR_GROUPS,
+                super::ANNOTATION_REVISION,
+                super::ROTATE_MANAGER,
             ],
             (super::MAX_STACK_NAME, super::MAX_BLOCK_NAME, super::BLOCKS, super::EXTENSION_PREFIX),
         ));

@@ -266,6 +266,8 @@ async fn admission_stamps_the_author_of_a_change_and_nobody_can_put_another_name
     .await
     .expect("the policy takes effect in time");
     assert_eq!(author(&created).as_deref(), Some("olena"));
+    let groups = created.annotations()["plinth.dev/author-groups"].clone();
+    assert!(groups.lines().any(|group| group == "system:masters"), "{groups}");
 
     let admin: Api<Stack> = Api::namespaced(client, "kinds");
     let touch = json!({ "metadata": { "annotations": { "plinth.dev/author": "forger", "touched": "yes" } } });

@@ -159,7 +159,8 @@ async fn approve(
             "{by} authored the change and cannot approve it; another person has to"
         )));
     }
-    if !may_approve(by, id, context).await? {
+    let groups = annotation(operation, names::ANNOTATION_AUTHOR_GROUPS).unwrap_or_default();
+    if !may_approve(by, groups, id, context).await? {
         return Ok(Verdict::Refused(format!(
             "{by} may not approve: the verb `approve` on stacks.{} in namespace {} is not granted",
             names::GROUP,
@@ -189,11 +190,13 @@ async fn approve(
     })
 }
 
-async fn may_approve(user: &str, id: &StackId, context: &Context) -> Result<bool, CallError> {
+async fn may_approve(user: &str, groups: &str, id: &StackId, context: &Context) -> Result<bool, CallError> {
+    let groups: Vec<String> = groups.lines().map(str::to_owned).collect();
     let reviews: Api<SubjectAccessReview> = Api::all(context.clusters.home().clients.requests.clone());
     let review = SubjectAccessReview {
         spec: SubjectAccessReviewSpec {
             user: Some(user.to_owned()),
+            groups: Some(groups),
             resource_attributes: Some(ResourceAttributes {
                 group: Some(names::GROUP.to_owned()),
                 resource: Some("stacks".to_owned()),
