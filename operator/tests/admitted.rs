@@ -31,7 +31,8 @@ async fn refusal(client: &Client, discovery: &Discovery, desired: &Desired) -> R
     };
     let params = PatchParams::apply("plinth").dry_run().validation_strict();
     api.patch(&desired.key.name, &params, &Patch::Apply(&desired.body)).await.map_err(|e| e.to_string())?;
-    let Some(template) = desired.body.pointer("/spec/template").filter(|t| t.pointer("/spec/containers").is_some())
+    let Some(template) =
+        desired.body.pointer("/spec/template").filter(|t| t.pointer("/spec/containers").is_some())
     else {
         return Ok(());
     };
@@ -66,7 +67,9 @@ async fn make_namespaces(client: &Client, plan: &Plan) {
     let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
     for desired in plan.objects().filter(|o| o.key.kind == "Namespace") {
         let params = PatchParams::apply("plinth").force().validation_strict();
-        api.patch(&desired.key.name, &params, &Patch::Apply(&desired.body)).await.expect("the namespace is made");
+        api.patch(&desired.key.name, &params, &Patch::Apply(&desired.body))
+            .await
+            .expect("the namespace is made");
     }
 }
 
@@ -104,7 +107,9 @@ async fn everything_rendered_is_admitted_under_the_pod_security_of_its_namespace
             checked += 1;
             match answer {
                 Ok(()) => {}
-                Err(why) if why == "MISSING" => drop(missing.insert(format!("{} {}", key.api_version, key.kind))),
+                Err(why) if why == "MISSING" => {
+                    missing.insert(format!("{} {}", key.api_version, key.kind));
+                }
                 Err(why) => wrong.push(format!("{}: {key}: {why}", case.name)),
             }
         }

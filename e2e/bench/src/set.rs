@@ -4,13 +4,14 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use plinth_api::{Product, Stack};
+use plinth_faults::harness::session::in_repository;
 use plinth_plan::Inputs;
 use plinth_plan::catalogue::Catalogue;
 use plinth_plan::model::Plan;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-const FILE: &str = include_str!("../product.yaml");
+const FILE: &str = "e2e/bench/product.yaml";
 /// Deployment, ServiceAccount, Service, ConfigMap, NetworkPolicy.
 const PER_ELEMENT: usize = 5;
 
@@ -26,7 +27,7 @@ pub struct Set {
 impl Set {
     /// The object set of the benchmark with about so many objects.
     pub fn of_size(objects: usize) -> Result<Self> {
-        let mut set = Self::parse(FILE)?;
+        let mut set = Self::read(&in_repository(FILE))?;
         let count = (objects / PER_ELEMENT).max(1);
         set.stack.spec.blocks[0].parameters.insert("count".to_owned(), json!(count));
         Ok(set)

@@ -49,8 +49,7 @@ pub(crate) async fn ensure(progress: &dyn Progress) -> Result<Vec<PathBuf>> {
 }
 
 async fn copy(builds: &Path, dir: &Path) -> Result<()> {
-    let work =
-        tempfile::Builder::new().prefix("copying-").tempdir_in(builds).map_err(Error::io(builds))?;
+    let work = tempfile::Builder::new().prefix("copying-").tempdir_in(builds).map_err(Error::io(builds))?;
     let (source, out) = (work.path().join("source"), work.path().join("out"));
     for folder in [&source, &out] {
         private_dir(folder)?;
@@ -89,8 +88,8 @@ pub(crate) async fn install(client: &Client, files: &[PathBuf]) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for file in files {
         let text = std::fs::read_to_string(file).map_err(Error::io(file))?;
-        let crd: CustomResourceDefinition = serde_yaml::from_str(&text)
-            .map_err(|error| Error::io(file)(std::io::Error::other(error)))?;
+        let crd: CustomResourceDefinition =
+            serde_yaml::from_str(&text).map_err(|error| Error::io(file)(std::io::Error::other(error)))?;
         let name = crd.name_any();
         let params = PatchParams::apply("plinth-cluster").force();
         api.patch(&name, &params, &Patch::Apply(&crd))
@@ -100,7 +99,11 @@ pub(crate) async fn install(client: &Client, files: &[PathBuf]) -> Result<()> {
         match tokio::time::timeout(ESTABLISHED, established).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
-                return Err(Error::Timeout { what: name, seconds: ESTABLISHED.as_secs(), last: error.to_string() });
+                return Err(Error::Timeout {
+                    what: name,
+                    seconds: ESTABLISHED.as_secs(),
+                    last: error.to_string(),
+                });
             }
             Err(_) => {
                 let last = "it is not established".to_owned();

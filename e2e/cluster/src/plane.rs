@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use crate::build::{Binaries, Build};
-use crate::crds;
 use crate::component::{ADMIN, BOOTSTRAP, Component, Context, Invocation, Ports};
+use crate::crds;
 use crate::error::{Error, Result};
 use crate::layout::{Layout, check_name, clusters_dir};
 use crate::pki::{Pki, User};

@@ -214,8 +214,10 @@ async fn a_stateful_set_gets_its_volumes_and_gives_them_back() -> Result<()> {
 
 #[tokio::test]
 async fn the_gateway_api_is_served_and_its_gateways_say_that_they_are_simulated() -> Result<()> {
-    let cluster =
-        TestCluster::start_with(|options| options.nodes(plinth_cluster::Nodes::Simulated(1)).gateway_api(true)).await?;
+    let cluster = TestCluster::start_with(|options| {
+        options.nodes(plinth_cluster::Nodes::Simulated(1)).gateway_api(true)
+    })
+    .await?;
     let client = cluster.client().await?;
     namespace(&client, "gateway").await?;
     let gvk = |kind: &str| kube::core::GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", kind);
@@ -231,15 +233,15 @@ async fn the_gateway_api_is_served_and_its_gateways_say_that_they_are_simulated(
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": { "name": "web" },
         "spec": { "parentRefs": [{ "name": "public" }], "hostnames": ["web.example"] },
     });
-    for (kind, object, pointer) in [
-        ("Gateway", gateway, "/status/conditions"),
-        ("HTTPRoute", route, "/status/parents/0/conditions"),
-    ] {
+    for (kind, object, pointer) in
+        [("Gateway", gateway, "/status/conditions"), ("HTTPRoute", route, "/status/parents/0/conditions")]
+    {
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         api(kind).patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(&object)).await?;
         eventually(kind, async || {
             let live = api(kind).get(&name).await?;
-            let conditions = live.data.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+            let conditions =
+                live.data.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
             let simulated = !conditions.is_empty()
                 && conditions.iter().all(|c| c["status"] == "True" && c["message"] == "simulated by kwok");
             Ok((simulated && conditions.iter().any(|c| c["observedGeneration"] != 0)).then_some(()))

@@ -160,7 +160,7 @@ async fn approve(
         )));
     }
     let groups = annotation(operation, names::ANNOTATION_AUTHOR_GROUPS).unwrap_or_default();
-    if !may_approve(by, groups, id, context).await? {
+    if !may_approve(by, &groups, id, context).await? {
         return Ok(Verdict::Refused(format!(
             "{by} may not approve: the verb `approve` on stacks.{} in namespace {} is not granted",
             names::GROUP,
