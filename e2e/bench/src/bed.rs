@@ -21,6 +21,8 @@ use crate::usage::Usage;
 
 /// Until a Stack must be Ready.
 const LIMIT: Duration = Duration::from_secs(600);
+/// Controllers and caches that look at what is new.
+const SETTLE: Duration = Duration::from_secs(2);
 /// Until the operator must have begun to watch.
 const START: Duration = Duration::from_secs(60);
 
@@ -49,9 +51,9 @@ impl Bed {
         Ok(Self { plane, client })
     }
 
-    /// Everything that the Stack needs and is not measured: the kinds, its Products, its namespace, a running operator
-    /// that has seen that there is nothing to do.
-    pub async fn prepare(&self, set: &Set) -> Result<Operator> {
+    /// Everything that the Stack needs and is not measured: the kinds, its Products, its namespace. The floor gets it too:
+    /// an API server that has served nothing yet is slower.
+    pub async fn furnish(&self, set: &Set) -> Result<()> {
         session::install(&self.client).await?;
         for product in &set.products {
             Api::<Product>::all(self.client.clone()).create(&PostParams::default(), product).await?;
@@ -59,6 +61,13 @@ impl Bed {
         let home = json!({ "metadata": { "name": set.stack.namespace().unwrap_or_default() } });
         let namespaces = Api::<Namespace>::all(self.client.clone());
         namespaces.create(&PostParams::default(), &serde_json::from_value(home)?).await?;
+        tokio::time::sleep(SETTLE).await;
+        Ok(())
+    }
+
+    /// Furnishes it and starts an operator, which then has seen that there is nothing to do.
+    pub async fn prepare(&self, set: &Set) -> Result<Operator> {
+        self.furnish(set).await?;
         let kubeconfig = self.plane.kubeconfig_for("plinth:operator", &["system:masters"])?;
         let audit = self.audit().await?;
         let log = self.plane.log_dir().join("operator.log");

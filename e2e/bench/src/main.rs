@@ -90,6 +90,7 @@ async fn measure(size: usize, arguments: &Arguments) -> Result<Size> {
         let mut floors = BTreeMap::new();
         for &in_flight in &arguments.in_flight {
             let bed = Bed::new(Nodes::None).await?;
+            bed.furnish(&set).await?;
             floors.insert(in_flight, floor::floor(&bed.client, &plan, in_flight).await?.as_secs_f64());
         }
         let last = repetition == arguments.repetitions;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use plinth_api::condition::{Reason, State};
 use serde_json::Value;
 
-use self::object::{Judged, Write, deletion, judge};
+use self::object::{Judged, Write, judge};
 use self::prune::{Removal, claims, missing, shrunk};
 pub use self::prune::{Teardown, teardown};
 use crate::model::{
@@ -110,7 +110,7 @@ impl View<'_> {
 /// Why a whole block is not written to yet.
 enum Barrier {
     /// Its namespace belongs to somebody else, or is going away.
-    Shut(String),
+    Shut,
     /// Its namespace comes first.
     Namespace(ObjectKey),
     /// What it is about to own has to be recorded first.
@@ -154,7 +154,7 @@ impl<'a> House<'a> {
             return;
         }
         match barrier {
-            Some(Barrier::Shut(_)) => {}
+            Some(Barrier::Shut) => {}
             Some(Barrier::Namespace(key)) => {
                 decisions.actions.extend(
                     writes.into_iter().filter(|a| matches!(a, Action::Apply { key: k, .. } if *k == key)),
@@ -272,17 +272,15 @@ impl<'a> House<'a> {
     fn barrier(&self, block: &BlockPlan, planned: &[InventoryEntry]) -> Option<Barrier> {
         // With a write the refusal lies back and is due for another try.
         let is_taken = |j: &&Judged| j.reason == Reason::NamespaceTaken && j.write.is_none();
-        if let Some(taken) = self.views_of(block).flat_map(|v| &v.judged).find(is_taken) {
-            return Some(Barrier::Shut(taken.message.clone()));
+        if self.views_of(block).flat_map(|v| &v.judged).any(|j| is_taken(&j)) {
+            return Some(Barrier::Shut);
         }
         let is_home =
             |e: &&InventoryEntry| e.key.kind == "Namespace" && Some(&e.key.name) == block.namespace.as_ref();
         if let Some(home) = planned.iter().find(is_home) {
             match self.observed.live.get(&home.key) {
                 None => return Some(Barrier::Namespace(home.key.clone())),
-                Some(live) if live.deleting => {
-                    return Some(Barrier::Shut(format!("{}: {}", home.key, deletion(live))));
-                }
+                Some(live) if live.deleting => return Some(Barrier::Shut),
                 Some(_) => {}
             }
         }
@@ -313,7 +311,10 @@ impl<'a> House<'a> {
             if let Some(write) = judged.write {
                 let wait = waits.as_ref().filter(|_| first_start || !write.correction);
                 match (barrier, wait) {
-                    (Some(Barrier::Shut(why)), _) => wait_for(&mut decision, write, first_start, why),
+                    (Some(Barrier::Shut), _) => {
+                        // The namespace says why; twenty objects repeating it would hide it.
+                        wait_for(&mut decision, write, first_start, "waits for the block's namespace");
+                    }
                     (_, Some(why)) => wait_for(&mut decision, write, first_start, why),
                     _ => writes.push(Action::Apply {
                         unit: unit.id.clone(),
