@@ -240,7 +240,8 @@ fn what_is_being_deleted_is_waited_for() {
         true;
     let decisions = cluster.decide(&plan);
     assert_eq!(decisions.actions, []);
-    assert!(unit(&decisions, "api").message.contains("Namespace/demo-identity: is being deleted"));
+    assert!(unit(&decisions, "api").message.contains("waits for the block's namespace"));
+    assert!(unit(&decisions, "foundation").message.contains("Namespace/demo-identity: is being deleted"));
 }
 
 #[test]

@@ -29,7 +29,7 @@ use crate::observe::ingest::{Ingest, Veiled};
 const ROUNDS: usize = 4;
 
 /// A value, in base64 as the API wants it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 struct Secret(Zeroizing<String>);
 
 impl fmt::Debug for Secret {
@@ -83,6 +83,12 @@ impl LiveSecret {
         self.data.as_ref()?.get(key)
     }
 
+    /// Whether this is what was to be written: the same recipe, the same values.
+    fn is(&self, hash: &str, data: &Data) -> bool {
+        self.metadata.annotations.get(names::ANNOTATION_HASH).map(String::as_str) == Some(hash)
+            && data.iter().all(|(key, value)| self.value(key) == Some(value))
+    }
+
     fn revision(&self) -> Option<&str> {
         self.metadata.annotations.get(names::ANNOTATION_REVISION).map(String::as_str)
     }
@@ -112,6 +118,10 @@ pub async fn apply(
     for _ in 0..ROUNDS {
         let live = hand.read().await?;
         let data = hand.resolve(desired, live.as_ref(), &Fresh::Missing).await?;
+        if last.is_some() && live.as_ref().is_some_and(|live| live.is(&desired.hash, &data)) {
+            // It was our own write, only its answer was lost. Another one would leave other field owners behind.
+            return hand.look().await;
+        }
         let revision = live.as_ref().and_then(LiveSecret::revision);
         let result = match &live {
             None => hand.create(&desired.body, &data).await,
@@ -205,6 +215,15 @@ impl Hand<'_> {
     async fn read(&self) -> Result<Option<LiveSecret>, Trouble> {
         let read = self.cluster.caller.get(self.served, self.key, Answer::Whole).await;
         read.map_err(|error| classify(self.key, &error))
+    }
+
+    /// What is there enters the cache, as if it had just been written.
+    async fn look(&self) -> Result<(), Trouble> {
+        let read = self.cluster.caller.get(self.served, self.key, Answer::Metadata).await;
+        if let Some(veiled) = read.map_err(|error| classify(self.key, &error))? {
+            self.seen(veiled);
+        }
+        Ok(())
     }
 
     async fn resolve(
