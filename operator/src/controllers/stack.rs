@@ -354,12 +354,12 @@ async fn tell(
     let Report { stack: status, blocks } = report(stack, outcome, &previous, now);
     let shown = planned.map(|(plan, _)| shown(stack, plan, blocks));
     let before = stack.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
-    let (one, other) = futures::join!(context.status.stack(stack, &status), async {
-        match &shown {
-            Some(shown) => context.status.show(stack, shown).await,
-            None => Ok(Told::Already),
-        }
-    });
+    // Blocks first: a Stack is not said to be Ready before each of its blocks is.
+    let other = match &shown {
+        Some(shown) => context.status.show(stack, shown).await,
+        None => Ok(Told::Already),
+    };
+    let one = context.status.stack(stack, &status).await;
     if matches!(one, Ok(Told::Now)) {
         context.events.publish(&stack.object_ref(&()), transitions(&before, &status.conditions)).await;
     }
