@@ -179,7 +179,7 @@ impl House {
             }
         });
         let listed = tokio::select! {
-            result = products.wait_until_ready() => result.is_ok(),
+            (result, ()) = futures::future::join(products.wait_until_ready(), home.observer.warm()) => result.is_ok(),
             () = self.fence.lost() => false,
             () = stop.cancelled() => false,
         };

@@ -34,6 +34,20 @@ const FIRST_LIST: Duration = Duration::from_secs(20);
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(30);
 /// How long "all nodes are simulated" is believed.
 const NODES_FOR: Duration = Duration::from_secs(300);
+/// How long "there are no nodes" is: they may be coming up.
+const NO_NODES_FOR: Duration = Duration::from_secs(5);
+
+/// Kinds that nearly every product is made of. Their watches are opened before the first Stack needs them.
+const USUAL: &[(&str, &str)] = &[
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("batch/v1", "Job"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("v1", "ConfigMap"),
+    ("v1", "Secret"),
+    ("v1", "Service"),
+    ("v1", "ServiceAccount"),
+];
 
 /// Kinds that every Stack needs, whatever its plan: where inventories live, what blocks live in, what holds data, what
 /// workloads do not tell.
@@ -132,6 +146,15 @@ impl Observer {
     /// Stacks to look at again.
     pub fn triggers(&self) -> &Triggers {
         &self.inner.triggers
+    }
+
+    /// Opens the watches that nearly every Stack needs, so that the first one does not wait for them. What cannot be
+    /// watched is said when a Stack asks for it.
+    pub async fn warm(&self) {
+        let mut kinds: BTreeSet<KindName> =
+            ALWAYS.iter().chain(USUAL).map(|(v, k)| ((*v).to_owned(), (*k).to_owned())).collect();
+        kinds.insert(own("BuildingBlock"));
+        self.ensure(&kinds).await;
     }
 
     /// What is, for one Stack. `plan` names the kinds to look at; without one (teardown) the inventories do.
@@ -369,11 +392,11 @@ impl Observer {
         self.inner.store.deleting(&(key.api_version.clone(), key.kind.clone()), key, uid);
     }
 
-    /// Whether every node is simulated. Two reads of at most one line each, believed for minutes.
+    /// Whether every node is simulated. Two reads of at most one line each, believed for a while.
     async fn simulated(&self) -> Result<bool, CallError> {
         let mut cached = self.inner.nodes.lock().await;
-        if let Some((asked, simulated)) = *cached
-            && asked.elapsed() < NODES_FOR
+        if let Some((until, simulated)) = *cached
+            && Instant::now() < until
         {
             return Ok(simulated);
         }
@@ -381,10 +404,8 @@ impl Observer {
         let label = names::LABEL_SIMULATED_NODE;
         let without = format!("!{label}");
         let (simulated, real) = futures::try_join!(self.any(&served, label), self.any(&served, &without))?;
-        // Nodes that are still coming up say nothing yet.
-        if simulated || real {
-            *cached = Some((Instant::now(), simulated && !real));
-        }
+        let believed = if simulated || real { NODES_FOR } else { NO_NODES_FOR };
+        *cached = Some((Instant::now() + believed, simulated && !real));
         Ok(simulated && !real)
     }
 
