@@ -56,16 +56,31 @@ async fn build(profile: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether no source that went into the binary is younger. Cargo lists them beside it.
+/// Whether no source that went into the binary is younger.
 fn is_fresh(binary: &Path) -> bool {
     let modified = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified());
-    let (Ok(built), Ok(list)) = (modified(binary), std::fs::read_to_string(binary.with_extension("d")))
-    else {
-        return false;
-    };
-    let sources = list.split_once(": ").map_or("", |(_, sources)| sources);
-    let younger = |source: &str| modified(Path::new(source)).unwrap_or(SystemTime::now()) > built;
-    !sources.is_empty() && !sources.split_whitespace().any(younger)
+    let Ok(built) = modified(binary) else { return false };
+    let younger = |source: &PathBuf| modified(source).unwrap_or(SystemTime::now()) > built;
+    let sources = sources(binary);
+    !sources.is_empty() && !sources.iter().any(younger)
+}
+
+/// What cargo lists beside the binary. Where it was built for a test of its own package there is no list: then
+/// everything in the operator's folder counts.
+fn sources(binary: &Path) -> Vec<PathBuf> {
+    if let Ok(list) = std::fs::read_to_string(binary.with_extension("d")) {
+        let sources = list.split_once(": ").map_or("", |(_, sources)| sources);
+        return sources.split_whitespace().map(PathBuf::from).collect();
+    }
+    let (mut files, mut folders) =
+        (Vec::new(), vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../../operator")]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files
 }
 
 #[cfg(test)]
