@@ -1,25 +1,15 @@
+// The custom resource definitions that products of the catalogue use and no component of the control plane carries.
+// Nothing is built from these modules: files are copied out of them, in these versions. It is a module of its own, so
+// that a newer schema does not rebuild the control plane, and nothing imports what it names: `go mod tidy` would empty
+// it. To move a pin, change it here and run `go mod download <module>`, which writes go.sum.
 module plinth.dev/cluster/crds
 
 go 1.26.0
 
-require sigs.k8s.io/gateway-api v1.6.1
-
 require (
-	github.com/fxamacker/cbor/v2 v2.9.1 // indirect
-	github.com/go-logr/logr v1.4.3 // indirect
-	github.com/json-iterator/go v1.1.12 // indirect
-	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
-	github.com/modern-go/reflect2 v1.0.3-0.20250322232337-35a7c28c31ee // indirect
-	github.com/x448/float16 v0.8.4 // indirect
-	go.yaml.in/yaml/v2 v2.4.4 // indirect
-	golang.org/x/net v0.55.0 // indirect
-	golang.org/x/text v0.37.0 // indirect
-	gopkg.in/inf.v0 v0.9.1 // indirect
-	k8s.io/apimachinery v0.36.1 // indirect
-	k8s.io/klog/v2 v2.140.0 // indirect
-	k8s.io/kube-openapi v0.0.0-20260501160325-927ab1f70cd6 // indirect
-	k8s.io/utils v0.0.0-20260319190234-28399d86e0b5 // indirect
-	sigs.k8s.io/json v0.0.0-20250730193827-2d320260d730 // indirect
-	sigs.k8s.io/randfill v1.0.0 // indirect
-	sigs.k8s.io/structured-merge-diff/v6 v6.4.0 // indirect
+	github.com/cert-manager/cert-manager v1.21.2
+	// Built against source-controller v1.7.0. Of the latter v1.10.1 is newer and asks for Go 1.27.
+	github.com/fluxcd/helm-controller v1.4.0
+	github.com/fluxcd/source-controller v1.7.0
+	sigs.k8s.io/gateway-api v1.6.1
 )

@@ -153,12 +153,17 @@ pub(crate) fn go(source: &Path) -> Command {
     command
 }
 
+/// Why `go` did not start.
+pub(crate) fn not_started(error: std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return Error::GoMissing { required: required() };
+    }
+    Error::io("go")(error)
+}
+
 async fn check_toolchain(source: &Path) -> Result<()> {
     match go(source).args(["list", "-m"]).output().await {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(Error::GoMissing { required: required() })
-        }
-        Err(error) => Err(Error::io("go")(error)),
+        Err(error) => Err(not_started(error)),
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
@@ -201,7 +206,7 @@ async fn compile(source: &Path, out: &Path, log: &Path, progress: &dyn Progress)
 }
 
 /// Runs `go`, hands on each line of its standard error, and returns its standard output.
-pub(crate) async fn run(command: &mut Command, log: &Path, mut heard: impl FnMut(&str)) -> Result<String> {
+async fn run(command: &mut Command, log: &Path, mut heard: impl FnMut(&str)) -> Result<String> {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(Error::io("go"))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let mut output = tokio::fs::File::from_std(File::create(log).map_err(Error::io(log))?);

@@ -36,6 +36,16 @@ pub enum Error {
         /// Its last lines.
         tail: String,
     },
+    /// The definitions of another project's kinds could not be had.
+    #[error(
+        "copying custom resource definitions out of {module} (pinned in e2e/cluster/crds/go.mod) failed: {said}"
+    )]
+    Definitions {
+        /// The Go module.
+        module: String,
+        /// What is wrong.
+        said: String,
+    },
     /// A component did not do what it was waited for.
     #[error("{component} {what}; the last lines of {}:\n{tail}", .log.display())]
     Component {

@@ -54,6 +54,8 @@ pub struct Options {
     detach: bool,
     audit: bool,
     gateway_api: bool,
+    /// Set, not a flag: a program that never asks for these definitions does not carry them.
+    ecosystem: Option<&'static crds::Set>,
 }
 
 impl Options {
@@ -66,6 +68,7 @@ impl Options {
             detach: false,
             audit: true,
             gateway_api: false,
+            ecosystem: None,
         }
     }
 
@@ -97,6 +100,13 @@ impl Options {
     #[must_use]
     pub fn gateway_api(self, gateway_api: bool) -> Self {
         Self { gateway_api, ..self }
+    }
+
+    /// Whether the kinds of other operators that the catalogue renders are served: cert-manager's, Flux's,
+    /// CloudNativePG's, Strimzi's. Their schemas are real; nobody acts on the objects.
+    #[must_use]
+    pub fn ecosystem(self, ecosystem: bool) -> Self {
+        Self { ecosystem: ecosystem.then_some(&crds::ECOSYSTEM), ..self }
     }
 }
 
@@ -146,7 +156,10 @@ impl ControlPlane {
     pub async fn start(options: Options, progress: &dyn Progress) -> Result<Self> {
         check_name(&options.name)?;
         let binaries = Build::ensure(progress).await?;
-        let gateway_api = if options.gateway_api { crds::ensure(progress).await? } else { Vec::new() };
+        let mut definitions = Vec::new();
+        for set in options.gateway_api.then_some(&crds::GATEWAY_API).into_iter().chain(options.ecosystem) {
+            definitions.extend(crds::ensure(set, progress).await?);
+        }
         let layout = layout(&options.name, options.state_dir.clone())?;
         layout.create()?;
         let _lock = Lock::take(&layout.lock(), LOCK).await?;
@@ -168,7 +181,7 @@ impl ControlPlane {
         progress.begin(STAGE, Some(Component::ALL.len() as u64));
         for attempt in 1.. {
             let mut plane = Self::new(&options, &layout, &binaries, ports);
-            match plane.boot(&pki, &gateway_api, progress).await {
+            match plane.boot(&pki, &definitions, progress).await {
                 Ok(()) => {
                     progress.finish(STAGE);
                     // Only now may it outlive us: a start that is given up halfway leaves nothing.
@@ -376,13 +389,13 @@ impl ControlPlane {
             && state.processes.values_mut().all(|process| process.alive(&self.layout))
     }
 
-    async fn boot(&self, pki: &Pki, gateway_api: &[PathBuf], progress: &dyn Progress) -> Result<()> {
+    async fn boot(&self, pki: &Pki, definitions: &[PathBuf], progress: &dyn Progress) -> Result<()> {
         self.context(pki).write_config()?;
         progress.advance(STAGE, 0, "etcd and the API server");
         self.spawn_all(pki, &API_SERVER).await?;
         self.wait(Question::ApiServer).await?;
-        if self.gateway_api {
-            crds::install(&self.bootstrap_client().await?, gateway_api).await?;
+        if !definitions.is_empty() {
+            crds::install(&self.bootstrap_client().await?, definitions).await?;
         }
         progress.advance(STAGE, 2, "the controllers and the scheduler");
         self.spawn_all(pki, &[Component::ControllerManager, Component::Scheduler]).await?;

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::OnceCell;
 
+use crate::component::Component;
 use crate::error::{Error, Result};
-use crate::layout::clusters_dir;
+use crate::layout::{Layout, clusters_dir};
 use crate::plane::{ControlPlane, Nodes, Options};
 use crate::process;
 use crate::progress::Lines;
@@ -81,9 +82,21 @@ impl Drop for TestCluster {
             let _ = std::fs::remove_dir_all(&dir);
             return;
         }
+        print_tails(&dir);
         match keep_logs(&dir) {
             Ok(kept) => eprintln!("the logs of the control plane are in {}", kept.display()),
             Err(error) => eprintln!("the control plane's folder stays as it is: {error}"),
+        }
+    }
+}
+
+/// The end of every component's log: whoever reads a failed run elsewhere cannot open the files.
+fn print_tails(dir: &Path) {
+    let layout = Layout::new(dir.to_path_buf());
+    for component in Component::ALL {
+        let log = layout.log(component);
+        if log.exists() {
+            eprintln!("-- {component}, last lines:\n{}", process::tail(&log));
         }
     }
 }

@@ -15,8 +15,17 @@ use serde_json::{Value, json};
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Asks until there is an answer; at the end, fails with what was seen last.
-pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
-    let end = Instant::now() + LIMIT;
+pub async fn eventually<T>(what: &str, ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    within(LIMIT, what, ask).await
+}
+
+/// The same with a limit of one's own.
+pub async fn within<T>(
+    limit: Duration,
+    what: &str,
+    mut ask: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let end = Instant::now() + limit;
     loop {
         let seen = match ask().await {
             Ok(Some(answer)) => return Ok(answer),
@@ -24,7 +33,7 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<Opti
             Err(error) => format!("{error:#}"),
         };
         if Instant::now() >= end {
-            bail!("waited {} s for {what}: {seen}", LIMIT.as_secs());
+            bail!("waited {} s for {what}: {seen}", limit.as_secs());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
