@@ -298,3 +298,55 @@ async fn a_plan_waits_for_four_eyes_and_a_broken_spec_leaves_what_runs() -> Resu
     );
     operator.stop().await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backing_service_is_not_switched_under_its_data_not_even_after_a_restart() -> Result<()> {
+    let cluster = TestCluster::start(Nodes::Simulated(2)).await?;
+    let client = prepare(&cluster).await?;
+    let stacks: Api<Stack> = Api::namespaced(client.clone(), "dpi");
+    stacks.create(&PostParams::default(), &smallest()?).await?;
+    let operator = Operator::start(&cluster, "one");
+    ready(&stacks, "small").await?;
+    operator.stop().await?;
+    let home = Api::<Namespace>::all(client.clone()).get("small-identity").await?;
+    let says = home.metadata.annotations.unwrap_or_default().remove(names::ANNOTATION_BACKING);
+    ensure!(says.as_deref() == Some(r#"{"postgresql":"postgresql"}"#), "{says:?}");
+    let databases: Api<k8s_openapi::api::apps::v1::StatefulSet> =
+        Api::namespaced(client.clone(), "small-identity");
+    let runs = async || -> Result<Vec<_>> {
+        let sets = databases.list(&ListParams::default()).await?.items.into_iter();
+        Ok(sets.map(|s| (s.metadata.name, s.metadata.uid, s.metadata.generation)).collect())
+    };
+    let (before, secrets) = (runs().await?, values(&client).await?);
+    ensure!(!before.is_empty());
+
+    // While nobody looks, the Stack is changed; whoever comes next remembers nothing.
+    let operators =
+        json!({ "spec": { "backing": [{ "capability": "postgresql", "provider": "Operator" }] } });
+    stacks.patch("small", &PatchParams::default(), &Patch::Merge(operators)).await?;
+    let written = writes(&cluster)?.len();
+    let operator = Operator::start(&cluster, "two");
+    let blocks: Api<BuildingBlock> = Api::namespaced(client.clone(), "dpi");
+    let refused = |stack: &Stack| {
+        let found = matches!(condition(stack, "Ready"), Some(("False", "Blocked", message))
+            if message.contains("spec.backing[postgresql].provider: is Operator (`postgresql-cnpg`)")
+                && message.contains("MigrateProvider"));
+        found.then_some(())
+    };
+    eventually("it is refused", async || Ok(refused(&stacks.get("small").await?))).await?;
+    let status = blocks.get("small-identity").await?.status.context("a status")?;
+    ensure!(status.state == plinth_api::condition::State::Blocked, "{status:?}");
+    let ours = |write: &&String| !write.contains("/status?") && !write.contains("/events");
+    let after = writes(&cluster)?;
+    let after: Vec<_> =
+        after[written..].iter().filter(ours).filter(|w| !w.contains("buildingblocks")).collect();
+    ensure!(after.is_empty(), "only what is said of it changes: {after:#?}");
+    ensure!(runs().await? == before && values(&client).await? == secrets, "what runs was touched");
+
+    // Set back, all is well, and nothing was made anew.
+    let back = json!({ "spec": { "backing": null } });
+    stacks.patch("small", &PatchParams::default(), &Patch::Merge(back)).await?;
+    ready(&stacks, "small").await?;
+    ensure!(runs().await? == before && values(&client).await? == secrets, "what runs was touched");
+    operator.stop().await
+}

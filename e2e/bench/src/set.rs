@@ -62,8 +62,7 @@ impl Set {
             .products
             .iter()
             .map(|product| (product.metadata.name.clone().unwrap_or_default(), product.spec.clone()));
-        let catalogue =
-            Catalogue::builtin().and_then(|built| built.with_products(products)).map_err(listed)?;
+        let catalogue = Catalogue::builtin().map(|built| built.with_products(products)).map_err(listed)?;
         let inputs = Inputs { catalogue, ..Inputs::default() };
         plinth_plan::plan(&self.stack, &inputs).map_err(listed)
     }

@@ -20,6 +20,8 @@ pub const CONFLICT: &str = "Conflict";
 pub const DRIFTED: &str = "Drifted";
 /// Every secret that was generated before still exists.
 pub const SECRETS_INTACT: &str = "SecretsIntact";
+/// Every step of onboarding has been taken: the product's own API was told what it has to know.
+pub const ONBOARDED: &str = "Onboarded";
 /// Nodes are simulated: readiness proves order, never content.
 pub const SIMULATED: &str = "Simulated";
 
@@ -49,6 +51,7 @@ pub enum Reason {
     Deleting,
     DataRetained,
     SimulatedNodes,
+    Simulated,
     Planned,
     InSync,
 }
@@ -79,6 +82,7 @@ impl Reason {
             Reason::Deleting => "Deleting",
             Reason::DataRetained => "DataRetained",
             Reason::SimulatedNodes => "SimulatedNodes",
+            Reason::Simulated => "Simulated",
             Reason::Planned => "Planned",
             Reason::InSync => "InSync",
         }

@@ -37,6 +37,9 @@ pub const LABEL_INVENTORY: &str = "plinth.dev/inventory";
 pub const ANNOTATION_HASH: &str = "plinth.dev/desired-hash";
 /// Annotation: who claimed a namespace, as `<namespace>/<stack>/<block>` of the Stack.
 pub const ANNOTATION_OWNER: &str = "plinth.dev/owner";
+/// Annotation on a block's namespace: which product serves each backing capability, as a JSON object; `external` for a
+/// service that runs elsewhere. Another one is refused while this one holds data.
+pub const ANNOTATION_BACKING: &str = "plinth.dev/backing";
 /// Annotation: the Operation that rotated a Secret last; on a pod template, the one that restarted it.
 pub const ANNOTATION_REVISION: &str = "plinth.dev/revision";
 /// Annotation on a pod template: digest of the configuration it mounts, so that a change rolls the pods.
@@ -50,6 +53,10 @@ pub const ANNOTATION_AUTHOR: &str = "plinth.dev/author";
 pub const ANNOTATION_AUTHOR_GROUPS: &str = "plinth.dev/author-groups";
 /// Annotation on a Node: it is simulated and runs no containers.
 pub const LABEL_SIMULATED_NODE: &str = "plinth.dev/simulated";
+
+/// Plinth's own image: what the Jobs of onboarding run. Its tag is that of the steps' form, not of the program: a newer
+/// Plinth that reads the same steps changes no Job. A Stack's image rules apply to it.
+pub const IMAGE: &str = "ghcr.io/plinth-dev/plinth:onboard-1";
 
 /// Longest name of a Stack, so that `<stack>-<block>` fits a namespace and every composed name fits a label.
 pub const MAX_STACK_NAME: usize = 30;
@@ -103,6 +110,7 @@ mod tests {
                 super::ANNOTATION_AUTHOR_GROUPS,
                 super::ANNOTATION_REVISION,
                 super::ROTATE_MANAGER,
+                super::ANNOTATION_BACKING,
             ],
             (super::MAX_STACK_NAME, super::MAX_BLOCK_NAME, super::BLOCKS, super::EXTENSION_PREFIX),
         ));

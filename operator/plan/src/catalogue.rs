@@ -3,12 +3,19 @@
 use std::collections::BTreeMap;
 
 use include_dir::{Dir, include_dir};
-use plinth_api::ProductSpec;
 use plinth_api::v1alpha1::product::Role;
+use plinth_api::v1alpha1::stack::{Profile, Provider};
+use plinth_api::{ProductSpec, Stack};
+use serde::Deserialize as _;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::model::Finding;
+
+/// The entry of a folder.
+pub const ENTRY_FILE: &str = "product.yaml";
+/// The Stacks that show it at work.
+pub const SAMPLES_FILE: &str = "stacks.yaml";
 
 static BUILTIN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../catalogue");
 
@@ -27,6 +34,8 @@ pub struct Entry {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Catalogue {
     entries: BTreeMap<String, Entry>,
+    /// The user's own products that carry the name of a built-in one.
+    replacements: BTreeMap<String, Entry>,
     revision: String,
 }
 
@@ -39,23 +48,43 @@ impl Catalogue {
         let mut entries = Vec::new();
         let mut findings = Vec::new();
         for folder in BUILTIN.dirs() {
-            let Some(file) = folder.get_file(folder.path().join("product.yaml")) else { continue };
-            let path = file.path().display().to_string();
-            let parsed = file
-                .contents_utf8()
-                .ok_or_else(|| Finding { path: path.clone(), message: "is not UTF-8".to_owned() })
-                .and_then(|text| parse(text, &path))
-                .and_then(|mut entry| {
+            let read = |name: &str| file_of(folder, name);
+            let Some(text) = read(ENTRY_FILE) else { continue };
+            match parse_folder(text, &folder.path().join(ENTRY_FILE).display().to_string(), read) {
+                Ok(mut entry) => {
                     entry.builtin = true;
-                    inline_files(&mut entry, folder, &path)?;
-                    Ok(entry)
-                });
-            match parsed {
-                Ok(entry) => entries.push(entry),
+                    entries.push(entry);
+                }
                 Err(finding) => findings.push(finding),
             }
         }
         if findings.is_empty() { Ok(Self::from_entries(entries)) } else { Err(findings) }
+    }
+
+    /// The Stacks beside the built-in entries, by product: each shows its product at work. One without a profile is for
+    /// all of them.
+    ///
+    /// # Errors
+    /// Every file that does not parse.
+    pub fn samples() -> Result<BTreeMap<String, Vec<Stack>>, Vec<Finding>> {
+        let mut samples = BTreeMap::new();
+        let mut findings = Vec::new();
+        for folder in BUILTIN.dirs() {
+            let Some(text) = file_of(folder, SAMPLES_FILE) else { continue };
+            let path = folder.path().join(SAMPLES_FILE).display().to_string();
+            match parse_samples(text, &path) {
+                Ok(stacks) => drop(samples.insert(folder.path().display().to_string(), stacks)),
+                Err(finding) => findings.push(finding),
+            }
+        }
+        if findings.is_empty() { Ok(samples) } else { Err(findings) }
+    }
+
+    /// This catalogue with these entries in the place of those of the same name.
+    pub fn with_entries(self, entries: impl IntoIterator<Item = Entry>) -> Self {
+        let mut all = self.entries;
+        all.extend(entries.into_iter().map(|entry| (entry.name.clone(), entry)));
+        Self::from_entries(all.into_values())
     }
 
     /// A catalogue of these entries.
@@ -67,29 +96,29 @@ impl Catalogue {
             digest.update(serde_json::to_vec(&entry.spec).unwrap_or_default());
         }
         let revision = format!("sha256:{}", hex(&digest.finalize()));
-        Self { entries, revision }
+        Self { entries, replacements: BTreeMap::new(), revision }
     }
 
-    /// This catalogue with the user's own products added. The revision stays: it names the built-in part.
-    ///
-    /// # Errors
-    /// A product that carries the name of a built-in one.
-    pub fn with_products(
-        mut self,
-        products: impl IntoIterator<Item = (String, ProductSpec)>,
-    ) -> Result<Self, Vec<Finding>> {
-        let mut findings = Vec::new();
+    /// This catalogue with the user's own products added. One that carries the name of a built-in one takes its place only
+    /// in Stacks that say so. The revision stays: it names the built-in part.
+    pub fn with_products(mut self, products: impl IntoIterator<Item = (String, ProductSpec)>) -> Self {
         for (name, spec) in products {
-            if self.entries.get(&name).is_some_and(|entry| entry.builtin) {
-                findings.push(Finding {
-                    path: format!("Product/{name}"),
-                    message: format!("`{name}` is the name of a built-in product; choose another name"),
-                });
-                continue;
-            }
-            self.entries.insert(name.clone(), Entry { name, builtin: false, spec });
+            let built = self.entries.get(&name).is_some_and(|entry| entry.builtin);
+            let place = if built { &mut self.replacements } else { &mut self.entries };
+            place.insert(name.clone(), Entry { name, builtin: false, spec });
         }
-        if findings.is_empty() { Ok(self) } else { Err(findings) }
+        self
+    }
+
+    /// Whether a product of the user's own could take the place of the built-in one of that name.
+    pub fn has_replacement(&self, name: &str) -> bool {
+        self.replacements.contains_key(name)
+    }
+
+    /// The entry of that name in a Stack that has these built-in ones replaced.
+    pub fn get_replaced(&self, name: &str, replaced: &[String]) -> Option<&Entry> {
+        let own = replaced.iter().any(|other| other == name).then(|| self.replacements.get(name)).flatten();
+        own.or_else(|| self.get(name))
     }
 
     /// Digest of the built-in entries, `sha256:…`.
@@ -107,9 +136,31 @@ impl Catalogue {
         self.entries.values()
     }
 
-    /// The backing service that provides a capability.
-    pub fn backing(&self, capability: &str) -> Option<&Entry> {
-        self.entries.values().find(|entry| entry.spec.role == Role::Backing && provides(entry, capability))
+    /// The backing service that provides a capability, run by that provider.
+    pub fn backing(&self, capability: &str, provider: Provider) -> Option<&Entry> {
+        self.backings(capability).find(|entry| entry.spec.provider == provider)
+    }
+
+    /// Whether a capability is one of backing services, whoever runs them.
+    pub fn is_backing(&self, capability: &str) -> bool {
+        self.backings(capability).next().is_some()
+    }
+
+    /// Who can run the backing service of a capability.
+    pub fn backing_providers(&self, capability: &str) -> Vec<&'static str> {
+        let own = self.backings(capability).map(|entry| entry.spec.provider.as_str());
+        own.chain([Provider::External.as_str()]).collect()
+    }
+
+    /// The backing services that provide a capability, the built-in ones first.
+    pub fn backings(&self, capability: &str) -> impl Iterator<Item = &Entry> {
+        let all = move |builtin: bool| {
+            self.entries.values().filter(move |e| {
+                e.builtin == builtin && e.spec.role == Role::Backing && provides(e, capability)
+            })
+        };
+        // A product of one's own adds a provider; it never takes the place of a built-in one unasked.
+        all(true).chain(all(false))
     }
 
     /// Products (of blocks) that provide a capability.
@@ -182,21 +233,60 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-fn inline_files(entry: &mut Entry, folder: &Dir<'_>, path: &str) -> Result<(), Finding> {
+fn file_of<'a>(folder: &'a Dir<'a>, name: &str) -> Option<&'a str> {
+    folder.get_file(folder.path().join(name)).and_then(|file| file.contents_utf8())
+}
+
+/// Parse the entry of a folder; `read` gives the files beside it, whose text takes the place of their names.
+///
+/// # Errors
+/// The field at fault, or the file that is missing.
+pub fn parse_folder<'a>(
+    text: &str,
+    path: &str,
+    read: impl Fn(&str) -> Option<&'a str>,
+) -> Result<Entry, Finding> {
+    let mut entry = parse(text, path)?;
     for config in &mut entry.spec.configs {
         for file in &mut config.files {
             let Some(name) = file.file.take() else { continue };
-            let text = folder
-                .get_file(folder.path().join(&name))
-                .and_then(|f| f.contents_utf8())
-                .ok_or_else(|| Finding {
-                    path: format!("{path}: spec.configs[{}].files[{}].file", config.name, file.name),
-                    message: format!("`{name}` does not exist beside the entry"),
-                })?;
+            let text = read(&name).ok_or_else(|| Finding {
+                path: format!("{path}: spec.configs[{}].files[{}].file", config.name, file.name),
+                message: format!("`{name}` does not exist beside the entry"),
+            })?;
             file.template = Some(text.to_owned());
         }
     }
-    Ok(())
+    Ok(entry)
+}
+
+/// Parse the Stacks beside an entry. A Stack without a profile stands for one of each, named after it.
+///
+/// # Errors
+/// The document at fault.
+pub fn parse_samples(text: &str, path: &str) -> Result<Vec<Stack>, Finding> {
+    let mut stacks = Vec::new();
+    for (i, document) in serde_yaml::Deserializer::from_str(text).enumerate() {
+        let wrong = |message: String| Finding { path: format!("{path}: document {}", i + 1), message };
+        let source = Value::deserialize(document).map_err(|e| wrong(format!("is not YAML: {e}")))?;
+        if source.is_null() {
+            continue;
+        }
+        let parse = |source: Value| -> Result<Stack, Finding> {
+            serde_path_to_error::deserialize(source)
+                .map_err(|e| wrong(format!("{}: {}", e.path(), e.inner())))
+        };
+        if source.pointer("/spec/profile").is_some() {
+            stacks.push(parse(source)?);
+            continue;
+        }
+        for profile in [Profile::Sandbox, Profile::Standard, Profile::National] {
+            let mut stack = parse(source.clone())?;
+            stack.spec.profile = profile;
+            stacks.push(stack);
+        }
+    }
+    Ok(stacks)
 }
 
 /// Lower-case hexadecimal.

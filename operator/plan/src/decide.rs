@@ -94,6 +94,12 @@ impl View<'_> {
         anchors.any(|o| !observed.live.contains_key(&o.key))
     }
 
+    /// What a person has to say yes to before the unit has objects at all.
+    fn held(&self) -> Option<String> {
+        let words = self.unit.step.as_ref()?.held.as_ref()?;
+        Some(format!("{}: waits for a person to approve: {words}", self.unit.id))
+    }
+
     /// The first object that is not yet as its dependents need it to start.
     fn unsettled(&self) -> Option<&Judged> {
         self.judged.iter().find(|j| !j.settled)
@@ -334,6 +340,10 @@ impl<'a> House<'a> {
         }
         let needs_write = view.judged.iter().any(|j| j.write.is_some());
         let mut decision = settled(unit, objects);
+        if let Some(words) = view.held() {
+            (decision.state, decision.reason, decision.message) =
+                (State::Blocked, Reason::AwaitingApproval, words);
+        }
         if needs_write
             && matches!(hold, Some((Reason::Paused, _)))
             && decision.state.severity() < State::Unhealthy.severity()
@@ -347,7 +357,10 @@ impl<'a> House<'a> {
     /// What a unit that has yet to start waits for: the first of its `after` that is not ready.
     fn waits_to_start(&self, unit: &Unit) -> Option<String> {
         unit.after.iter().find_map(|id| match self.views.get(id) {
-            Some(view) => view.unsettled().map(|j| format!("waits for {id}: {}", j.message)),
+            Some(view) => {
+                let why = view.held().or_else(|| view.unsettled().map(|j| j.message.clone()));
+                why.map(|why| format!("waits for {id}: {why}"))
+            }
             None => Some(self.waits_for_stranger(id)),
         })
     }

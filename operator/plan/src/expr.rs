@@ -44,6 +44,24 @@ fn program(source: &str) -> Result<Arc<Program>, String> {
     })
 }
 
+/// Whether the text is an expression at all.
+///
+/// # Errors
+/// Says what does not compile.
+pub fn compiles(source: &str) -> Result<(), String> {
+    program(source).map(drop)
+}
+
+/// The environment of every template: strict and bounded.
+fn templates() -> minijinja::Environment<'static> {
+    let mut environment = minijinja::Environment::new();
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    environment.set_keep_trailing_newline(true);
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.set_fuel(Some(TEMPLATE_FUEL));
+    environment
+}
+
 /// JSON as CEL sees it. Whole numbers are `int`: entries compare them with plain literals.
 fn to_cel(value: &Value) -> cel::Value {
     match value {
@@ -210,15 +228,26 @@ impl<'p> Scope<'p> {
     /// # Errors
     /// Names the line and what is wrong there.
     pub fn template(&self, name: &str, source: &str) -> Result<String, String> {
-        let mut environment = minijinja::Environment::new();
-        environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-        environment.set_keep_trailing_newline(true);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_fuel(Some(TEMPLATE_FUEL));
-        environment.render_named_str(name, source, self.template_vars()).map_err(|e| {
+        templates().render_named_str(name, source, self.template_vars()).map_err(|e| {
             let line = e.line().map(|line| format!(" line {line}")).unwrap_or_default();
             format!("{name}{line}: {e}")
         })
+    }
+
+    /// What stands between `{{` and `}}`, with the type of its value. Strict, as a template is.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn expression(&self, source: &str) -> Result<Value, String> {
+        let environment = templates();
+        let value = environment
+            .compile_expression(source)
+            .and_then(|expression| expression.eval(self.template_vars()))
+            .map_err(|e| format!("`{source}`: {e}"))?;
+        if value.is_undefined() {
+            return Err(format!("`{source}`: there is no such value"));
+        }
+        serde_json::to_value(&value).map_err(|e| format!("`{source}`: is no plain value: {e}"))
     }
 
     fn template_vars(&self) -> minijinja::Value {

@@ -7,7 +7,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::model::{Finding, Plan, UnitId};
 
-/// Check that every edge leads to a unit of the plan and that no unit waits for itself.
+/// Check that every edge leads to a unit of the plan, or of a block that is blocked, and that no unit waits for itself.
 ///
 /// # Errors
 /// The units of one cycle, or the edge that leads nowhere.
@@ -48,10 +48,12 @@ fn build(plan: &Plan) -> Result<Built<'_>, Vec<Finding>> {
     let nodes: BTreeMap<&UnitId, NodeIndex> =
         plan.units().map(|unit| (&unit.id, graph.add_node(&unit.id))).collect();
     let mut findings = Vec::new();
+    let is_blocked = |id: &UnitId| plan.blocks.iter().any(|b| b.name == id.block && !b.blocked.is_empty());
     for unit in plan.units() {
         for before in &unit.after {
             match nodes.get(before) {
                 Some(node) => drop(graph.add_edge(*node, nodes[&unit.id], ())),
+                None if is_blocked(before) => {}
                 None => findings.push(Finding {
                     path: format!("spec.blocks[{}]", unit.id.block),
                     message: format!("`{}` waits for `{before}`, which the plan does not have", unit.id),

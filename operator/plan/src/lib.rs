@@ -6,15 +6,20 @@
 //! decide                      (Plan, Observed)           -> Decisions `decide`, `ready`, `diff`
 //! report                      (Plan, Decisions)          -> status    `status`
 //! closure                     Plan                       -> findings  `closure`
+//! lint                        entry                      -> findings  `lint`
 //! ```
 
+pub mod backing;
 pub mod catalogue;
 pub mod closure;
 pub mod decide;
 pub mod diff;
 pub mod expr;
 pub mod graph;
+pub mod lint;
 pub mod model;
+pub mod onboarding;
+mod parameters;
 pub mod plan;
 pub mod ready;
 pub mod render;

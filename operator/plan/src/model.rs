@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use plinth_api::condition::{Reason, State};
-use plinth_api::v1alpha1::product::Generator;
+use plinth_api::v1alpha1::product::{Generator, KeyAlgorithm};
 use plinth_api::v1alpha1::stack::DriftPolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -110,7 +110,7 @@ pub struct BlockPlan {
     /// Why the block cannot be deployed at all (a requirement nobody provides, say). Its units are then empty and what
     /// runs already stays as it is.
     pub blocked: Vec<Finding>,
-    /// Nodes of the order graph; edges stay inside the plan but may cross blocks.
+    /// Nodes of the order graph; edges stay inside the plan but may cross blocks, also to one that is blocked.
     pub units: Vec<Unit>,
     /// Observe, write nothing.
     pub paused: bool,
@@ -149,6 +149,18 @@ pub struct Unit {
     pub after: Vec<UnitId>,
     /// Its objects; namespaces come first, workloads last.
     pub objects: Vec<Desired>,
+    /// It is a step of onboarding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
+}
+
+/// A step of onboarding.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// What a person has to say yes to first. Until that can be said, nothing of the step is rendered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
 }
 
 /// One desired object.
@@ -186,11 +198,44 @@ pub enum SecretSource {
         /// Never rotated in passing.
         permanent: bool,
     },
+    /// A private key, made once, adopted if present.
+    KeyPair {
+        /// Algorithm and size.
+        algorithm: KeyAlgorithm,
+        /// Never rotated in passing.
+        permanent: bool,
+    },
+    /// The public half of a private key of the same Secret.
+    PublicKey {
+        /// Key of the Secret that holds the private key.
+        of: String,
+    },
+    /// A self-signed certificate of a private key of the same Secret; kept as long as that key is.
+    Certificate {
+        /// Key of the Secret that holds the private key.
+        of: String,
+        /// Common name of the subject.
+        common_name: String,
+        /// Names that it is valid for.
+        dns_names: Vec<String>,
+    },
     /// Text with secret values inside it, resolved in `apply`. One text piece alone is a plain value.
     Compose {
         /// The pieces, in order.
         pieces: Vec<Piece>,
     },
+}
+
+impl SecretSource {
+    /// Whether Plinth makes the value, so that it cannot be had again when it is lost.
+    pub fn is_born(&self) -> bool {
+        matches!(self, Self::Generate { .. } | Self::KeyPair { .. })
+    }
+
+    /// Whether a rotation that names no key gives it a new value.
+    pub fn is_renewable(&self) -> bool {
+        matches!(self, Self::Generate { permanent: false, .. } | Self::KeyPair { permanent: false, .. })
+    }
 }
 
 /// A piece of a composed secret value.

@@ -34,7 +34,10 @@ pub fn assemble(validated: Validated) -> Plan {
         .flat_map(|b| &b.units)
         .map(|unit| {
             let objects: Vec<Value> = unit.objects.iter().map(|o| json!([o.key, o.hash])).collect();
-            json!([unit.id, unit.after, objects])
+            match unit.step.as_ref().and_then(|step| step.held.as_ref()) {
+                None => json!([unit.id, unit.after, objects]),
+                Some(held) => json!([unit.id, unit.after, objects, held]),
+            }
         })
         .collect();
     Plan {

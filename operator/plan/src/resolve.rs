@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::Stack;
 use plinth_api::names;
-use plinth_api::v1alpha1::product::{Maturity, Parameter, ParameterType, Role, Version};
+use plinth_api::v1alpha1::product::{Maturity, Refusal, Role, Version};
 use plinth_api::v1alpha1::stack::{Block, ExternalCapability, Profile, Provider};
-use regex::Regex;
 use serde_json::{Map, Value, json};
 
+use crate::backing::{Running, switched};
 use crate::catalogue::{Catalogue, Entry};
 use crate::expr::{Scope, listed};
 use crate::model::{Finding, StackId};
+use crate::onboarding::expanded;
+use crate::parameters::parameters;
 
 /// What the Stack refers to, fetched before planning.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +25,8 @@ pub struct Inputs {
     pub secrets: Option<BTreeMap<String, BTreeSet<String>>>,
     /// Contents of the ConfigMaps in the Stack's namespace that it names; `None` when nobody looked.
     pub config_maps: Option<BTreeMap<String, BTreeMap<String, String>>>,
+    /// What serves the blocks that are on the cluster; empty when nobody looked.
+    pub running: Running,
 }
 
 /// A block with everything decided.
@@ -31,9 +35,10 @@ pub struct Resolved<'a> {
     pub block: &'a Block,
     /// Namespace of its objects.
     pub namespace: String,
-    /// What is installed; `None` when external or blocked.
+    /// What is installed; `None` when external, or blocked by something that is missing.
     pub installed: Option<Installed<'a>>,
-    /// What keeps it from being installed.
+    /// What keeps it from being installed. With `installed`, all that it lacks is leave: what others have to do with it
+    /// stays as it is.
     pub blocked: Vec<Finding>,
 }
 
@@ -45,8 +50,8 @@ pub struct Installed<'a> {
 
 /// One product inside one block.
 pub struct Instance<'a> {
-    /// The catalogue entry.
-    pub entry: &'a Entry,
+    /// The catalogue entry, onboarding spelled out.
+    pub entry: std::borrow::Cow<'a, Entry>,
     /// The version.
     pub version: &'a Version,
     /// Parameters with defaults filled in.
@@ -127,7 +132,7 @@ pub fn resolve<'a>(stack: &'a Stack, inputs: &'a Inputs) -> Result<Vec<Resolved<
     let mut findings = stack_findings(stack, inputs);
     let mut products: BTreeMap<&str, &Entry> = BTreeMap::new();
     for block in &stack.spec.blocks {
-        match entry_of(block, stack.spec.profile, inputs) {
+        match entry_of(block, stack, inputs) {
             Ok(Some(entry)) => drop(products.insert(block.name.as_str(), entry)),
             Ok(None) => {}
             Err(finding) => findings.push(finding),
@@ -147,6 +152,7 @@ pub fn resolve<'a>(stack: &'a Stack, inputs: &'a Inputs) -> Result<Vec<Resolved<
             },
         };
         let installed = if blocked.is_empty() { installed } else { None };
+        blocked.extend(installed.iter().flat_map(|installed| switched(stack, block, installed, inputs)));
         resolved.push(Resolved { block, namespace: namespace_of(stack, &block.name), installed, blocked });
     }
     if findings.is_empty() { Ok(resolved) } else { Err(findings) }
@@ -191,14 +197,20 @@ fn stack_findings(stack: &Stack, inputs: &Inputs) -> Vec<Finding> {
             ));
         }
     }
-    if let Some(reference) = &stack.spec.catalogue
-        && reference.revision != inputs.catalogue.revision()
+    for name in replaced(stack).iter().filter(|name| !inputs.catalogue.has_replacement(name)) {
+        findings.push(finding(
+            "spec.catalogue.replaces",
+            format!("`{name}` is replaced by nothing: apply a Product of that name, or take it off the list"),
+        ));
+    }
+    if let Some(revision) = stack.spec.catalogue.as_ref().and_then(|reference| reference.revision.as_ref())
+        && revision != inputs.catalogue.revision()
     {
         findings.push(finding(
             "spec.catalogue.revision",
             format!(
                 "`{}` is not in this version of Plinth; it carries {}",
-                reference.revision,
+                revision,
                 inputs.catalogue.revision()
             ),
         ));
@@ -206,10 +218,16 @@ fn stack_findings(stack: &Stack, inputs: &Inputs) -> Vec<Finding> {
     findings
 }
 
-fn entry_of<'a>(block: &Block, profile: Profile, inputs: &'a Inputs) -> Result<Option<&'a Entry>, Finding> {
+/// Built-in products that the Stack wants replaced by its author's own.
+fn replaced(stack: &Stack) -> &[String] {
+    stack.spec.catalogue.as_ref().map(|reference| reference.replaces.as_slice()).unwrap_or_default()
+}
+
+fn entry_of<'a>(block: &Block, stack: &Stack, inputs: &'a Inputs) -> Result<Option<&'a Entry>, Finding> {
+    let profile = stack.spec.profile;
     let Some(product) = &block.product else { return Ok(None) };
     let at = block_path(block, "product");
-    let Some(entry) = inputs.catalogue.get(product) else {
+    let Some(entry) = inputs.catalogue.get_replaced(product, replaced(stack)) else {
         let known: Vec<&str> = inputs
             .catalogue
             .entries()
@@ -218,6 +236,15 @@ fn entry_of<'a>(block: &Block, profile: Profile, inputs: &'a Inputs) -> Result<O
             .collect();
         return Err(finding(&at, format!("`{product}` is not in the catalogue; it has {}", listed(&known))));
     };
+    if let Some(unavailable) = &entry.spec.unavailable {
+        return Err(finding(
+            &at,
+            format!(
+                "`{product}` cannot be installed: {} Instead: {}",
+                unavailable.reason, unavailable.instead
+            ),
+        ));
+    }
     if entry.spec.maturity == Maturity::Reference && profile != Profile::Sandbox {
         return Err(finding(
             &at,
@@ -260,6 +287,18 @@ fn install<'a>(
         &format!("spec.blocks[{}].parameters", block.name),
         &mut findings,
     );
+    for refusal in refused(entry, &params, stack.spec.profile, &mut findings) {
+        findings.push(finding(
+            &block_path(block, "product"),
+            format!(
+                "`{}` is refused in profile {}: {} Instead: {}",
+                entry.name,
+                stack.spec.profile.as_str(),
+                refusal.reason,
+                refusal.instead
+            ),
+        ));
+    }
     for supplied in &block.secrets {
         if let Some(secrets) = &inputs.secrets
             && !secrets.contains_key(&supplied.secret_name)
@@ -317,14 +356,50 @@ fn install<'a>(
             ));
         }
     }
-    let mut instances = vec![Instance { entry, version, params, bindings, claims: Vec::new() }];
+    let mut instances =
+        vec![Instance { entry: expanded(entry), version, params, bindings, claims: Vec::new() }];
     for (product, claims) in claims {
         let Some(entry) = inputs.catalogue.get(&product) else { continue };
         let params = parameters(&entry.spec.parameters, &Map::new(), &product, &mut findings);
+        for refusal in refused(entry, &params, stack.spec.profile, &mut findings) {
+            let names: Vec<&str> = claims.iter().map(|claim| claim.name.as_str()).collect();
+            findings.push(finding(
+                &block_path(block, "product"),
+                format!(
+                    "its requirement {} would be met by `{product}`, which is refused in profile {}: {} Instead: {}",
+                    listed(&names),
+                    stack.spec.profile.as_str(),
+                    refusal.reason,
+                    refusal.instead
+                ),
+            ));
+        }
         let Some(version) = entry.spec.versions.first() else { continue };
+        let entry = expanded(entry);
         instances.push(Instance { entry, version, params, bindings: BTreeMap::new(), claims });
     }
     if findings.is_empty() { Ok(Installed { instances }) } else { Err(findings) }
+}
+
+/// The refusals of an entry that hold for a profile and these parameters.
+fn refused<'a>(
+    entry: &'a Entry,
+    params: &Map<String, Value>,
+    profile: Profile,
+    findings: &mut Vec<Finding>,
+) -> Vec<&'a Refusal> {
+    let scope = Scope::new(Map::from_iter([("params".to_owned(), Value::Object(params.clone()))]));
+    let mut refusals = Vec::new();
+    for (i, refusal) in entry.spec.refusals.iter().enumerate() {
+        match scope.when(refusal.when.as_deref()) {
+            Ok(true) if refusal.profiles.contains(&profile) => refusals.push(refusal),
+            Ok(_) => {}
+            Err(message) => {
+                findings.push(finding(&format!("Product/{}: spec.refusals[{i}].when", entry.name), message));
+            }
+        }
+    }
+    refusals
 }
 
 fn unmet(block: &Block, entry: &Entry, capability: &str, inputs: &Inputs) -> Finding {
@@ -381,18 +456,26 @@ fn bind(
         key_prefix,
         claim,
     };
-    if inputs.catalogue.backing(capability).is_some() {
-        let choice = stack.spec.backing.iter().find(|b| b.capability == capability);
-        return Ok(match choice {
-            Some(backing) if backing.provider == Provider::External => backing
-                .external
-                .as_ref()
-                .map(|system| external(system, format!("{}.{}.", block.name, claim.name), claim)),
-            _ => inputs
-                .catalogue
-                .backing(capability)
-                .map(|entry| Binding::Embedded { product: entry.name.clone(), claim }),
-        });
+    let choice = stack.spec.backing.iter().find(|b| b.capability == capability);
+    let provider = choice.map(|backing| backing.provider).unwrap_or_default();
+    if inputs.catalogue.is_backing(capability) {
+        if let Some(system) = choice.and_then(|backing| backing.external.as_ref())
+            && provider == Provider::External
+        {
+            let prefix = format!("{}.{}.", block.name, claim.name);
+            return Ok(Some(external(system, prefix, claim)));
+        }
+        let Some(entry) = inputs.catalogue.backing(capability, provider) else {
+            return Err(finding(
+                &format!("spec.backing[{capability}].provider"),
+                format!(
+                    "is {}, and the catalogue has no such provider of `{capability}`; it has {}",
+                    provider.as_str(),
+                    listed(&inputs.catalogue.backing_providers(capability))
+                ),
+            ));
+        };
+        return Ok(Some(Binding::Embedded { product: entry.name.clone(), claim }));
     }
     let offers = |candidate: &&Block| {
         candidate.name != block.name
@@ -426,69 +509,6 @@ fn bind(
             None => Binding::Block { name: provider.name.clone() },
         }
     }))
-}
-
-fn parameters(
-    declared: &[Parameter],
-    given: &Map<String, Value>,
-    at: &str,
-    findings: &mut Vec<Finding>,
-) -> Map<String, Value> {
-    let known: Vec<&str> = declared.iter().map(|p| p.name.as_str()).collect();
-    for name in given.keys().filter(|name| !known.contains(&name.as_str())) {
-        findings.push(finding(
-            &format!("{at}.{name}"),
-            format!("is no parameter of the product; it has {}", listed(&known)),
-        ));
-    }
-    let mut values = Map::new();
-    for parameter in declared {
-        let path = format!("{at}.{}", parameter.name);
-        match given.get(&parameter.name).or(parameter.default.as_ref()) {
-            None => findings.push(finding(&path, format!("is required: {}", parameter.description))),
-            Some(value) => match check_parameter(parameter, value) {
-                Ok(()) => drop(values.insert(parameter.name.clone(), value.clone())),
-                Err(message) => findings.push(finding(&path, message)),
-            },
-        }
-    }
-    values
-}
-
-fn check_parameter(parameter: &Parameter, value: &Value) -> Result<(), String> {
-    let wrong = |expected: &str| Err(format!("is {value}, must be {expected}"));
-    match parameter.kind {
-        ParameterType::Boolean if !value.is_boolean() => wrong("true or false"),
-        ParameterType::Integer => match value.as_i64() {
-            None => wrong("a whole number"),
-            Some(n)
-                if parameter.minimum.is_some_and(|m| n < m) || parameter.maximum.is_some_and(|m| n > m) =>
-            {
-                let bound = |b: Option<i64>| b.map_or_else(|| "…".to_owned(), |b| b.to_string());
-                wrong(&format!("from {} to {}", bound(parameter.minimum), bound(parameter.maximum)))
-            }
-            Some(_) => Ok(()),
-        },
-        ParameterType::String => match value.as_str() {
-            None => wrong("a text"),
-            Some(text) if !parameter.allowed.is_empty() && !parameter.allowed.iter().any(|a| a == text) => {
-                wrong(&format!("one of {}", listed(&parameter.allowed)))
-            }
-            Some(text) => match &parameter.pattern {
-                Some(pattern) if !matches_whole(pattern, text) => wrong(&format!("of the form {pattern}")),
-                _ => Ok(()),
-            },
-        },
-        ParameterType::Strings => match value.as_array() {
-            Some(items) if items.iter().all(Value::is_string) => Ok(()),
-            _ => wrong("a list of texts"),
-        },
-        ParameterType::Boolean => Ok(()),
-    }
-}
-
-fn matches_whole(pattern: &str, text: &str) -> bool {
-    Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|regex| regex.is_match(text))
 }
 
 /// `stack` as expressions see it.

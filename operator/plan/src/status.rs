@@ -126,6 +126,7 @@ fn rank(kind: &str) -> usize {
         condition::CONFLICT,
         condition::DRIFTED,
         condition::SECRETS_INTACT,
+        condition::ONBOARDED,
         condition::SIMULATED,
     ];
     ORDER.iter().position(|k| *k == kind).unwrap_or(ORDER.len())
@@ -278,9 +279,7 @@ fn stack_verdicts(
         ),
     ));
     verdicts.push(approval(plan, approved));
-    let makes_secrets = plan
-        .objects()
-        .any(|o| o.data && o.secret.values().any(|source| matches!(source, SecretSource::Generate { .. })));
+    let makes_secrets = plan.objects().any(|o| o.data && o.secret.values().any(SecretSource::is_born));
     verdicts.extend(block::areas(assessments, observed, makes_secrets));
     verdicts
 }

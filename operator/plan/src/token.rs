@@ -41,6 +41,15 @@ pub fn has_secret(text: &str) -> bool {
     text.contains(OPEN)
 }
 
+/// The text with a word in the place of each token, for those who look at its form.
+pub fn masked(text: &str) -> String {
+    let piece = |piece| match piece {
+        Piece::Text(text) => text,
+        Piece::Secret(_) => "secret".to_owned(),
+    };
+    pieces(text).into_iter().map(piece).collect()
+}
+
 /// The secret keys that the text holds.
 pub fn secrets(text: &str) -> Vec<SecretKeyRef> {
     pieces(text)
@@ -64,6 +73,7 @@ mod tests {
             pieces(&text),
             vec![Piece::Text("postgres://user:".into()), Piece::Secret(secret), Piece::Text("@host".into())]
         );
+        assert_eq!(masked(&text), "postgres://user:secret@host");
         assert_eq!(pieces(""), vec![Piece::Text(String::new())]);
         assert!(!has_secret("plain"));
     }

@@ -142,6 +142,11 @@ fn each_wrong_field_is_named_with_its_value_and_what_is_allowed() {
             "`echo:latest` has a tag that moves",
         ),
         (
+            "a product that is to be replaced by nothing",
+            |s| s["spec"]["catalogue"] = json!({ "replaces": ["echo"] }),
+            "spec.catalogue.replaces: `echo` is replaced by nothing: apply a Product of that name",
+        ),
+        (
             "no digest where one is required",
             |s| s["spec"]["images"] = json!({ "requireDigest": true }),
             "`example.org/echo:1.0` has no digest and spec.images.requireDigest is true",
@@ -194,6 +199,48 @@ fn each_wrong_entry_is_named_with_what_exists() {
             "rbac.authorization.k8s.io/v1 ClusterRole is not an allowed kind",
         ),
         (
+            "a product that cannot be installed",
+            "  components:",
+            "  unavailable: { reason: It is a drawing., instead: Take echo2. }\n  components:",
+            "spec.blocks[registration].product: `echo` cannot be installed: It is a drawing. Instead: Take echo2.",
+        ),
+        (
+            "a choice that the profile refuses",
+            "  components:",
+            "  refusals: [{ profiles: [sandbox], when: params.size == 3, reason: Three is a mock., instead: Take 4. }]\n  components:",
+            "spec.blocks[registration].product: `echo` is refused in profile sandbox: Three is a mock. Instead: Take 4.",
+        ),
+        (
+            "a path out of the cluster to no address",
+            "      image: echo",
+            "      image: echo\n      egress: [{ ports: [443], to: \"['everywhere']\", reason: test }]",
+            "spec.components[echo].egress[0].to: \"everywhere\" is no network range",
+        ),
+        (
+            "a step of an unknown image",
+            "      image: echo",
+            "      image: echo\n      init: [{ name: first, image: ecko }]",
+            "spec.components[echo].init[first].image: version 1.0 has no image `ecko`; it has echo",
+        ),
+        (
+            "a step with the component's name",
+            "      image: echo",
+            "      image: echo\n      init: [{ name: echo, image: echo }]",
+            "spec.components[echo].init[echo]: has the component's own name; name the step otherwise",
+        ),
+        (
+            "a public key of no private one",
+            "  components:",
+            "  secrets: [{ name: s, keys: [{ name: k, publicKeyOf: p }] }]\n  components:",
+            "spec.secrets[s].keys[k]: `p` is no keyPair of secret `s`",
+        ),
+        (
+            "a secret value that is made in two ways",
+            "  components:",
+            "  secrets: [{ name: s, keys: [{ name: k, generate: {}, keyPair: { algorithm: EcP256 } }] }]\n  components:",
+            "spec.secrets[s].keys[k]: give exactly one of generate, keyPair",
+        ),
+        (
             "secret in a plain variable",
             "  components:",
             "  secrets: [{ name: s, keys: [{ name: k, generate: {} }] }]\n  components:\n    - { name: other, image: echo, resources: { sandbox: { cpu: 1m, memory: 1Mi } }, env: [{ name: A, cel: \"'x' + secrets.s.k\" }] }",
@@ -211,6 +258,49 @@ fn an_unknown_field_of_an_entry_is_an_error_not_silence() {
     let typo = PRODUCT.replace("maximum: 9", "maximun: 9");
     let error = parse(&typo, "echo").expect_err("the typo is found").to_string();
     assert_eq!(error, "echo: spec.parameters[0].maximun: is not a field of the catalogue's language");
+}
+
+#[test]
+fn a_provider_that_the_catalogue_does_not_have_is_named_with_those_it_has() {
+    let needy =
+        PRODUCT.replace("  components:", "  requires: [{ name: db, capability: store }]\n  components:");
+    let store = PRODUCT
+        .replace("name: echo }", "name: store }")
+        .replace("  block: registration\n", "  role: Backing\n  provides: [{ capability: store }]\n");
+    let entries = [&needy, &store].map(|text| parse(text, "test").expect("the product parses"));
+    let inputs = Inputs { catalogue: Catalogue::from_entries(entries), ..Inputs::default() };
+    let operator =
+        stack(|s| s["spec"]["backing"] = json!([{ "capability": "store", "provider": "Operator" }]));
+    let findings = plinth_plan::plan(&operator, &inputs).expect_err("nobody runs it");
+    assert_eq!(
+        findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            "spec.backing[store].provider: is Operator, and the catalogue has no such provider of `store`; it has Embedded, External"
+        ]
+    );
+}
+
+#[test]
+fn a_replacement_takes_the_place_of_a_built_in_product_only_where_the_stack_says_so() {
+    let mut built = parse(PRODUCT, "echo").expect("the product parses");
+    built.builtin = true;
+    let own =
+        parse(&PRODUCT.replace("example.org/echo:1.0", "own.example/echo:1.0"), "own").expect("it parses");
+    let catalogue = Catalogue::from_entries([built]).with_products([(own.name, own.spec)]);
+    let inputs = Inputs { catalogue, ..Inputs::default() };
+    let image = |stack: &Stack| {
+        let plan = plinth_plan::plan(stack, &inputs).expect("a plan");
+        let image = |o: &plinth_plan::model::Desired| {
+            o.body
+                .pointer("/spec/template/spec/containers/0/image")
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        plan.objects().find_map(image).expect("a workload")
+    };
+    assert_eq!(image(&stack(|_| {})), "example.org/echo:1.0");
+    let replaced = stack(|s| s["spec"]["catalogue"] = json!({ "replaces": ["echo"] }));
+    assert_eq!(image(&replaced), "own.example/echo:1.0");
 }
 
 #[test]

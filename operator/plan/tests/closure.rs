@@ -31,9 +31,9 @@ fn every_entry_is_closed_in_every_profile() {
 #[test]
 fn every_product_is_shown_by_a_case() {
     let catalogue = closure_stacks::catalogue();
-    let shown: BTreeSet<&str> = closure_stacks::cases().iter().flat_map(|c| c.products.clone()).collect();
-    for entry in catalogue.entries() {
-        assert!(shown.contains(entry.name.as_str()), "{} is in no case of the closure tests", entry.name);
+    let shown: BTreeSet<String> = closure_stacks::cases().into_iter().flat_map(|c| c.products).collect();
+    for entry in catalogue.entries().filter(|entry| entry.spec.unavailable.is_none()) {
+        assert!(shown.contains(&entry.name), "{} is in no case of the closure tests", entry.name);
     }
 }
 

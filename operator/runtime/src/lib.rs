@@ -4,7 +4,7 @@
 //! clusters   clients and discovery, by cluster name
 //! observe    watches -> caches -> Observed
 //! apply      Decisions -> writes; the only author of objects
-//!   secrets    values, resolved here and nowhere else
+//!   secrets    values, resolved here and nowhere else (keys: key pairs and certificates)
 //!   inventory  what Plinth owns, written before it is owned
 //! status     reports -> status subresources
 //! events     condition transitions -> events
@@ -17,6 +17,7 @@ pub mod call;
 pub mod clusters;
 pub mod events;
 pub mod inventory;
+mod keys;
 pub mod lease;
 pub mod metrics;
 pub mod observe;

@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 use crate::apply::classify::{Trouble, classify};
 use crate::call::{Answer, Applying, CallError, Served, Writer};
 use crate::clusters::Cluster;
+use crate::keys;
 use crate::observe::ingest::{Ingest, Veiled};
 
 /// How often a Secret that changes under our hands is read again within one apply.
@@ -235,15 +236,53 @@ impl Hand<'_> {
         let mut data = Data::new();
         let mut others: BTreeMap<(&str, &str), Option<LiveSecret>> = BTreeMap::new();
         for (name, source) in &desired.secret {
-            if let SecretSource::Generate { generator, permanent } = source {
-                let adopted =
-                    live.and_then(|live| live.value(name)).filter(|_| !fresh.renews(name, *permanent));
-                let value = match adopted {
-                    Some(value) => value.clone(),
+            let adopted = |permanent: bool| {
+                live.and_then(|live| live.value(name)).filter(|_| !fresh.renews(name, permanent)).cloned()
+            };
+            let value = match source {
+                SecretSource::Generate { generator, permanent } => match adopted(*permanent) {
+                    Some(value) => value,
                     None => generate(generator)?,
-                };
-                data.insert(name.clone(), value);
-            }
+                },
+                SecretSource::KeyPair { algorithm, permanent } => match adopted(*permanent) {
+                    Some(value) => value,
+                    None => Secret::of(keys::private_key(*algorithm).await?.as_bytes()),
+                },
+                _ => continue,
+            };
+            data.insert(name.clone(), value);
+        }
+        for (name, source) in &desired.secret {
+            let (of, certificate) = match source {
+                SecretSource::PublicKey { of } => (of, None),
+                SecretSource::Certificate { of, common_name, dns_names } => {
+                    (of, Some((common_name, dns_names)))
+                }
+                _ => continue,
+            };
+            let private = data.get(of).cloned();
+            let kept = private.is_some() && live.and_then(|live| live.value(of)) == private.as_ref();
+            let known = live.and_then(|live| live.value(name)).filter(|_| kept && certificate.is_some());
+            let value = match (known, &private) {
+                (Some(certificate), _) => certificate.clone(),
+                (None, None) => return Err(Trouble::new(Reason::Invalid, format!("{of} is no private key"))),
+                (None, Some(private)) => {
+                    let pem = private.plain().ok_or_else(|| {
+                        Trouble::new(Reason::Invalid, format!("key {of} of {} is not base64", self.key))
+                    })?;
+                    let text = match certificate {
+                        None => keys::public_key(&pem),
+                        Some((common_name, names)) => keys::certificate(&pem, common_name, names),
+                    };
+                    Secret::of(
+                        text.map_err(|what| {
+                            Trouble::new(Reason::Invalid, format!("key {of} of {}: {what}", self.key))
+                        })?
+                        .as_bytes(),
+                    )
+                }
+            };
+            data.insert(name.clone(), value);
         }
         for (name, source) in &desired.secret {
             let SecretSource::Compose { pieces } = source else { continue };

@@ -10,6 +10,8 @@ use kube::Api;
 use kube::api::PostParams;
 use plinth_api::condition::Reason;
 use plinth_api::names;
+use plinth_api::v1alpha1::product::KeyAlgorithm;
+use plinth_plan::model::SecretSource;
 use plinth_runtime::secrets::rotate;
 use serde_json::json;
 
@@ -147,5 +149,48 @@ async fn a_rotation_happens_once_for_one_request_and_outlives_the_next_apply() -
         .map_err(|trouble| anyhow::anyhow!(trouble.message))?;
     let third = values(&house, &namespace(&stack), "db").await?;
     ensure!(third["password"] == second["password"], "the request was carried out already");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_pair_is_made_once_with_its_public_half_and_its_certificate() -> Result<()> {
+    let stack = stack();
+    let key = || SecretSource::KeyPair { algorithm: KeyAlgorithm::EcP256, permanent: false };
+    let recipe = || {
+        let certificate = SecretSource::Certificate {
+            of: "key.pem".to_owned(),
+            common_name: "auth".to_owned(),
+            dns_names: vec!["auth.example".to_owned()],
+        };
+        let public = SecretSource::PublicKey { of: "key.pem".to_owned() };
+        BTreeMap::from([
+            ("cert.pem".to_owned(), certificate),
+            ("key.pem".to_owned(), key()),
+            ("public.pem".to_owned(), public),
+        ])
+    };
+    let mut house = House::start().await?;
+    house.converge(&plan(&stack, vec![vec![secret(&stack, "signing", recipe())]])).await?;
+    let made = values(&house, &namespace(&stack), "signing").await?;
+    ensure!(made["key.pem"].starts_with("-----BEGIN PRIVATE KEY-----"));
+    ensure!(made["public.pem"].starts_with("-----BEGIN PUBLIC KEY-----"), "{}", made["public.pem"]);
+    ensure!(made["cert.pem"].starts_with("-----BEGIN CERTIFICATE-----"), "{}", made["cert.pem"]);
+
+    // A process that knows nothing adopts all three, the certificate too: others have it by now.
+    let mut changed = secret(&stack, "signing", recipe());
+    changed.hash = "changed".to_owned();
+    changed.body["metadata"]["annotations"][names::ANNOTATION_HASH] = "changed".into();
+    let mut other = House::start().await?;
+    other.converge(&plan(&stack, vec![vec![changed.clone()]])).await?;
+    ensure!(values(&house, &namespace(&stack), "signing").await? == made);
+
+    // A rotation gives a new key, and with it a new public half and a new certificate.
+    rotate(&house.cluster, &house.writer, &changed, Some("key.pem"), "r1")
+        .await
+        .map_err(|trouble| anyhow::anyhow!("{trouble:?}"))?;
+    let renewed = values(&house, &namespace(&stack), "signing").await?;
+    for name in ["key.pem", "public.pem", "cert.pem"] {
+        ensure!(renewed[name] != made[name], "{name} is the old one");
+    }
     Ok(())
 }

@@ -142,25 +142,13 @@ impl Input {
     /// The built-in catalogue with the products of the files.
     ///
     /// # Errors
-    /// A product that carries the name of a built-in one.
+    /// A built-in entry that does not parse.
     pub fn catalogue(&self) -> Result<Catalogue> {
         let own = self
             .products
             .iter()
             .map(|(_, product)| (product.metadata.name.clone().unwrap_or_default(), product.spec.clone()));
-        builtin()?.with_products(own).map_err(|findings| {
-            let problems = findings.iter().map(|finding| {
-                let origin = self.products.iter().find(|(_, p)| {
-                    Some(finding.path.as_str())
-                        == p.metadata.name.as_ref().map(|name| format!("Product/{name}")).as_deref()
-                });
-                match origin {
-                    Some((document, _)) => document.problem("metadata.name", finding.message.clone()),
-                    None => Problem::of_file(finding.path.clone(), finding.message.clone()),
-                }
-            });
-            Failure::invalid(problems.collect()).into()
-        })
+        Ok(builtin()?.with_products(own))
     }
 
     /// The plan of every Stack, offline: what a Stack refers to in its namespace is not looked up.
@@ -168,7 +156,7 @@ impl Input {
     /// # Errors
     /// Every finding about every Stack, and a Stack missing altogether.
     pub fn plans(self) -> Result<Vec<Planned>> {
-        let inputs = Arc::new(Inputs { catalogue: self.catalogue()?, secrets: None, config_maps: None });
+        let inputs = Arc::new(Inputs { catalogue: self.catalogue()?, ..Inputs::default() });
         Self::plan_all(self.stacks.into_iter().map(|(document, stack)| (document, stack, inputs.clone())))
     }
 

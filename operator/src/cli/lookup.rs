@@ -4,14 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use http::Request;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 use plinth::controllers::dereference::has_references;
-use plinth_api::{Product, Stack};
+use plinth_api::{Product, Stack, names};
 use plinth_plan::Inputs;
+use plinth_plan::backing::{Running, recorded};
+use plinth_plan::model::StackId;
 use plinth_plan::resolve::stack_id;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::json;
 
 use super::exit::explain_request;
 use super::input::Input;
@@ -20,16 +24,16 @@ use super::output::note;
 /// Inputs of the plan of one Stack: the files' products before the cluster's, and what the Stack names in its namespace.
 ///
 /// # Errors
-/// The cluster does not answer, or the products contradict the built-in ones.
+/// The cluster does not answer.
 pub async fn inputs(client: &Client, input: &Input, stack: &Stack) -> Result<Inputs> {
-    let mut inputs = Inputs { catalogue: input.catalogue()?, secrets: None, config_maps: None };
+    let mut inputs = Inputs { catalogue: input.catalogue()?, ..Inputs::default() };
     let products: Api<Product> = Api::all(client.clone());
     match products.list(&ListParams::default()).await {
         Ok(list) => {
-            let others = list.items.into_iter().filter(|p| inputs.catalogue.get(&p.name_any()).is_none());
+            let in_files = |name: &str| input.products.iter().any(|(_, own)| own.name_any() == name);
+            let others = list.items.into_iter().filter(|product| !in_files(&product.name_any()));
             let others: Vec<_> = others.map(|product| (product.name_any(), product.spec)).collect();
-            // Names that the catalogue does not have cannot collide with it.
-            inputs.catalogue = inputs.catalogue.clone().with_products(others).unwrap_or(inputs.catalogue);
+            inputs.catalogue = inputs.catalogue.clone().with_products(others);
         }
         // A cluster before its first Stack.
         Err(kube::Error::Api(status)) if status.is_not_found() => {}
@@ -45,7 +49,30 @@ pub async fn inputs(client: &Client, input: &Input, stack: &Stack) -> Result<Inp
         inputs.secrets = secrets.map(|all| all.into_iter().map(|(name, data)| (name, keys(data))).collect());
         inputs.config_maps = data(client, "configmaps", &namespace).await?;
     }
+    inputs.running = running(client, &stack_id(stack)).await?;
     Ok(inputs)
+}
+
+/// What serves the blocks that are on the cluster.
+async fn running(client: &Client, stack: &StackId) -> Result<Running> {
+    let of_stack = [
+        (names::LABEL_MANAGED_BY, names::MANAGED_BY),
+        (names::LABEL_STACK_NAMESPACE, &stack.namespace),
+        (names::LABEL_STACK, &stack.name),
+    ];
+    let selector: Vec<String> = of_stack.iter().map(|(label, value)| format!("{label}={value}")).collect();
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    match namespaces.list_metadata(&ListParams::default().labels(&selector.join(","))).await {
+        Ok(list) => {
+            let bodies = list.items.iter().map(|item| json!({ "metadata": item.metadata }));
+            Ok(recorded(stack, &bodies.collect::<Vec<_>>()))
+        }
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            note(&format!("warning: what serves the blocks that run is not known: {}", status.message));
+            Ok(Running::new())
+        }
+        Err(error) => Err(error).context("listing the namespaces of the blocks"),
+    }
 }
 
 #[derive(Deserialize)]

@@ -9,8 +9,10 @@ mod crds;
 mod diff;
 mod down;
 mod exit;
+mod images;
 mod input;
 mod lookup;
+mod onboard;
 mod output;
 mod plan;
 mod preflight;
@@ -52,6 +54,8 @@ enum Verb {
     Run(run::Args),
     /// Show every object that a Stack becomes, by cluster and wave. Offline; with --diff against a cluster.
     Plan(plan::Args),
+    /// List every image that a Stack runs, for a mirror, and what products would fetch when they start. Offline.
+    Images(images::Args),
     /// Check Stacks and Products, offline.
     Validate(validate::Args),
     /// Check whether a cluster can carry a Stack, and name every shortfall.
@@ -62,6 +66,9 @@ enum Verb {
     Approve(approve::Args),
     /// Print the definitions of Plinth's kinds, or write one file for each.
     Crds(crds::Args),
+    /// Take a step of onboarding: what a Job that Plinth renders runs.
+    #[command(hide = true)]
+    Onboard(onboard::Args),
     /// The catalogue of products.
     Catalogue(catalogue::Args),
     /// Print a completion script for a shell.
@@ -95,11 +102,13 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Down(args) => wait_for(down::run(args, out)),
         Verb::Run(args) => wait_for(run::main(args)),
         Verb::Plan(args) => plan::run(args, out),
+        Verb::Images(args) => images::run(&args, out),
         Verb::Validate(args) => validate::run(&args, out),
         Verb::Preflight(args) => wait_for(preflight::run(args, out)),
         Verb::Status(args) => wait_for(status::run(args, out)),
         Verb::Approve(args) => wait_for(approve::run(args, out)),
         Verb::Crds(args) => crds::run(&args, out, cli.output),
+        Verb::Onboard(args) => wait_for(onboard::run(args)),
         Verb::Catalogue(args) => catalogue::run(&args, out),
         Verb::Completion(args) => completion::run(&args, &mut Cli::command()),
     }

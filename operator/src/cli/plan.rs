@@ -245,6 +245,12 @@ pub fn recipe(source: &SecretSource) -> String {
             let permanent = if *permanent { ", permanent" } else { "" };
             format!("generated ({} characters{permanent})", generator.length)
         }
+        SecretSource::KeyPair { algorithm, permanent } => {
+            let permanent = if *permanent { ", permanent" } else { "" };
+            format!("a private key ({algorithm:?}{permanent})")
+        }
+        SecretSource::PublicKey { of } => format!("the public key of {of}"),
+        SecretSource::Certificate { of, .. } => format!("a self-signed certificate of {of}"),
         SecretSource::Compose { pieces } => {
             let references: Vec<String> = pieces
                 .iter()

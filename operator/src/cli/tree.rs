@@ -190,6 +190,8 @@ fn asks_for_attention(condition: &Condition) -> bool {
     match condition.type_.as_str() {
         condition::READY | condition::RECONCILING | condition::SIMULATED => false,
         condition::STALLED | condition::CONFLICT | condition::DRIFTED => condition.status != "False",
+        // Steps that were not run are counted there.
+        condition::ONBOARDED => condition.status != "True",
         _ => condition.status == "False",
     }
 }

@@ -8,29 +8,20 @@ use kube::ResourceExt;
 use plinth_api::Stack;
 use plinth_api::v1alpha1::stack::ExternalCapability;
 use plinth_plan::Inputs;
-use plinth_plan::model::{Finding, ObjectKey};
+use plinth_plan::backing::{differences, recorded};
+use plinth_plan::model::ObjectKey;
 use plinth_runtime::call::{Answer, CallError};
+use plinth_runtime::status::id_of;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::context::Context;
 
-/// Why the inputs are not complete.
-pub enum Missing {
-    /// The API server refused or did not answer.
-    Call(CallError),
-    /// Something is wrong with what was found.
-    Findings(Vec<Finding>),
-}
-
-impl From<CallError> for Missing {
-    fn from(error: CallError) -> Self {
-        Missing::Call(error)
-    }
-}
-
 /// The inputs of a Stack's plan, and a digest that changes whenever they do.
-pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u64), Missing> {
+///
+/// # Errors
+/// The API server refused or did not answer.
+pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u64), CallError> {
     let names = References::of(stack);
     let namespace = stack.namespace().unwrap_or_default();
     let (secrets, config_maps) = futures::try_join!(
@@ -55,8 +46,12 @@ pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u6
         (product.name_any(), product.uid(), product.metadata.generation).hash(&mut digest);
     }
     let products = products.into_iter().map(|product| (product.name_any(), product.spec));
-    let catalogue = context.catalogue.clone().with_products(products).map_err(Missing::Findings)?;
-    let inputs = Inputs { catalogue, secrets: Some(secrets), config_maps: Some(config_maps) };
+    let catalogue = context.catalogue.clone().with_products(products);
+    let namespaces = context.clusters.home().observer.namespaces(&id_of(stack)).await?;
+    let running = recorded(&id_of(stack), namespaces.iter().map(|live| &*live.body));
+    let inputs = Inputs { catalogue, secrets: Some(secrets), config_maps: Some(config_maps), running };
+    // What runs as the Stack has it makes no other plan than what does not run yet.
+    differences(stack, &inputs).hash(&mut digest);
     Ok((inputs, digest.finish()))
 }
 

@@ -273,8 +273,8 @@ async fn rotate(operation: &Operation, id: &StackId, context: &Context) -> Resul
 
 /// Why a secret cannot be rotated as asked.
 fn unrotatable(secret: &Desired, key: Option<&str>) -> Option<String> {
-    let generated = |source: &SecretSource| matches!(source, SecretSource::Generate { .. });
-    let renewable = |source: &SecretSource| matches!(source, SecretSource::Generate { permanent: false, .. });
+    let generated = SecretSource::is_born;
+    let renewable = SecretSource::is_renewable;
     match key {
         Some(key) => match secret.secret.get(key) {
             None => Some(format!("{} has no key {key}", secret.key)),
@@ -305,7 +305,7 @@ fn composed_of<'a>(plan: &'a Plan, source: &ObjectKey) -> Vec<&'a Desired> {
                     }
                     Piece::Text(_) => false,
                 }),
-                SecretSource::Generate { .. } => false,
+                _ => false,
             });
             if holds && !found.iter().any(|known| known.key == desired.key) {
                 found.push(desired);
@@ -408,7 +408,7 @@ mod tests {
 
     fn plan(objects: Vec<Desired>) -> Plan {
         let id = UnitId { block: "b".to_owned(), name: "u".to_owned() };
-        let unit = Unit { id, component: true, after: Vec::new(), objects };
+        let unit = Unit { id, component: true, after: Vec::new(), objects, step: None };
         Plan { blocks: vec![BlockPlan { units: vec![unit], ..BlockPlan::default() }], ..Plan::default() }
     }
 

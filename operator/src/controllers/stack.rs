@@ -29,7 +29,7 @@ use plinth_runtime::status::{Shown, Told, id_of, lenient, stack_key};
 use serde_json::{Value, json};
 
 use super::context::{Context, Memory, Planned, now};
-use super::dereference::{Missing, dereference, has_references};
+use super::dereference::{dereference, has_references};
 
 /// Rounds of observe, decide, apply in one reconcile. Each round writes something, so this many are never needed; a
 /// fight with another controller is cut off here and goes on after a pause.
@@ -81,8 +81,7 @@ async fn run(guard: &DeserializeGuard<Stack>, context: &Context) -> Result<Again
 async fn converge(stack: &Stack, context: &Context, memory: &mut Memory) -> Result<Again, NotLeader> {
     let inputs = match dereference(stack, context).await {
         Ok(inputs) => inputs,
-        Err(Missing::Findings(findings)) => return invalid(stack, &findings, context).await,
-        Err(Missing::Call(error)) => return failed(stack, &error, context).await,
+        Err(error) => return failed(stack, &error, context).await,
     };
     let plan = match planned(stack, inputs, memory) {
         Ok(plan) => plan,

@@ -68,10 +68,20 @@ pub struct Component {
     /// What must be ready first: component names, or `requires.<name>`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,
-    /// What it calls: `<component>:<port name>` or `requires.<name>`. Only these paths are opened. What is called must
-    /// be ready first, unless the entry ends in ` (later)`: the component starts without it and retries.
+    /// What it calls: `<component>:<port name>`, `requires.<name>`, or `provides.<capability>` for a Service that a chart or
+    /// an operator of the same block renders. Only these paths are opened. What is called must
+    /// be ready first, unless the entry ends in ` (later)`: the component starts without it and retries. One that ends in
+    /// ` (path)` opens the way and waits, but the component logs in with what it has from elsewhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connects: Vec<String>,
+    /// Calls to addresses that only run time knows: banks' callbacks, partners' servers. Nothing else leaves the cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub egress: Vec<Egress>,
+    /// Steps that run one after another, as the same user with the same volumes, before the container starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub init: Vec<InitStep>,
     /// How the pod is confined.
     #[serde(default)]
     pub security: Security,
@@ -81,6 +91,71 @@ pub struct Component {
     /// Further readiness, beyond what Kubernetes says: CEL over `object`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_when: Option<String>,
+}
+
+/// What an entry of `connects` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection<'a> {
+    /// `<component>:<port name>` or `requires.<name>`.
+    pub target: &'a str,
+    /// The component starts without it and retries.
+    pub later: bool,
+    /// Only the way is opened: what the target hands out is not read.
+    pub path_only: bool,
+}
+
+impl<'a> Connection<'a> {
+    /// Reads an entry of `connects`.
+    pub fn of(entry: &'a str) -> Self {
+        let later = entry.strip_suffix(" (later)");
+        let path = entry.strip_suffix(" (path)");
+        Self { target: later.or(path).unwrap_or(entry), later: later.is_some(), path_only: path.is_some() }
+    }
+}
+
+/// A path out of the cluster.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Egress {
+    /// TCP ports.
+    #[schemars(length(min = 1, max = 16), inner(range(min = 1, max = 65535)))]
+    pub ports: Vec<u16>,
+    /// CEL: list of network ranges, CIDR. Any address where left out or empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Only when this is true (CEL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Who is called and why, for whoever reviews the open path.
+    pub reason: String,
+}
+
+/// A step before the container.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct InitStep {
+    /// Name of the container.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Only when this is true (CEL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Key into the version's `images`.
+    pub image: String,
+    /// Entry point; the image's own where left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Environment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub env: Vec<Named>,
+    /// Files and folders, of the component's own volumes, scratch folders, configs and secrets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub mounts: Vec<Mount>,
 }
 
 /// Kind of workload.

@@ -2,7 +2,9 @@
 
 pub mod block;
 pub mod component;
+pub mod onboarding;
 pub mod operation;
 pub mod product;
 pub mod schema;
+pub mod secret;
 pub mod stack;

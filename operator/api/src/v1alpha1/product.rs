@@ -12,10 +12,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use super::component::{
-    Component, Mount, PerProfile, PodSecurity, Port, Probe, Probes, Resources, Security, SecurityException,
-    Volume, Workload,
+    Component, Connection, Egress, InitStep, Mount, PerProfile, PodSecurity, Port, Probe, Probes, Resources,
+    Security, SecurityException, Volume, Workload,
 };
+pub use super::onboarding::{Call, Method, Onboarding, Request};
 use super::schema;
+pub use super::secret::{
+    Alphabet, CertificateOf, Generator, KeyAlgorithm, KeyPair, Secret, SecretClass, SecretKey,
+};
+use super::stack::{Profile, Provider};
 
 /// A catalogue entry: what a product is and how it runs.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -40,6 +45,16 @@ pub struct ProductSpec {
     /// Whether it plays a building block or serves as a backing service inside one.
     #[serde(default)]
     pub role: Role,
+    /// For a backing service: who runs it. A Stack chooses by `spec.backing[].provider`.
+    #[serde(default, skip_serializing_if = "Provider::is_embedded")]
+    pub provider: Provider,
+    /// Listed and explained, never installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unavailable: Option<Unavailable>,
+    /// What it refuses to be in: mocks and test trust in a national profile, say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub refusals: Vec<Refusal>,
     /// Building block that the product plays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<String>,
@@ -63,6 +78,10 @@ pub struct ProductSpec {
     /// What was looked for and not found, or is left out, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<String>,
+    /// What the product would fetch when it starts, and how the entry avoids it: a country may have no way out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub downloads: Vec<Download>,
     /// Versions, newest first.
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["version"]))]
     pub versions: Vec<Version>,
@@ -72,11 +91,11 @@ pub struct ProductSpec {
     pub parameters: Vec<Parameter>,
     /// What it needs from backing services and other blocks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub requires: Vec<Requirement>,
     /// What it gives to others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["capability"]))]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["capability"]))]
     pub provides: Vec<Provision>,
     /// Secrets, by class.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -84,11 +103,11 @@ pub struct ProductSpec {
     pub secrets: Vec<Secret>,
     /// Configuration files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub configs: Vec<Config>,
     /// What runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub components: Vec<Component>,
     /// What the public reaches through the API gateway.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -98,6 +117,10 @@ pub struct ProductSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub objects: Vec<RawObject>,
+    /// Calls into the product's own API once it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub onboarding: Vec<Onboarding>,
 }
 
 /// Where a product stands.
@@ -139,6 +162,18 @@ pub struct Source {
     pub says: String,
 }
 
+/// Something that a product fetches when it starts.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Download {
+    /// What is fetched.
+    pub what: String,
+    /// From where.
+    pub from: String,
+    /// How the entry avoids it, or what a mirror must hold.
+    pub avoided: String,
+}
+
 /// One version of a product.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -148,6 +183,12 @@ pub struct Version {
     /// End of support, `YYYY-MM-DD`; unknown where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_of_support: Option<String>,
+    /// Why it is offered although its support has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered_because: Option<String>,
+    /// Why images have tags that move: the makers publish no other. A Stack must rewrite them to digests, or accept them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags_move_because: Option<String>,
     /// Image references by the name that components use.
     pub images: BTreeMap<String, String>,
     /// Versions that this one may be upgraded to.
@@ -255,13 +296,53 @@ pub struct Provision {
     /// Port name of the component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<String>,
-    /// Component (a Job, say) that must have finished before a consumer starts, where it is not `component`.
+    /// Service that a chart or an operator renders, where no component serves it: outputs `host` and `port` come from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ForeignService>,
+    /// Component (a Job, say) or object that must have finished before a consumer starts, where it is not `component`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_after: Option<String>,
     /// Further outputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub outputs: Vec<Named>,
+}
+
+/// A Service that Plinth does not render, in the block's namespace.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ForeignService {
+    /// Name of the Service.
+    pub name: String,
+    /// Its port, which is the pods' too.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+}
+
+/// Why a product is listed and not installed.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Unavailable {
+    /// Why.
+    pub reason: String,
+    /// What to take instead.
+    pub instead: String,
+}
+
+/// A profile that refuses the product, or a choice of its parameters.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Refusal {
+    /// Profiles that refuse.
+    #[schemars(length(min = 1))]
+    pub profiles: Vec<Profile>,
+    /// Only when this is true (CEL over `params`); always where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// What to do instead.
+    pub instead: String,
 }
 
 /// A named value.
@@ -293,90 +374,6 @@ pub struct ForEach {
     pub list: String,
     /// CEL: text that is added to the instance's name, `<name>-<key>`.
     pub key: String,
-}
-
-/// A secret.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Secret {
-    /// Name: the Secret object is `<product>-<name>`.
-    pub name: String,
-    /// One for each element.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub for_each: Option<ForEach>,
-    /// Only when this is true (CEL).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub when: Option<String>,
-    /// Who makes its values.
-    #[serde(default)]
-    pub class: SecretClass,
-    /// It opens data: when it vanishes while the data exists, Plinth raises an alarm and makes no new one.
-    #[serde(default)]
-    pub opens_data: bool,
-    /// Its keys.
-    #[schemars(length(min = 1), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub keys: Vec<SecretKey>,
-}
-
-/// Who makes a secret's values.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SecretClass {
-    /// Plinth, once.
-    #[default]
-    Generated,
-    /// The Stack's author, in a Secret of the Stack's namespace.
-    Supplied,
-}
-
-/// One key of a secret.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretKey {
-    /// Key in the Secret object.
-    pub name: String,
-    /// How the value is made, for class Generated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generate: Option<Generator>,
-    /// A fixed text beside the secret ones, for example a user name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
-    /// An expression beside the secret ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cel: Option<String>,
-    /// Never rotated in passing: salts, PINs, root keys.
-    #[serde(default)]
-    pub permanent: bool,
-}
-
-/// How a generated value is made.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Generator {
-    /// Characters.
-    #[serde(default)]
-    pub alphabet: Alphabet,
-    /// Length in characters.
-    #[serde(default = "thirty_two")]
-    #[schemars(range(min = 4, max = 512))]
-    pub length: u16,
-}
-
-fn thirty_two() -> u16 {
-    32
-}
-
-/// Characters of a generated value.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Alphabet {
-    /// Letters and digits.
-    #[default]
-    Alphanumeric,
-    /// `0-9a-f`.
-    Hex,
-    /// Digits.
-    Digits,
-    /// Letters and digits with at least one upper-case, one lower-case letter and one digit.
-    Pin,
 }
 
 /// A set of configuration files, rendered as one ConfigMap, or one Secret when a file needs secret values.
@@ -448,6 +445,10 @@ pub struct RawObject {
     /// What must be ready first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,
+    /// Secrets and configs of the entry that a chart or an operator reads by name without being told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub reads: Vec<String>,
     /// The object; namespace and labels are added.
     #[schemars(schema_with = "schema::any_object")]
     pub object: Map<String, Value>,

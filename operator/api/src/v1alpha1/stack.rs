@@ -56,7 +56,7 @@ pub struct StackSpec {
     /// The building blocks, by name.
     #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub blocks: Vec<Block>,
-    /// Which catalogue the versions come from; without it, the one that the running operator carries.
+    /// Which catalogue the versions come from, and which of its products are replaced; without it, the one that the running operator carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catalogue: Option<CatalogueRef>,
     /// Namespaces of blocks are `<prefix>-<block>`; without it the Stack's name is the prefix.
@@ -247,7 +247,7 @@ pub struct ExternalCapability {
 pub struct Backing {
     /// Capability, for example `postgresql`.
     pub capability: String,
-    /// Embedded (an instance in each block that needs it) or External.
+    /// Embedded (an instance in each block that needs it), Operator (objects of the ecosystem's operator) or External.
     #[serde(default)]
     pub provider: Provider,
     /// The running service, when `External`. Secret keys are `<block>.<requirement>.<output>`.
@@ -261,8 +261,26 @@ pub enum Provider {
     /// An instance rendered beside the block.
     #[default]
     Embedded,
+    /// Objects of the ecosystem's operator, which must be installed: CloudNativePG, Strimzi.
+    Operator,
     /// A service that already runs.
     External,
+}
+
+impl Provider {
+    /// Whether it is the default.
+    pub fn is_embedded(&self) -> bool {
+        *self == Self::Embedded
+    }
+
+    /// The word as it stands in YAML.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Embedded => "Embedded",
+            Self::Operator => "Operator",
+            Self::External => "External",
+        }
+    }
 }
 
 /// Which catalogue a Stack's versions come from.
@@ -270,8 +288,13 @@ pub enum Provider {
 #[serde(rename_all = "camelCase")]
 pub struct CatalogueRef {
     /// Digest of the catalogue as `plinth catalogue` prints it: `sha256:…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
-    pub revision: String,
+    pub revision: Option<String>,
+    /// Built-in products whose place the `Product` objects of the same name take in this Stack.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub replaces: Vec<String>,
 }
 
 /// What the site gives.
@@ -365,6 +388,16 @@ impl Default for Images {
 
 fn yes() -> bool {
     true
+}
+
+impl Images {
+    /// An image reference after the rewriting rules; the first that matches wins.
+    pub fn rewritten(&self, image: &str) -> String {
+        self.rewrites
+            .iter()
+            .find_map(|rule| image.strip_prefix(&rule.from).map(|rest| format!("{}{rest}", rule.to)))
+            .unwrap_or_else(|| image.to_owned())
+    }
 }
 
 /// One image rewriting rule.

@@ -21,7 +21,11 @@ pub fn logins(world: &World<'_>, findings: &mut Vec<Finding>) {
                 link.outputs.keys().filter_map(|name| link.secret(name)).collect();
             // A block's own secrets are for its administrators; a claim's are for whoever uses the claim.
             let login = link.claim.is_some() || link.outputs.contains_key("database");
-            if login && !secrets.is_empty() && !secrets.iter().any(|s| run.reads.contains(s)) {
+            if login
+                && !link.path_only
+                && !secrets.is_empty()
+                && !secrets.iter().any(|s| run.reads.contains(s))
+            {
                 let known: Vec<String> = secrets.iter().map(|s| format!("{}/{}", s.name, s.key)).collect();
                 let message =
                     format!("connects to `requires.{}` and reads none of {}", link.name, listed(&known));
@@ -73,6 +77,7 @@ fn says(run: &Run<'_>, role: Role, value: &str) -> bool {
 
 /// Host and database of every connection string.
 fn database_of_urls(text: &str) -> Vec<(String, String)> {
+    let text = token::masked(text);
     let mut found = Vec::new();
     for scheme in ["postgresql://", "postgres://", "mysql://", "mariadb://", "mongodb://"] {
         for (at, _) in text.match_indices(scheme) {
@@ -199,6 +204,9 @@ pub fn served(world: &World<'_>, findings: &mut Vec<Finding>) {
             }
         }
         let Some((frame, component)) = run.entry.filter(|_| run.job) else { continue };
+        // What a requirement hands out is for the requirement.
+        let elsewhere: BTreeSet<SecretKeyRef> =
+            run.links.iter().flat_map(|l| l.outputs.keys().filter_map(|name| l.secret(name))).collect();
         for edge in &component.connects {
             let Some((name, _)) = edge.split_once(':') else { continue };
             for server in world.beside(run.namespace).filter(|r| {
@@ -206,7 +214,7 @@ pub fn served(world: &World<'_>, findings: &mut Vec<Finding>) {
                     f.instance.entry.name == frame.instance.entry.name && c.name == name
                 })
             }) {
-                let login = run.reads.iter().chain(&server.reads).any(|s| s.key == "password");
+                let login = run.reads.difference(&elsewhere).any(|s| s.key == "password");
                 if login && run.reads.is_disjoint(&server.reads) {
                     let message =
                         format!("logs in to `{}`, and they read no Secret key in common", server.unit);
@@ -419,11 +427,7 @@ pub fn issuers(world: &World<'_>, findings: &mut Vec<Finding>) {
         }
     }
     for run in &world.runs {
-        for setting in run
-            .settings
-            .iter()
-            .filter(|s| s.value.starts_with("http") && s.key.to_ascii_uppercase().contains("ISSUER"))
-        {
+        for setting in run.settings.iter().filter(|s| s.value.starts_with("http") && names_issuer(&s.key)) {
             if !provided.iter().any(|issuer| setting.value.starts_with(issuer.as_str())) {
                 let known: Vec<&String> = provided.iter().collect();
                 let message =
@@ -432,6 +436,13 @@ pub fn issuers(world: &World<'_>, findings: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+/// Whether a setting's own name, not that of a group it stands in, is about who issues tokens. Who issues credentials is
+/// somebody else.
+fn names_issuer(key: &str) -> bool {
+    let last = key.rsplit('.').next().unwrap_or_default().to_ascii_uppercase();
+    last.contains("ISSUER") && !last.contains("CREDENTIAL")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plinth_api::v1alpha1::product::{Component, Workload};
+use plinth_api::v1alpha1::product::{Component, Connection, Workload};
 use serde_json::Value;
 
 use super::text::has_word;
@@ -33,7 +33,7 @@ pub fn declared(world: &World<'_>, findings: &mut Vec<Finding>) {
                 .components
                 .iter()
                 .flat_map(|c| &c.connects)
-                .any(|edge| edge.trim_end_matches(" (later)") == name);
+                .any(|edge| Connection::of(edge).target == name);
             let read =
                 spec.objects.iter().any(|o| has_word(&Value::Object(o.object.clone()).to_string(), &name));
             if !called && !read {
@@ -44,7 +44,8 @@ pub fn declared(world: &World<'_>, findings: &mut Vec<Finding>) {
             }
         }
         for image in frame.instance.version.images.keys() {
-            if !spec.components.iter().any(|c| &c.image == image) {
+            let run = |c: &Component| &c.image == image || c.init.iter().any(|step| &step.image == image);
+            if !spec.components.iter().any(run) {
                 let at = format!("spec.versions[{}].images[{image}]", frame.instance.version.version);
                 findings.push(frame.finding(&at, "is run by no component".to_owned()));
             }
@@ -58,8 +59,9 @@ pub fn provided(world: &World<'_>, findings: &mut Vec<Finding>) {
     for frame in world.frames.values().flatten() {
         for provision in &frame.instance.entry.spec.provides {
             let at = format!("spec.provides[{}]", provision.capability);
+            let objects = &frame.instance.entry.spec.objects;
             for name in provision.component.iter().chain(&provision.ready_after) {
-                if frame.component(name).is_none() {
+                if frame.component(name).is_none() && !objects.iter().any(|o| &o.name == name) {
                     findings.push(frame.finding(&at, format!("`{name}` is no component")));
                 }
             }

@@ -1,6 +1,6 @@
 //! What components get from the requirements that they connect to.
 
-use plinth_api::v1alpha1::product::Component;
+use plinth_api::v1alpha1::product::{Component, Connection};
 use serde_json::{Map, Value};
 
 use super::world::{World, composed};
@@ -17,6 +17,8 @@ pub struct Link<'a> {
     pub topic_pattern: Option<&'a str>,
     /// The component starts without it.
     pub later: bool,
+    /// It logs in with what it has from elsewhere.
+    pub path_only: bool,
     /// Outputs; those that are secrets are tokens of the provider's Secret or of the consumer's copy.
     pub outputs: Map<String, Value>,
     /// The same instance of a backing service and the same claim: `<block>/<requirement>`.
@@ -56,17 +58,15 @@ impl<'a> World<'a> {
     pub fn links(&self, frame: &'a Frame<'a>, component: &'a Component) -> Vec<Link<'a>> {
         let mut links = Vec::new();
         for edge in &component.connects {
-            let (edge, later) = match edge.strip_suffix(" (later)") {
-                Some(edge) => (edge, true),
-                None => (edge.as_str(), false),
-            };
-            let Some(name) = edge.strip_prefix("requires.") else { continue };
+            let Connection { target, later, path_only } = Connection::of(edge);
+            let Some(name) = target.strip_prefix("requires.") else { continue };
             let Some(binding) = frame.instance.bindings.get(name) else { continue };
             let requirement = frame.instance.entry.spec.requires.iter().find(|r| r.name == name);
             let mut link = Link {
                 name,
                 topic_pattern: requirement.and_then(|r| r.topic_pattern.as_deref()),
                 later,
+                path_only,
                 outputs: Map::new(),
                 claim: None,
                 provider: None,
@@ -110,7 +110,7 @@ impl<'a> World<'a> {
             }
         }
         // A provider in another namespace is read through the consumer's own copy.
-        let copy = format!("{}-requires-{}", frame.instance.entry.name, link.name);
+        let copy = frame.copies_object(link.name);
         if let Some((_, copy)) = self.secrets.get(&(frame.namespace, copy.as_str())) {
             for key in copy.secret.keys() {
                 let reference = SecretKeyRef {

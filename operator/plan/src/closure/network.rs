@@ -48,6 +48,14 @@ fn lookup<'w, 'a>(world: &'w World<'a>, host: &Host) -> Result<Option<&'w Servic
         return Err(format!("`{}` does not end in the cluster's domain `{domain}`", shown(host)));
     }
     let service = world.meant(host);
+    if let Some(port) = world.foreign.get(&(namespace, host.service.as_str())) {
+        return match host.meant_port() {
+            Some(meant) if meant != *port => {
+                Err(format!("`{}` has no port {meant}; it has {port}", shown(host)))
+            }
+            _ => Ok(service),
+        };
+    }
     if service.is_none()
         && !matches!((namespace, host.service.as_str()), ("kube-system", _) | ("default", "kubernetes"))
     {
@@ -70,7 +78,7 @@ fn lookup<'w, 'a>(world: &'w World<'a>, host: &Host) -> Result<Option<&'w Servic
 }
 
 fn host(world: &World<'_>, run: &Run<'_>, host: &Host) -> Result<(), String> {
-    let Some(service) = lookup(world, host)? else { return Ok(()) };
+    let Some(service) = lookup(world, host)? else { return foreign_host(world, run, host) };
     let meant = host.meant_port();
     for target in world.behind(service).filter(|target| target.unit != run.unit) {
         let mut ports = service.ports.iter().filter(|(port, _)| meant.is_none_or(|m| m == *port));
@@ -86,6 +94,26 @@ fn host(world: &World<'_>, run: &Run<'_>, host: &Host) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whoever calls a Service that a chart or an operator renders may call its namespace on that port. The other side's
+/// policy is an object of the entry, for pods whose labels only their maker knows.
+fn foreign_host(world: &World<'_>, run: &Run<'_>, host: &Host) -> Result<(), String> {
+    let namespace = host.namespace.as_deref().unwrap_or_default();
+    let Some(port) = world.foreign.get(&(namespace, host.service.as_str())) else { return Ok(()) };
+    let open = world.policies_of(run).flat_map(|spec| items(&spec["egress"])).any(|rule| {
+        items(&rule["ports"]).any(|p| p["port"].as_u64() == Some(u64::from(*port)))
+            && items(&rule["to"]).any(|to| {
+                to.pointer("/namespaceSelector/matchLabels/kubernetes.io~1metadata.name")
+                    .and_then(|n| n.as_str())
+                    == Some(namespace)
+                    && to.get("podSelector").is_none()
+            })
+    });
+    if open {
+        return Ok(());
+    }
+    Err(format!("no NetworkPolicy lets `{}` call `{}`; list it in `connects`", run.unit, shown(host)))
 }
 
 fn container_port(run: &Run<'_>, port: u16, to: &serde_json::Value) -> Option<u16> {
@@ -205,6 +233,9 @@ fn external_pair(world: &World<'_>, run: &Run<'_>, link: &Link<'_>, findings: &m
 /// A port without a host beside it is one that the container listens on, or one of a host said elsewhere.
 fn lonely_ports(world: &World<'_>, run: &Run<'_>, findings: &mut Vec<Finding>) {
     let mut known: BTreeSet<u16> = run.ports().map(|(_, port)| port).collect();
+    // A file that several components of one image share names the ports of them all.
+    let twins = world.beside(run.namespace).filter(|twin| twin.container["image"] == run.container["image"]);
+    known.extend(twins.flat_map(|twin| twin.ports().map(|(_, port)| port)));
     for service in run.mentions.iter().filter_map(|m| world.meant(&m.host)) {
         known.extend(service.ports.iter().map(|(p, _)| *p));
     }
@@ -301,6 +332,10 @@ pub fn selectors(world: &World<'_>, findings: &mut Vec<Finding>) {
     }
     for unit in world.plan.units() {
         for object in &unit.objects {
+            // A policy that an entry writes itself is for pods that somebody else makes.
+            if unit.id.name.starts_with("object/") {
+                continue;
+            }
             let (selector, field) = match object.key.kind.as_str() {
                 "PodDisruptionBudget" => (&object.body["spec"]["selector"]["matchLabels"], "spec.selector"),
                 "NetworkPolicy" => (&object.body["spec"]["podSelector"]["matchLabels"], "spec.podSelector"),

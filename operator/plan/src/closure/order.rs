@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use plinth_api::v1alpha1::product::Connection;
+
 use super::world::{Run, World};
 use crate::model::{Finding, UnitId};
 
@@ -11,8 +13,9 @@ fn later<'r>(run: &'r Run<'_>) -> BTreeSet<&'r str> {
     component
         .connects
         .iter()
-        .filter_map(|edge| edge.strip_suffix(" (later)"))
-        .filter_map(|edge| edge.split(':').next())
+        .map(|edge| Connection::of(edge))
+        .filter(|connection| connection.later)
+        .filter_map(|connection| connection.target.split(':').next())
         .collect()
 }
 
@@ -73,7 +76,7 @@ pub fn jobs(world: &World<'_>, findings: &mut Vec<Finding>) {
             }
         }
         // A Job that nobody waits for comes last: it waits for a component itself, by name.
-        let awaited = world.runs.iter().any(|run| world.waits(run.unit, job.unit));
+        let awaited = world.plan.units().any(|unit| world.waits(&unit.id, job.unit));
         let last = world.runs.iter().any(|run| {
             !run.job
                 && run.namespace == job.namespace

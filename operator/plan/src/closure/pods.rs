@@ -83,8 +83,9 @@ fn passwords(run: &Run<'_>, say: &mut impl FnMut(&str, String)) {
         let literal = !setting.value.is_empty()
             && !crate::token::has_secret(&setting.value)
             && !matches!(setting.value.as_str(), "true" | "false")
-            && !setting.value.starts_with(['/', '$', '"'])
-            && !setting.value.contains("://");
+            && !setting.value.starts_with(['$', '"', '{'])
+            // A path or an address.
+            && !setting.value.contains('/');
         if secret && literal {
             let field = &run.texts[setting.text].field;
             let whose =

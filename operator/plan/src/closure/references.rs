@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use plinth_api::names::LABEL_PART_OF;
+use serde_json::Value;
 
 use super::text;
 use super::world::{Place, Run, Source, World, items};
@@ -71,7 +72,8 @@ pub fn resolve(world: &World<'_>, findings: &mut Vec<Finding>) {
             items(&run.spec["volumes"]).chain(items(&run.object.body["spec"]["volumeClaimTemplates"]))
         {
             let name = volume["name"].as_str().or(volume["metadata"]["name"].as_str()).unwrap_or_default();
-            if !items(&run.container["volumeMounts"]).any(|m| m["name"] == name) {
+            let steps = items(&run.spec["initContainers"]).flat_map(|step| items(&step["volumeMounts"]));
+            if !items(&run.container["volumeMounts"]).chain(steps).any(|m| m["name"] == name) {
                 findings.push(world.at(run, &format!("volumes[{name}]"), "is mounted nowhere".to_owned()));
             }
         }
@@ -161,6 +163,29 @@ fn certificates(world: &World<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// An object of another kind names the Secret or ConfigMap that its operator or chart is to read, or its entry says that
+/// it reads it.
+fn named_by_object(world: &World<'_>, block: &str, name: &str) -> bool {
+    let objects = world.plan.units().filter(|u| u.id.block == block && u.id.name.starts_with("object/"));
+    let said = world.frames.get(block).into_iter().flatten().any(|frame| {
+        frame.instance.entry.spec.objects.iter().flat_map(|object| &object.reads).any(|read| {
+            name == format!("{}-{read}", frame.instance.entry.name)
+                || name.starts_with(&format!("{}-{read}-", frame.instance.entry.name))
+        })
+    });
+    said || objects.flat_map(|unit| &unit.objects).any(|o| names_text(&o.body["spec"], name))
+}
+
+/// Whether any text in a value is that name.
+fn names_text(value: &Value, name: &str) -> bool {
+    match value {
+        Value::String(text) => text == name,
+        Value::Array(items) => items.iter().any(|item| names_text(item, name)),
+        Value::Object(fields) => fields.values().any(|field| names_text(field, name)),
+        _ => false,
+    }
+}
+
 /// Every generated or supplied key is read by a pod, by another Secret or as an output of the product. A fixed text
 /// beside a key that opens data is for people; there, a password needs its user name.
 pub fn secret_keys(world: &World<'_>, findings: &mut Vec<Finding>) {
@@ -168,11 +193,19 @@ pub fn secret_keys(world: &World<'_>, findings: &mut Vec<Finding>) {
         world.runs.iter().flat_map(|run| run.reads.iter().cloned()).collect();
     for (_, object) in world.secrets.values() {
         for source in object.secret.values() {
-            if let SecretSource::Compose { pieces } = source {
-                read.extend(pieces.iter().filter_map(|p| match p {
+            match source {
+                SecretSource::Compose { pieces } => read.extend(pieces.iter().filter_map(|p| match p {
                     Piece::Secret(reference) => Some(reference.clone()),
                     Piece::Text(_) => None,
-                }));
+                })),
+                SecretSource::PublicKey { of } | SecretSource::Certificate { of, .. } => {
+                    read.insert(SecretKeyRef {
+                        namespace: object.key.namespace.clone().unwrap_or_default(),
+                        name: object.key.name.clone(),
+                        key: of.clone(),
+                    });
+                }
+                SecretSource::Generate { .. } | SecretSource::KeyPair { .. } => {}
             }
         }
     }
@@ -181,7 +214,8 @@ pub fn secret_keys(world: &World<'_>, findings: &mut Vec<Finding>) {
             let here = object.key.namespace.as_deref() == Some(run.namespace);
             here && run.mounts.iter().any(|m| m.source == Some(Source::Secret(&object.key.name)))
         });
-        if mounted || object.body["type"] == "kubernetes.io/dockerconfigjson" {
+        let named = named_by_object(world, &unit.block, &object.key.name);
+        if mounted || named || object.body["type"] == "kubernetes.io/dockerconfigjson" {
             continue;
         }
         for (key, source) in &object.secret {
@@ -261,7 +295,8 @@ pub fn mounted(world: &World<'_>, findings: &mut Vec<Finding>) {
             run.mounts.iter().any(|m| m.source == Some(Source::Config(name)))
                 || items(&run.container["env"]).any(|e| e["valueFrom"]["configMapKeyRef"]["name"] == *name)
         });
-        if !used && unit.name.starts_with("config/") {
+        let named = || named_by_object(world, &unit.block, name);
+        if !used && unit.name.starts_with("config/") && !named() {
             findings.push(world.on(unit, object, "data", "is mounted by no component".to_owned()));
         }
     }
@@ -269,7 +304,8 @@ pub fn mounted(world: &World<'_>, findings: &mut Vec<Finding>) {
         let used = world
             .beside(namespace)
             .any(|run| run.mounts.iter().any(|m| m.source == Some(Source::Secret(name))));
-        if !used && unit.name.starts_with("config/") {
+        let named = || named_by_object(world, &unit.block, name);
+        if !used && unit.name.starts_with("config/") && !named() {
             findings.push(world.on(unit, object, "data", "is mounted by no component".to_owned()));
         }
     }
@@ -368,7 +404,9 @@ pub fn variables(world: &World<'_>, findings: &mut Vec<Finding>) {
     const SHELL: &[&str] =
         &["PATH", "PWD", "HOME", "HOSTNAME", "RANDOM", "SECONDS", "LINENO", "UID", "IFS", "USER"];
     for run in &world.runs {
-        let set: BTreeSet<&str> = items(&run.container["env"]).filter_map(|v| v["name"].as_str()).collect();
+        let steps = items(&run.spec["initContainers"]).flat_map(|step| items(&step["env"]));
+        let set: BTreeSet<&str> =
+            items(&run.container["env"]).chain(steps).filter_map(|v| v["name"].as_str()).collect();
         for value in &run.texts {
             let Place::File(path) = &value.place else { continue };
             let read = text::variables(path, &value.body);
@@ -412,8 +450,7 @@ pub fn writable(world: &World<'_>, findings: &mut Vec<Finding>) {
             }
         }
         // Shells keep here-documents there, JVMs their performance data.
-        let command: Vec<&str> =
-            items(&run.container["command"]).filter_map(serde_json::Value::as_str).collect();
+        let command: Vec<&str> = items(&run.container["command"]).filter_map(Value::as_str).collect();
         let shell =
             matches!(command.first().copied(), Some("sh" | "bash" | "java" | "/bin/sh" | "/bin/bash"));
         if shell || run.texts.iter().any(|t| t.body.contains("-Xmx")) {

@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use regex::Regex;
 use serde_json::Value;
 
+use crate::token;
+
 /// A compiled pattern. The patterns are literals of this file.
 macro_rules! pattern {
     ($source:expr) => {{
@@ -73,7 +75,8 @@ pub fn url_hosts(text: &str) -> Vec<Host> {
     let regex = pattern!(r#"([a-z][a-z0-9+]*)://([^\s/"'`<>()\[\]\\?#;|]+)"#);
     let whole = pattern!(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$");
     let mut hosts = Vec::new();
-    for c in regex.captures_iter(text) {
+    let text = token::masked(text);
+    for c in regex.captures_iter(&text) {
         // `${name}` in it: the host is known at run time only.
         let authority = c[2].rsplit('@').next().unwrap_or_default();
         for part in authority.split(',') {

@@ -181,6 +181,8 @@ pub struct World<'a> {
     pub frames: &'a Frames<'a>,
     /// Services by namespace and name.
     pub services: BTreeMap<&'a str, BTreeMap<&'a str, Service<'a>>>,
+    /// Ports of Services that charts and operators render, by namespace and name.
+    pub foreign: BTreeMap<(&'a str, &'a str), u16>,
     /// Secrets by namespace and name.
     pub secrets: BTreeMap<(&'a str, &'a str), (&'a UnitId, &'a Desired)>,
     /// ConfigMaps by namespace and name.
@@ -210,6 +212,7 @@ impl<'a> World<'a> {
             inputs,
             frames,
             services: BTreeMap::new(),
+            foreign: foreign(frames),
             secrets: BTreeMap::new(),
             configs: BTreeMap::new(),
             runs: Vec::new(),
@@ -268,7 +271,7 @@ impl<'a> World<'a> {
             texts: Vec::new(),
             settings: Vec::new(),
             mentions: Vec::new(),
-            mounts: mounts(spec, container),
+            mounts: all_mounts(spec, container),
             reads: BTreeSet::new(),
             links: entry.map(|(frame, component, _)| self.links(frame, component)).unwrap_or_default(),
         };
@@ -276,9 +279,21 @@ impl<'a> World<'a> {
         run
     }
 
-    /// What the container reads.
+    /// What the pod reads: its container, and the steps before it.
     fn read(&self, run: &mut Run<'a>) {
-        let env: Vec<(&str, String)> = items(&run.container["env"])
+        let mut texts = Vec::new();
+        self.read_container(run, run.container, "", &mut texts);
+        for step in items(&run.spec["initContainers"]) {
+            let name = step["name"].as_str().unwrap_or_default();
+            self.read_container(run, step, &format!("init[{name}]."), &mut texts);
+        }
+        self.read_files(run, &mut texts);
+        self.understand(run, texts);
+    }
+
+    /// Variables, command and probes of one container.
+    fn read_container(&self, run: &Run<'a>, container: &'a Value, prefix: &str, texts: &mut Vec<Text>) {
+        let env: Vec<(&str, String)> = items(&container["env"])
             .filter_map(|variable| {
                 let name = variable["name"].as_str()?;
                 if let Some(value) = variable["value"].as_str() {
@@ -302,25 +317,30 @@ impl<'a> World<'a> {
             }
             text
         };
-        let mut texts = Vec::new();
-        let mut text = |place: Place, field: String, body: String| texts.push(Text { place, field, body });
+        let mut text = |place: Place, field: String, body: String| {
+            texts.push(Text { place, field: format!("{prefix}{field}"), body })
+        };
         for (i, (name, value)) in env.iter().enumerate() {
             // A variable sees those before it, no others.
             text(Place::Env((*name).to_owned()), format!("env[{name}]"), expand(value, &env[..i]));
         }
         for field in ["command", "args"] {
-            for (i, value) in items(&run.container[field]).enumerate() {
+            for (i, value) in items(&container[field]).enumerate() {
                 let value = value.as_str().unwrap_or_default();
                 text(Place::Argument, format!("{field}[{i}]"), expand(value, &env));
             }
         }
         for field in ["startupProbe", "livenessProbe", "readinessProbe"] {
             let command: Vec<&str> =
-                items(&run.container[field]["exec"]["command"]).filter_map(Value::as_str).collect();
+                items(&container[field]["exec"]["command"]).filter_map(Value::as_str).collect();
             if !command.is_empty() {
                 text(Place::Probe, format!("{field}.exec.command"), command.join(" "));
             }
         }
+    }
+
+    /// Mounted files.
+    fn read_files(&self, run: &Run<'a>, texts: &mut Vec<Text>) {
         for mount in &run.mounts {
             for (file, body) in mount.source.map(|s| self.files(run.namespace, s)).unwrap_or_default() {
                 if mount.file.is_some_and(|only| only != file) {
@@ -330,9 +350,13 @@ impl<'a> World<'a> {
                     Some(_) => mount.path.to_owned(),
                     None => format!("{}/{file}", mount.path.trim_end_matches('/')),
                 };
-                text(Place::File(path.clone()), format!("file {path}"), body);
+                texts.push(Text { place: Place::File(path.clone()), field: format!("file {path}"), body });
             }
         }
+    }
+
+    /// Secret keys, settings and hosts in the texts.
+    fn understand(&self, run: &mut Run<'a>, texts: Vec<Text>) {
         run.reads = texts.iter().flat_map(|t| token::secrets(&t.body)).collect();
         for mount in &run.mounts {
             if let Some(Source::Secret(secret)) = mount.source
@@ -518,7 +542,10 @@ pub fn matches(selector: &Value, labels: &Value) -> bool {
 /// The text of a Secret's key; secret values are tokens.
 pub fn composed(source: &SecretSource) -> String {
     match source {
-        SecretSource::Generate { .. } => String::new(),
+        SecretSource::Generate { .. }
+        | SecretSource::KeyPair { .. }
+        | SecretSource::PublicKey { .. }
+        | SecretSource::Certificate { .. } => String::new(),
         SecretSource::Compose { pieces } => pieces
             .iter()
             .map(|piece| match piece {
@@ -529,6 +556,18 @@ pub fn composed(source: &SecretSource) -> String {
     }
 }
 
+fn foreign<'a>(frames: &'a Frames<'a>) -> BTreeMap<(&'a str, &'a str), u16> {
+    let provisions = frames.values().flatten().flat_map(|frame| {
+        let spec: &'a plinth_api::ProductSpec = &frame.instance.entry.spec;
+        spec.provides.iter().map(|provision| (frame.namespace, provision))
+    });
+    provisions
+        .filter_map(|(namespace, provision)| {
+            provision.service.as_ref().map(|s| ((namespace, s.name.as_str()), s.port))
+        })
+        .collect()
+}
+
 fn service<'a>(unit: &'a UnitId, object: &'a Desired) -> Service<'a> {
     let ports = items(&object.body["spec"]["ports"])
         .filter_map(|p| {
@@ -536,6 +575,18 @@ fn service<'a>(unit: &'a UnitId, object: &'a Desired) -> Service<'a> {
         })
         .collect();
     Service { unit, object, selector: &object.body["spec"]["selector"], ports }
+}
+
+/// Mounts of the container, and those that only the steps before it have.
+fn all_mounts<'a>(spec: &'a Value, container: &'a Value) -> Vec<Mount<'a>> {
+    let mut all = mounts(spec, container);
+    for step in items(&spec["initContainers"]) {
+        let more = mounts(spec, step);
+        all.extend(
+            more.into_iter().filter(|m| !all.iter().any(|known| known.path == m.path)).collect::<Vec<_>>(),
+        );
+    }
+    all
 }
 
 fn mounts<'a>(spec: &'a Value, container: &'a Value) -> Vec<Mount<'a>> {

@@ -12,7 +12,7 @@ use plinth_api::names;
 use serde_json::Value;
 
 use super::{is_workload, label};
-use crate::model::{Desired, Live, ObjectKey, Observed, SecretSource, Unit, UnitId};
+use crate::model::{Desired, Live, ObjectKey, Observed, Unit, UnitId};
 
 /// The alarm for a secret that is not on the cluster.
 pub(super) fn vanished(unit: &Unit, units: &[Unit], secret: &Desired, observed: &Observed) -> Option<String> {
@@ -44,8 +44,7 @@ pub(super) fn has_key(live: &Live, key: &str) -> bool {
 }
 
 fn generated_keys(secret: &Desired) -> impl Iterator<Item = &str> {
-    let generated =
-        secret.secret.iter().filter(|(_, s)| secret.data && matches!(s, SecretSource::Generate { .. }));
+    let generated = secret.secret.iter().filter(|(_, source)| secret.data && source.is_born());
     generated.map(|(key, _)| key.as_str())
 }
 

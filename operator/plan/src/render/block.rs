@@ -12,7 +12,8 @@ use super::frame::{Frame, claim_of};
 use super::meta::{Belongs, Draft};
 use super::network::{Paths, Peer, default_deny};
 use super::product::Product;
-use super::{Gateway, Met, UnitDraft, meet, of_block};
+use super::{Gateway, Met, UnitDraft, meet, of_block, onboarding};
+use crate::backing;
 use crate::expr::as_text;
 use crate::model::{FOUNDATION, Finding, Piece, SecretKeyRef, SecretSource, StackId, UnitId};
 use crate::resolve::{Inputs, Resolved};
@@ -73,6 +74,7 @@ pub fn render(context: &Context<'_>, paths: &mut Paths, findings: &mut Vec<Findi
         product.components(&mut units, &digests, paths, findings);
         product.objects(&mut units, findings);
         product.routes(&mut units, paths, findings);
+        onboarding::held(&product, &mut units, findings);
     }
     collisions(frames, &units, findings);
     units
@@ -120,6 +122,10 @@ fn foundation(context: &Context<'_>, frames: &[Frame<'_>]) -> UnitDraft {
         home.body["metadata"]["labels"][format!("pod-security.kubernetes.io/{mode}")] = json!(level);
     }
     home.annotate(names::ANNOTATION_OWNER, &format!("{}/{block}", context.id));
+    if let Some(serving) = frames.first().and_then(|f| backing::record(f.instance, &context.inputs.catalogue))
+    {
+        home.annotate(names::ANNOTATION_BACKING, &serving);
+    }
     for (component, exception) in exceptions {
         home.annotate(&format!("plinth.dev/pod-security-{component}"), &exception.reason);
     }
@@ -196,7 +202,7 @@ pub fn localise(
     if from == frame.namespace {
         return (outputs, None);
     }
-    let name = format!("{}-requires-{requirement}", frame.instance.entry.name);
+    let name = frame.copies_object(requirement);
     let belongs = Belongs {
         product: Some(&frame.instance.entry.name),
         ..of_block(context.id, &context.resolved.block.name)

@@ -67,7 +67,8 @@ impl<'a> Frame<'a> {
             .filter_map(|c| c.for_each.as_ref())
             .chain(spec.secrets.iter().filter_map(|s| s.for_each.as_ref()))
             .chain(spec.configs.iter().filter_map(|c| c.for_each.as_ref()))
-            .chain(spec.objects.iter().filter_map(|o| o.for_each.as_ref()));
+            .chain(spec.objects.iter().filter_map(|o| o.for_each.as_ref()))
+            .chain(spec.onboarding.iter().filter_map(|s| s.for_each.as_ref()));
         for for_each in loops {
             match Scope::new(frame.base.clone()).instances(&for_each.list, &for_each.key) {
                 Ok(instances) => drop(frame.keys.insert(loop_id(for_each), instances)),
@@ -110,6 +111,11 @@ impl<'a> Frame<'a> {
         keyed(&format!("{}-{config}", self.instance.entry.name), key)
     }
 
+    /// Name of the Secret object with copies of what a requirement's provider keeps secret.
+    pub fn copies_object(&self, requirement: &str) -> String {
+        format!("{}-requires-{}", self.instance.entry.name, dashed(requirement))
+    }
+
     /// The names that every instance of the product sees.
     pub fn scope(&self, requires: &Map<String, Value>) -> Scope<'static> {
         let mut vars = self.base.clone();
@@ -148,6 +154,10 @@ impl<'a> Frame<'a> {
             })?;
             outputs.insert("host".to_owned(), json!(host(name, self.namespace, domain)));
             outputs.insert("port".to_owned(), json!(declared.service_port.unwrap_or(declared.port)));
+        }
+        if let Some(service) = &provision.service {
+            outputs.insert("host".to_owned(), json!(host(&service.name, self.namespace, domain)));
+            outputs.insert("port".to_owned(), json!(service.port));
         }
         let value = claim.map_or(Value::Null, Claim::value);
         let base = self.scope(&Map::new());
@@ -248,6 +258,18 @@ pub fn keyed(name: &str, key: Option<&str>) -> String {
         None => name.to_owned(),
         Some(key) => format!("{name}-{key}"),
     }
+}
+
+/// A name as expressions like it, `idaKeys`, as objects have to have it: `ida-keys`.
+fn dashed(name: &str) -> String {
+    let mut dashed = String::with_capacity(name.len() + 2);
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !dashed.is_empty() {
+            dashed.push('-');
+        }
+        dashed.push(letter.to_ascii_lowercase());
+    }
+    dashed
 }
 
 /// Fully qualified name of a Service.

@@ -4,6 +4,7 @@ mod block;
 pub(crate) mod frame;
 mod meta;
 mod network;
+mod onboarding;
 mod pod;
 mod product;
 mod workload;
@@ -193,11 +194,15 @@ fn block_plan(
 ) -> BlockPlan {
     let name = resolved.block.name.clone();
     let main = frames.get(name.as_str()).and_then(|f| f.first());
+    let mut steps = frames.get(name.as_str()).map(|frames| onboarding::steps(frames)).unwrap_or_default();
+    // What is blocked was rendered for the others' sake only: their paths to it and from it.
     let units = drafts
         .remove(name.as_str())
+        .filter(|_| resolved.blocked.is_empty())
         .unwrap_or_default()
         .into_iter()
         .map(|unit| Unit {
+            step: steps.remove(&unit.id.name),
             id: unit.id,
             component: unit.component,
             after: unit.after,
@@ -311,16 +316,25 @@ fn meet(
     let ready = match waits_for {
         None => Vec::new(),
         Some(name) => {
-            let component = provider.component(name).ok_or_else(|| {
-                provider.finding(
-                    &format!("spec.provides[{capability}].readyAfter"),
-                    format!("`{name}` is no component"),
-                )
-            })?;
-            provider.component_objects(component, key).into_iter().map(unit).collect()
+            let object = provider.instance.entry.spec.objects.iter().any(|o| &o.name == name);
+            match provider.component(name) {
+                Some(component) => provider.component_objects(component, key).into_iter().map(unit).collect(),
+                None if object => vec![unit(format!("object/{name}"))],
+                None => {
+                    return Err(provider.finding(
+                        &format!("spec.provides[{capability}].readyAfter"),
+                        format!("`{name}` is no component and no object"),
+                    ));
+                }
+            }
         }
     };
     let mut targets = Vec::new();
+    if let Some(service) = &provision.service {
+        // Whoever renders the Service renders the pods behind it too: their labels are not known here.
+        let peer = network::Peer { namespace: provider.namespace.to_owned(), component: None };
+        targets.push((network::Target::Component(peer), service.port));
+    }
     if let (Some(name), Some(port)) = (&provision.component, &provision.port)
         && let Some(component) = provider.component(name)
         && let Some(port) = component.ports.iter().find(|p| &p.name == port)

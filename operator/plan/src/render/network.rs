@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::names;
+use plinth_api::v1alpha1::product::Egress;
 use serde_json::{Value, json};
 
 use super::meta::{Belongs, Draft};
+use crate::expr::Scope;
 
 /// Pods of one component.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +86,30 @@ impl Paths {
             json!({ "spec": spec }),
         )
     }
+}
+
+/// Network ranges of a path out of the cluster; none stands for anywhere.
+pub fn ranges(egress: &Egress, scope: &Scope<'_>) -> Result<Vec<String>, String> {
+    let Some(source) = &egress.to else { return Ok(Vec::new()) };
+    let Value::Array(items) = scope.cel(source)? else { return Err(format!("`{source}`: is no list")) };
+    items
+        .iter()
+        .map(|item| match item.as_str().filter(|text| is_range(text)) {
+            Some(range) => Ok(range.to_owned()),
+            None => Err(format!("{item} is no network range of the form 192.0.2.0/24 or 2001:db8::/32")),
+        })
+        .collect()
+}
+
+fn is_range(text: &str) -> bool {
+    text.split_once('/').is_some_and(|(address, length)| {
+        let longest = match address.parse::<core::net::IpAddr>() {
+            Ok(core::net::IpAddr::V4(_)) => 32,
+            Ok(core::net::IpAddr::V6(_)) => 128,
+            Err(_) => return false,
+        };
+        length.parse::<u8>().is_ok_and(|length| length <= longest)
+    })
 }
 
 fn selector(peer: &Peer) -> Value {

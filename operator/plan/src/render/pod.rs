@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 
 use plinth_api::Stack;
 use plinth_api::names;
-use plinth_api::v1alpha1::product::{Component, PodSecurity, Probe, Probes, Workload};
+use plinth_api::v1alpha1::product::{
+    Component, Mount, Named, PodSecurity, Probe, Probes, Resources, Workload,
+};
 use serde_json::{Map, Value, json};
 
 use super::frame::Frame;
 use super::meta::Belongs;
 use crate::expr::{Scope, listed};
+use crate::lint;
 use crate::model::{Finding, Piece};
+use crate::onboarding::OWN_IMAGE;
 use crate::token;
 
 /// Seconds between tries of a start-up probe.
@@ -50,9 +54,10 @@ pub fn render(part: &Part<'_>, findings: &mut Vec<Finding>) -> Pod {
     let Part { stack, frame, component, name, belongs, .. } = *part;
     let at = format!("spec.components[{}]", component.name);
     let mut used = Used::default();
-    let env = environment(part, &at, &mut used, findings);
-    let mounts = mounts(part, &at, &mut used, findings);
-    let image = image(part, &at, findings);
+    let env = environment(part, &component.env, &at, &mut used, findings);
+    let mounts = mounts(part, &component.mounts, &at, &mut used, findings);
+    let image = image(part, &component.image, &at, findings);
+    let steps = steps(part, &at, &mut used, findings);
 
     let mut container = Map::from_iter([
         ("name".to_owned(), json!(component.name)),
@@ -78,13 +83,7 @@ pub fn render(part: &Part<'_>, findings: &mut Vec<Finding>) -> Pod {
             .collect(),
     );
     match component.resources.get(stack.spec.profile) {
-        Some(r) => {
-            let mut limits = json!({ "memory": r.memory_limit.as_ref().unwrap_or(&r.memory) });
-            if let Some(cpu) = &r.cpu_limit {
-                limits["cpu"] = json!(cpu);
-            }
-            set("resources", json!({ "requests": { "cpu": r.cpu, "memory": r.memory }, "limits": limits }));
-        }
+        Some(resources) => set("resources", resources_json(resources)),
         None => {
             findings.push(frame.finding(&format!("{at}.resources"), "no profile has requests and limits"))
         }
@@ -103,6 +102,9 @@ pub fn render(part: &Part<'_>, findings: &mut Vec<Finding>) -> Pod {
         ("securityContext".to_owned(), pod_security(component)),
         ("containers".to_owned(), json!([container])),
     ]);
+    if !steps.is_empty() {
+        spec.insert("initContainers".to_owned(), Value::Array(steps));
+    }
     if component.workload == Workload::Job {
         spec.insert("restartPolicy".to_owned(), json!("Never"));
     }
@@ -134,6 +136,14 @@ pub fn render(part: &Part<'_>, findings: &mut Vec<Finding>) -> Pod {
     Pod { template, secrets: used.secrets, configs: used.configs }
 }
 
+fn resources_json(resources: &Resources) -> Value {
+    let mut limits = json!({ "memory": resources.memory_limit.as_ref().unwrap_or(&resources.memory) });
+    if let Some(cpu) = &resources.cpu_limit {
+        limits["cpu"] = json!(cpu);
+    }
+    json!({ "requests": { "cpu": resources.cpu, "memory": resources.memory }, "limits": limits })
+}
+
 /// What a pod refers to.
 #[derive(Default)]
 struct Used {
@@ -142,10 +152,56 @@ struct Used {
     volumes: BTreeMap<String, Value>,
 }
 
-fn environment(part: &Part<'_>, at: &str, used: &mut Used, findings: &mut Vec<Finding>) -> Vec<Value> {
-    let Part { stack, frame, component, scope, .. } = *part;
-    let mut env = Vec::with_capacity(component.env.len());
-    for variable in &component.env {
+/// The steps before the container. Each gets the component's own resources: a pod asks for the largest of them.
+fn steps(part: &Part<'_>, at: &str, used: &mut Used, findings: &mut Vec<Finding>) -> Vec<Value> {
+    let mut steps = Vec::with_capacity(part.component.init.len());
+    for step in &part.component.init {
+        let at = format!("{at}.init[{}]", step.name);
+        match part.scope.when(step.when.as_deref()) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(message) => {
+                findings.push(part.frame.finding(&at, message));
+                continue;
+            }
+        }
+        if step.name == part.component.name {
+            findings.push(part.frame.finding(&at, "has the component's own name; name the step otherwise"));
+        }
+        let mut container = json!({
+            "name": step.name,
+            "image": image(part, &step.image, &at, findings),
+            "securityContext": container_security(part.component),
+        });
+        let parts = [
+            ("command", json!(step.command)),
+            ("args", json!(step.args)),
+            ("env", Value::Array(environment(part, &step.env, &at, used, findings))),
+            ("volumeMounts", Value::Array(mounts(part, &step.mounts, &at, used, findings))),
+        ];
+        for (field, value) in parts {
+            if value.as_array().is_some_and(|items| !items.is_empty()) {
+                container[field] = value;
+            }
+        }
+        if let Some(resources) = part.component.resources.get(part.stack.spec.profile) {
+            container["resources"] = resources_json(resources);
+        }
+        steps.push(container);
+    }
+    steps
+}
+
+fn environment(
+    part: &Part<'_>,
+    variables: &[Named],
+    at: &str,
+    used: &mut Used,
+    findings: &mut Vec<Finding>,
+) -> Vec<Value> {
+    let Part { stack, frame, scope, .. } = *part;
+    let mut env = Vec::with_capacity(variables.len());
+    for variable in variables {
         let path = format!("{at}.env[{}]", variable.name);
         let text = match scope.when(variable.when.as_deref()) {
             Ok(false) => continue,
@@ -182,7 +238,7 @@ fn environment(part: &Part<'_>, at: &str, used: &mut Used, findings: &mut Vec<Fi
             ("HTTPS_PROXY", proxy.https.clone().unwrap_or_else(|| proxy.http.clone())),
             ("NO_PROXY", direct.join(",")),
         ] {
-            if !component.env.iter().any(|v| v.name == name) {
+            if !variables.iter().any(|v| v.name == name) {
                 env.push(json!({ "name": name, "value": value }));
             }
         }
@@ -190,11 +246,17 @@ fn environment(part: &Part<'_>, at: &str, used: &mut Used, findings: &mut Vec<Fi
     env
 }
 
-fn mounts(part: &Part<'_>, at: &str, used: &mut Used, findings: &mut Vec<Finding>) -> Vec<Value> {
+fn mounts(
+    part: &Part<'_>,
+    declared: &[Mount],
+    at: &str,
+    used: &mut Used,
+    findings: &mut Vec<Finding>,
+) -> Vec<Value> {
     let Part { frame, component, key, scope, .. } = *part;
     let spec = &frame.instance.entry.spec;
-    let mut mounts = Vec::with_capacity(component.mounts.len());
-    for mount in &component.mounts {
+    let mut mounts = Vec::with_capacity(declared.len());
+    for mount in declared {
         let path = format!("{at}.mounts[{}]", mount.path);
         match scope.when(mount.when.as_deref()) {
             Ok(true) => {}
@@ -286,28 +348,20 @@ fn mounts(part: &Part<'_>, at: &str, used: &mut Used, findings: &mut Vec<Finding
 }
 
 /// The image after the Stack's rewriting rules; refused ones become findings.
-fn image(part: &Part<'_>, at: &str, findings: &mut Vec<Finding>) -> String {
-    let Part { stack, frame, component, .. } = *part;
+fn image(part: &Part<'_>, name: &str, at: &str, findings: &mut Vec<Finding>) -> String {
+    let Part { stack, frame, .. } = *part;
     let version = frame.instance.version;
-    let Some(original) = version.images.get(&component.image) else {
+    let own = (name == OWN_IMAGE).then_some(names::IMAGE);
+    let Some(original) = version.images.get(name).map(String::as_str).or(own) else {
         let known: Vec<&str> = version.images.keys().map(String::as_str).collect();
         findings.push(frame.finding(
             &format!("{at}.image"),
-            format!(
-                "version {} has no image `{}`; it has {}",
-                version.version,
-                component.image,
-                listed(&known)
-            ),
+            format!("version {} has no image `{name}`; it has {}", version.version, listed(&known)),
         ));
         return String::new();
     };
     let rules = &stack.spec.images;
-    let image = rules
-        .rewrites
-        .iter()
-        .find_map(|rule| original.strip_prefix(&rule.from).map(|rest| format!("{}{rest}", rule.to)))
-        .unwrap_or_else(|| original.clone());
+    let image = rules.rewritten(original);
     if !image.contains("@sha256:") {
         if rules.require_digest {
             findings.push(frame.finding(
@@ -315,8 +369,7 @@ fn image(part: &Part<'_>, at: &str, findings: &mut Vec<Finding>) -> String {
                 format!("`{image}` has no digest and spec.images.requireDigest is true; rewrite it to one that has"),
             ));
         }
-        let tag = image.rsplit('/').next().and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
-        if rules.refuse_mutable_tags && matches!(tag, None | Some("latest" | "develop" | "main" | "master")) {
+        if rules.refuse_mutable_tags && lint::moves(&image) {
             findings.push(frame.finding(
                 &format!("{at}.image"),
                 format!("`{image}` has a tag that moves; rewrite it, or set spec.images.refuseMutableTags to false"),

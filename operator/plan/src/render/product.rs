@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plinth_api::v1alpha1::product::{Component, RawObject, SecretClass};
+use plinth_api::v1alpha1::product::{Component, Connection, RawObject, Secret, SecretClass, SecretKey};
 use serde_json::{Map, Value, json};
 
 use super::block::{Context, detail, unit_id};
 use super::frame::{Frame, fits, keyed};
 use super::meta::{Belongs, Draft, digest};
-use super::network::{Paths, Peer, Target};
-use super::{Met, UnitDraft, pod, workload};
+use super::network::{Paths, Peer, Target, ranges};
+use super::{Met, UnitDraft, onboarding, pod, workload};
 use crate::expr::{Scope, as_text, listed};
 use crate::model::{FOUNDATION, Finding, Piece, SecretKeyRef, SecretSource, UnitId};
 use crate::token;
@@ -19,6 +19,11 @@ use crate::token;
 const ALLOWED_KINDS: &[(&str, &str)] = &[
     ("v1", "ConfigMap"),
     ("v1", "Service"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("helm.toolkit.fluxcd.io/v2", "HelmRelease"),
+    ("source.toolkit.fluxcd.io/v1", "HelmRepository"),
+    ("source.toolkit.fluxcd.io/v1", "OCIRepository"),
+    ("source.toolkit.fluxcd.io/v1", "GitRepository"),
     ("gateway.networking.k8s.io/v1", "Gateway"),
     ("gateway.networking.k8s.io/v1", "HTTPRoute"),
     ("gateway.networking.k8s.io/v1", "TLSRoute"),
@@ -75,29 +80,12 @@ impl<'a> Product<'a> {
                     Some(self.frame.namespace),
                     &name,
                     self.belongs(None),
-                    json!({ "type": "Opaque" }),
+                    json!({ "type": secret.kind }),
                 );
                 draft.data = secret.opens_data;
                 for declared in &secret.keys {
                     let path = format!("{at}.keys[{}]", declared.name);
-                    let source = match (secret.class, &declared.generate, &declared.value, &declared.cel) {
-                        (_, None, Some(text), None) => Ok(plain(text)),
-                        (_, None, None, Some(source)) => {
-                            scope.cel(source).map(|value| plain(&as_text(&value)))
-                        }
-                        (SecretClass::Generated, Some(generator), None, None) => Ok(SecretSource::Generate {
-                            generator: generator.clone(),
-                            permanent: declared.permanent,
-                        }),
-                        (SecretClass::Supplied, None, None, None) => {
-                            self.supplied(&secret.name, &declared.name)
-                        }
-                        _ => {
-                            Err("give exactly one of generate, value, cel (none of them for class Supplied)"
-                                .to_owned())
-                        }
-                    };
-                    match source {
+                    match self.secret_source(secret, declared, &scope) {
                         Ok(source) => drop(draft.secret.insert(declared.name.clone(), source)),
                         Err(message) => findings.push(self.frame.finding(&path, message)),
                     }
@@ -105,6 +93,61 @@ impl<'a> Product<'a> {
                 units.push(detail(self.context, &format!("secret/{name}"), vec![draft], Vec::new()));
             }
         }
+    }
+
+    /// How one key of a secret gets its value.
+    fn secret_source(
+        &self,
+        secret: &Secret,
+        declared: &SecretKey,
+        scope: &Scope<'_>,
+    ) -> Result<SecretSource, String> {
+        let SecretKey { name, generate, key_pair, public_key_of, certificate_of, value, cel, permanent } =
+            declared;
+        let given = [
+            generate.is_some(),
+            key_pair.is_some(),
+            public_key_of.is_some(),
+            certificate_of.is_some(),
+            value.is_some(),
+            cel.is_some(),
+        ];
+        match (secret.class, given.iter().filter(|is_given| **is_given).count()) {
+            (SecretClass::Generated, 1) => {}
+            (SecretClass::Supplied, 0) => return self.supplied(&secret.name, name),
+            (SecretClass::Supplied, 1) if value.is_some() || cel.is_some() => {}
+            _ => {
+                return Err("give exactly one of generate, keyPair, publicKeyOf, certificateOf, value, cel \
+                            (value, cel or none of them for class Supplied)"
+                    .to_owned());
+            }
+        }
+        let private = |key: &String| {
+            let of = secret.keys.iter().find(|other| &other.name == key && other.key_pair.is_some());
+            of.map(|_| key.clone())
+                .ok_or_else(|| format!("`{key}` is no keyPair of secret `{}`", secret.name))
+        };
+        let permanent = *permanent;
+        Ok(match (generate, key_pair, public_key_of, certificate_of, value, cel) {
+            (Some(generator), ..) => SecretSource::Generate { generator: generator.clone(), permanent },
+            (_, Some(pair), ..) => SecretSource::KeyPair { algorithm: pair.algorithm, permanent },
+            (_, _, Some(key), ..) => SecretSource::PublicKey { of: private(key)? },
+            (_, _, _, Some(certificate), ..) => SecretSource::Certificate {
+                of: private(&certificate.key)?,
+                common_name: certificate.common_name.clone(),
+                dns_names: certificate
+                    .dns_names
+                    .iter()
+                    .map(|source| scope.cel(source).map(|name| as_text(&name)))
+                    .collect::<Result<_, _>>()?,
+            },
+            (_, _, _, _, Some(text), _) => plain(text),
+            // It may name other secrets: their values are put in where Secrets are written.
+            (_, _, _, _, _, Some(source)) => {
+                SecretSource::Compose { pieces: token::pieces(&as_text(&scope.cel(source)?)) }
+            }
+            _ => return Err("has no value".to_owned()),
+        })
     }
 
     /// A supplied value: a key of a Secret in the Stack's namespace.
@@ -149,8 +192,7 @@ impl<'a> Product<'a> {
                 let mut after = BTreeSet::new();
                 for file in &config.files {
                     let path = format!("{at}.files[{}]", file.name);
-                    let source = file.template.as_deref().unwrap_or_default();
-                    match scope.template(&file.name, source) {
+                    match onboarding::text(self.frame, config, file, &scope) {
                         Err(message) => findings.push(self.frame.finding(&path, message)),
                         Ok(text) if !config.secret && token::has_secret(&text) => findings.push(
                             self.frame
@@ -239,6 +281,7 @@ impl<'a> Product<'a> {
                 after.extend(pod.configs.iter().map(|c| unit_id(self.context, &format!("config/{c}"))));
                 after.insert(unit_id(self.context, FOUNDATION));
                 self.edges(component, &name, key.as_deref(), &mut after, paths, findings);
+                self.egress(component, &name, &scope, paths, findings);
 
                 let mut template = pod.template;
                 let mounted: Vec<&String> = pod.configs.iter().filter_map(|c| digests.get(c)).collect();
@@ -276,10 +319,19 @@ impl<'a> Product<'a> {
         }
         let from = Peer { namespace: self.frame.namespace.to_owned(), component: Some(name.to_owned()) };
         for entry in &component.connects {
-            let (edge, later) = match entry.strip_suffix(" (later)") {
-                Some(edge) => (edge, true),
-                None => (entry.as_str(), false),
-            };
+            let Connection { target: edge, later, .. } = Connection::of(entry);
+            if let Some(capability) = edge.strip_prefix("provides.") {
+                match self.foreign(capability) {
+                    Ok((target, port)) => {
+                        paths.open(from.clone(), target, port);
+                        if !later {
+                            self.ready_after(capability, after);
+                        }
+                    }
+                    Err(message) => findings.push(self.frame.finding(&format!("{at}.connects"), message)),
+                }
+                continue;
+            }
             let targets = match edge.strip_prefix("requires.") {
                 Some(requirement) => match self.met.get(requirement) {
                     Some(met) => Ok(met.targets.clone()),
@@ -301,6 +353,53 @@ impl<'a> Product<'a> {
                 match self.waits_for(edge, key) {
                     Ok(units) => after.extend(units),
                     Err(message) => findings.push(self.frame.finding(&format!("{at}.connects"), message)),
+                }
+            }
+        }
+    }
+
+    /// The way to a Service of this block that a chart or an operator renders.
+    fn foreign(&self, capability: &str) -> Result<(Target, u16), String> {
+        let provides = &self.frame.instance.entry.spec.provides;
+        let provision = provides.iter().find(|p| p.capability == capability);
+        let service = provision.and_then(|p| p.service.as_ref()).ok_or_else(|| {
+            let known: Vec<&str> =
+                provides.iter().filter(|p| p.service.is_some()).map(|p| p.capability.as_str()).collect();
+            format!("`provides.{capability}` has no `service`; those that have are {}", listed(&known))
+        })?;
+        let peer = Peer { namespace: self.frame.namespace.to_owned(), component: None };
+        Ok((Target::Component(peer), service.port))
+    }
+
+    /// What must be ready before a provision of this block can be used.
+    fn ready_after(&self, capability: &str, after: &mut BTreeSet<UnitId>) {
+        let provides = &self.frame.instance.entry.spec.provides;
+        let name = provides.iter().find(|p| p.capability == capability).and_then(|p| p.ready_after.as_ref());
+        if let Some(name) = name {
+            after.extend(self.waits_for(name, None).unwrap_or_default());
+        }
+    }
+
+    /// Paths out of the cluster.
+    fn egress(
+        &self,
+        component: &Component,
+        name: &str,
+        scope: &Scope<'_>,
+        paths: &mut Paths,
+        findings: &mut Vec<Finding>,
+    ) {
+        for (i, egress) in component.egress.iter().enumerate() {
+            let from = Peer { namespace: self.frame.namespace.to_owned(), component: Some(name.to_owned()) };
+            match scope.when(egress.when.as_deref()).and_then(|on| Ok(on.then_some(ranges(egress, scope)?))) {
+                Ok(None) => {}
+                Ok(Some(ranges)) => egress
+                    .ports
+                    .iter()
+                    .for_each(|port| paths.open(from.clone(), Target::External(ranges.clone()), *port)),
+                Err(message) => {
+                    let at = format!("spec.components[{}].egress[{i}].to", component.name);
+                    findings.push(self.frame.finding(&at, message));
                 }
             }
         }
@@ -432,6 +531,13 @@ impl<'a> Product<'a> {
         }
         for (annotation, value) in metadata["annotations"].as_object().into_iter().flatten() {
             draft.annotate(annotation, &as_text(value));
+        }
+        // An operator finds its objects by labels of its own; Plinth's are not for an entry to set.
+        for (label, value) in metadata["labels"].as_object().into_iter().flatten() {
+            let labels = &mut draft.body["metadata"]["labels"];
+            if labels.get(label).is_none() {
+                labels[label] = value.clone();
+            }
         }
         draft.ready_when = object.ready_when.clone();
         Ok(Some(draft))

@@ -8,7 +8,7 @@ use plinth_api::v1alpha1::block::{BuildingBlockStatus, ComponentStatus, ObjectSt
 
 use super::{MAX_LISTED, NOBODY_NEEDED, merged, verdict};
 use crate::model::{
-    Action, BlockPlan, Decisions, ObjectDecision, Observed, Plan, SecretSource, Unit, UnitDecision,
+    Action, BlockPlan, Decisions, ObjectDecision, Observed, Plan, SecretSource, Step, Unit, UnitDecision,
 };
 
 /// What can be said about one block.
@@ -120,6 +120,11 @@ impl<'a> Assessment<'a> {
         self.state != State::Ready && self.reason != Reason::DataRetained
     }
 
+    /// Its steps of onboarding.
+    fn steps(&self) -> impl Iterator<Item = (&'a Step, &'a UnitDecision)> {
+        self.units.iter().filter_map(|(unit, decision)| Some((unit.step.as_ref()?, *decision)))
+    }
+
     fn objects(&self) -> impl Iterator<Item = &'a ObjectDecision> {
         self.units.iter().flat_map(|(_, u)| &u.objects)
     }
@@ -132,9 +137,11 @@ impl<'a> Assessment<'a> {
         now: &Time,
     ) -> BuildingBlockStatus {
         let generation = previous.and_then(|p| p.observed_generation).unwrap_or(1);
-        let makes_secrets = self.units.iter().flat_map(|(u, _)| &u.objects).any(|o| {
-            o.data && o.secret.values().any(|source| matches!(source, SecretSource::Generate { .. }))
-        });
+        let makes_secrets = self
+            .units
+            .iter()
+            .flat_map(|(u, _)| &u.objects)
+            .any(|o| o.data && o.secret.values().any(SecretSource::is_born));
         let own = std::slice::from_ref(self);
         let mut verdicts = trio(own, observed);
         verdicts.extend(areas(own, observed, makes_secrets));
@@ -217,6 +224,9 @@ fn stuck(block: &Assessment<'_>) -> Option<(Reason, String)> {
     if block.plan.is_some_and(|p| !p.blocked.is_empty()) {
         return Some((block.reason, named(&block.message)));
     }
+    if let Some((_, held)) = block.steps().find(|(step, _)| step.held.is_some()) {
+        return Some((held.reason, named(&held.message)));
+    }
     let is_stuck = |o: &&ObjectDecision| {
         matches!(o.state, State::Blocked | State::Conflicted)
             || (o.state == State::Unhealthy && o.key.kind == "Job")
@@ -259,9 +269,32 @@ pub(super) fn areas(blocks: &[Assessment<'_>], observed: &Observed, makes_secret
         };
         verdicts.push(verdict(condition::SECRETS_INTACT, status, reason, message));
     }
+    verdicts.extend(onboarded(blocks, observed));
     if observed.simulated {
         let message = "the nodes are simulated: readiness proves order, never content";
         verdicts.push(verdict(condition::SIMULATED, Some(true), Reason::SimulatedNodes, message));
     }
     verdicts
+}
+
+/// Whether the products were told what they have to know. A Job that simulated nodes complete has told nobody anything.
+fn onboarded(blocks: &[Assessment<'_>], observed: &Observed) -> Option<Verdict> {
+    let steps: Vec<&UnitDecision> = blocks.iter().flat_map(|b| b.steps().map(|(_, unit)| unit)).collect();
+    let count = match steps.len() {
+        0 => return None,
+        1 => "1 step".to_owned(),
+        n => format!("{n} steps"),
+    };
+    let (status, reason, message) = if observed.unreachable.is_some() {
+        (None, Reason::Unreachable, "unknown while the cluster does not answer".to_owned())
+    } else if observed.simulated {
+        (None, Reason::Simulated, format!("{count} not run: the nodes are simulated"))
+    } else if let Some(worst) =
+        steps.iter().rev().filter(|u| u.state != State::Ready).max_by_key(|u| urgency(u.state))
+    {
+        (Some(false), worst.reason, worst.message.clone())
+    } else {
+        (Some(true), Reason::AllReady, format!("{count} done"))
+    };
+    Some(verdict(condition::ONBOARDED, status, reason, message))
 }

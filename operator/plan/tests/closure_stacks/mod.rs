@@ -1,6 +1,11 @@
 //! Stacks that exercise every entry of the catalogue, for the tests of the closure check.
 
+use std::collections::BTreeSet;
+
 use plinth_api::Stack;
+use plinth_api::names::LABEL_PART_OF;
+use plinth_api::v1alpha1::product::Role;
+use plinth_plan::Inputs;
 use plinth_plan::catalogue::Catalogue;
 use serde_json::{Value, json};
 
@@ -10,7 +15,7 @@ pub struct Case {
     pub name: String,
     /// Entries whose mutation can show here.
     #[allow(dead_code, reason = "each test binary that compiles this file uses its own part")]
-    pub products: Vec<&'static str>,
+    pub products: Vec<String>,
     /// The Stack.
     pub stack: Stack,
 }
@@ -41,7 +46,7 @@ pub fn catalogue() -> Catalogue {
     });
     let cached = serde_json::from_value(cached).expect("the test's Product is well-formed");
     Catalogue::builtin()
-        .and_then(|catalogue| catalogue.with_products([("cached".to_owned(), cached)]))
+        .map(|catalogue| catalogue.with_products([("cached".to_owned(), cached)]))
         .unwrap_or_else(|findings| {
             panic!("{}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
         })
@@ -133,7 +138,7 @@ pub fn cases() -> Vec<Case> {
         let mut case = |name: &str, products: &[&'static str], blocks: Value, backing: Value| {
             cases.push(Case {
                 name: format!("{name}, {profile}"),
-                products: products.to_vec(),
+                products: products.iter().map(|product| (*product).to_owned()).collect(),
                 stack: stack(profile, blocks, backing),
             });
         };
@@ -181,5 +186,45 @@ pub fn cases() -> Vec<Case> {
             json!([]),
         );
     }
+    cases.extend(samples());
     cases
+}
+
+/// The Stacks beside the entries.
+pub fn samples() -> Vec<Case> {
+    let samples = Catalogue::samples().unwrap_or_else(|findings| {
+        panic!("{}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    });
+    let of_product = |(product, stacks): (String, Vec<Stack>)| {
+        stacks.into_iter().map(move |stack| Case {
+            name: format!(
+                "{product}: {}, {}",
+                stack.metadata.name.as_deref().unwrap_or_default(),
+                stack.spec.profile.as_str()
+            ),
+            products: vec![product.clone()],
+            stack,
+        })
+    };
+    let mut cases: Vec<Case> = samples.into_iter().flat_map(of_product).collect();
+    show_backing(&mut cases);
+    cases
+}
+
+/// Backing services that no Stack above is about are shown by the first sandbox that brings them.
+fn show_backing(cases: &mut [Case]) {
+    let inputs = Inputs { catalogue: catalogue(), ..Inputs::default() };
+    let mut shown: BTreeSet<String> =
+        ["postgresql", "mysql", "kafka", "redis", "mongodb"].map(str::to_owned).into();
+    shown.extend(cases.iter().flat_map(|case| case.products.clone()));
+    for case in cases.iter_mut().filter(|case| case.name.ends_with(", sandbox")) {
+        let Ok(plan) = plinth_plan::plan(&case.stack, &inputs) else { continue };
+        let parts = plan.objects().filter_map(|o| o.body["metadata"]["labels"][LABEL_PART_OF].as_str());
+        for part in parts {
+            let backing = inputs.catalogue.get(part).is_some_and(|entry| entry.spec.role == Role::Backing);
+            if backing && shown.insert(part.to_owned()) {
+                case.products.push(part.to_owned());
+            }
+        }
+    }
 }

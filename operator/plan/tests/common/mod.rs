@@ -58,8 +58,20 @@ impl Builder {
         if name != FOUNDATION {
             edges.insert(0, id(FOUNDATION));
         }
-        self.0.units.push(Unit { id: id(name), component, after: edges, objects });
+        self.0.units.push(Unit { id: id(name), component, after: edges, objects, step: None });
         self
+    }
+
+    /// A step of onboarding: a Job whose name carries the version; held by these words, it has none.
+    pub fn onboarding(self, name: &str, version: &str, after: &[&str], held: Option<&str>) -> Self {
+        let mut block = match held {
+            Some(_) => self.unit(name, true, after, Vec::new()),
+            None => self.job(name, version, after),
+        };
+        if let Some(unit) = block.0.units.last_mut() {
+            unit.step = Some(Step { held: held.map(str::to_owned) });
+        }
+        block
     }
 
     fn object(&self, api: &str, kind: &str, name: &str, component: &str, spec: Value, hash: &str) -> Desired {

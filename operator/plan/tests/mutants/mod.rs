@@ -110,6 +110,18 @@ fn components(made: &mut Made<'_>, spec: &ProductSpec) {
             });
         }
     }
+    for (i, step) in spec.onboarding.iter().enumerate() {
+        for (j, edge) in step.connects.iter().enumerate() {
+            made.make("drop a connects", format!("step {} connects {edge}", step.name), |s| {
+                drop(s.onboarding[i].connects.remove(j));
+            });
+        }
+        for (j, variable) in step.variables.iter().enumerate() {
+            made.make("drop a variable of a step", format!("{} {}", step.name, variable.name), |s| {
+                drop(s.onboarding[i].variables.remove(j));
+            });
+        }
+    }
     for (i, object) in spec.objects.iter().enumerate() {
         for (j, edge) in object.after.iter().enumerate() {
             made.make("drop an after edge", format!("{} after {edge}", object.name), |s| {

@@ -354,6 +354,19 @@ impl Observer {
         }))
     }
 
+    /// The namespaces of a Stack's blocks, from the cache once the watch has listed them. Our own writes are in it.
+    ///
+    /// # Errors
+    /// They are not known, and why: an empty list would say that nothing runs.
+    pub async fn namespaces(&self, stack: &StackId) -> Result<Vec<Live>, CallError> {
+        let kind = ("v1".to_owned(), "Namespace".to_owned());
+        match self.ensure_one(&kind).await.1 {
+            Ok(true) => Ok(self.inner.store.of_kind(stack, &kind)),
+            Ok(false) => Err(CallError::Lost("Namespace is not served".to_owned())),
+            Err(why) => Err(CallError::Lost(why)),
+        }
+    }
+
     /// Volume claims in a namespace, whoever made them: asked before the namespace is deleted, since a claim without our
     /// labels holds data all the same and no watch shows it.
     ///

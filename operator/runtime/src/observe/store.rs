@@ -281,6 +281,14 @@ impl Store {
         live.filter(|(key, _)| is_own(key)).map(|(key, (_, live))| (key.clone(), live.clone())).collect()
     }
 
+    /// A Stack's objects of one kind.
+    pub fn of_kind(&self, stack: &StackId, kind: &KindName) -> Vec<Live> {
+        let inner = self.lock();
+        let live = inner.stacks.get(stack).into_iter().flat_map(|objects| &objects.live);
+        let is_kind = |key: &ObjectKey| key.api_version == kind.0 && key.kind == kind.1;
+        live.filter(|(key, _)| is_kind(key)).map(|(_, (_, live))| live.clone()).collect()
+    }
+
     /// The inventory ConfigMaps of one block.
     pub fn chunks(&self, stack: &StackId, block: &str) -> Vec<(ObjectKey, Chunk)> {
         let inner = self.lock();

@@ -207,12 +207,14 @@ pub fn plan(stack: &StackId, units: Vec<Vec<Desired>>) -> Plan {
         component: false,
         after: Vec::new(),
         objects: vec![desired(stack, "v1", "Namespace", &home, json!({}))],
+        step: None,
     };
     let others = units.into_iter().enumerate().map(|(i, objects)| Unit {
         id: id(&format!("unit-{i}")),
         component: true,
         after: vec![id(FOUNDATION)],
         objects,
+        step: None,
     });
     let block = BlockPlan {
         name: "identity".to_owned(),

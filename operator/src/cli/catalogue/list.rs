@@ -1,31 +1,13 @@
-//! `plinth catalogue`: what can be installed, and the language that entries are written in.
+//! `plinth catalogue list`: what can be installed.
 
-use anyhow::{Context as _, Result};
-use clap::Subcommand;
-use plinth_api::ProductSpec;
-use plinth_api::names::{GROUP, VERSION};
+use anyhow::Result;
 use plinth_plan::catalogue::{Catalogue, Entry};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::exit::Exit;
-use super::input::builtin;
-use super::output::{Format, Out, lines, table};
-
-/// Arguments of `catalogue`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Debug, Subcommand)]
-enum What {
-    /// List the built-in products.
-    List,
-    /// Print the JSON schema of an entry, for editors and checks.
-    Schema,
-}
+use crate::cli::exit::Exit;
+use crate::cli::input::builtin;
+use crate::cli::output::{Out, lines, table};
 
 /// The catalogue as it is printed.
 #[derive(Debug, Serialize)]
@@ -49,17 +31,17 @@ struct Line {
     maturity: Value,
     licence: String,
     digital_public_good: bool,
+    components: usize,
+    sources: usize,
+    open: usize,
     as_of: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unavailable: Option<String>,
 }
 
-/// Prints the list or the schema.
-pub fn run(args: &Args, out: Out) -> Result<Exit> {
-    match args.what {
-        What::List => out.print(&listing(&builtin()?)?, text)?,
-        // A schema is JSON for whoever looks.
-        What::Schema if out.format == Format::Yaml => out.print(&entry_schema()?, ToString::to_string)?,
-        What::Schema => Out { format: Format::Json, ..out }.print(&entry_schema()?, ToString::to_string)?,
-    }
+/// Prints the list.
+pub fn run(out: Out) -> Result<Exit> {
+    out.print(&listing(&builtin()?)?, text)?;
     Ok(Exit::Ok)
 }
 
@@ -81,50 +63,42 @@ fn line(entry: &Entry) -> Result<Line> {
         maturity: serde_json::to_value(spec.maturity)?,
         licence: spec.licence.clone(),
         digital_public_good: spec.digital_public_good,
+        components: spec.components.len(),
+        sources: spec.sources.len(),
+        open: spec.open.len(),
         as_of: spec.as_of.clone(),
+        unavailable: spec.unavailable.as_ref().map(|unavailable| unavailable.reason.clone()),
     })
 }
 
 fn text(listing: &Listing) -> String {
-    let mut table = table(["PRODUCT", "PLAYS", "VERSIONS", "REQUIRES", "MATURITY", "LICENCE", "AS OF"]);
+    let mut table = table([
+        "PRODUCT",
+        "PLAYS",
+        "VERSIONS",
+        "MATURITY",
+        "COMPONENTS",
+        "SOURCES",
+        "OPEN",
+        "LICENCE",
+        "AS OF",
+    ]);
     for line in &listing.products {
         let plays = line.block.clone().unwrap_or_else(|| format!("(backing) {}", line.provides.join(", ")));
         table.add_row([
             line.name.clone(),
             plays,
             line.versions.join(", "),
-            line.requires.join(", "),
-            line.maturity.as_str().unwrap_or_default().to_owned(),
+            match line.unavailable {
+                Some(_) => "not installable".to_owned(),
+                None => line.maturity.as_str().unwrap_or_default().to_owned(),
+            },
+            line.components.to_string(),
+            line.sources.to_string(),
+            line.open.to_string(),
             line.licence.clone(),
             line.as_of.clone(),
         ]);
     }
     format!("catalogue {}\n\n{}", listing.revision, lines(&table))
-}
-
-/// The whole entry: the specification comes from Rust, the frame around it is Kubernetes'.
-fn entry_schema() -> Result<Value> {
-    let mut spec =
-        serde_json::to_value(schemars::schema_for!(ProductSpec)).context("the schema of an entry")?;
-    let fields = spec.as_object_mut().context("the schema of an entry is no object")?;
-    let definitions = fields.remove("$defs").unwrap_or_else(|| json!({}));
-    let dialect = fields.remove("$schema").unwrap_or_default();
-    Ok(json!({
-        "$schema": dialect,
-        "title": "A catalogue entry of Plinth",
-        "type": "object",
-        "required": ["apiVersion", "kind", "metadata", "spec"],
-        "additionalProperties": false,
-        "properties": {
-            "apiVersion": { "const": format!("{GROUP}/{VERSION}") },
-            "kind": { "const": "Product" },
-            "metadata": {
-                "type": "object",
-                "required": ["name"],
-                "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 40 } },
-            },
-            "spec": spec,
-        },
-        "$defs": definitions,
-    }))
 }

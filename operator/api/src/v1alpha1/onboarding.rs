@@ -1,0 +1,139 @@
+//! What is said to a product once it runs: the part of the catalogue's language for calls into its own API.
+//!
+//! A step becomes a Job in the block's namespace, with Plinth's own image; no path leads from the operator into blocks.
+//! Every string of a request is a MiniJinja template that the Job fills in over `env` (the step's variables) and
+//! `captured` (what earlier calls took from answers). CEL in `exists` and `capture` sees `response`, with `status` and
+//! `body`, beside both.
+
+use std::collections::BTreeMap;
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::product::{ForEach, Named};
+use super::schema;
+
+/// One step of onboarding: calls that are made in order, once, and that find what an earlier run has made.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Onboarding {
+    /// Name of the step; its Job is `onboard-<name>`.
+    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// What it does, for people.
+    pub description: String,
+    /// Only when this is true (CEL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// One for each element.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<ForEach>,
+    /// What must be ready first: component names, or `requires.<name>`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// What it calls, as a component's `connects`. Only these paths are opened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connects: Vec<String>,
+    /// Values that the requests use, as `env.<name>`. Secrets stay references.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub variables: Vec<Named>,
+    /// The calls, in order.
+    #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub calls: Vec<Call>,
+    /// Seconds within which all calls succeed, with retries; 300 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 86400))]
+    pub startup_budget_seconds: Option<u32>,
+    /// What a person says yes to before the step may run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub requires_approval: Option<String>,
+}
+
+/// One call: create or adopt.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.check) || has(self.act)").message("give check, act or both"))]
+#[x_kube(validation = Rule::new("!has(self.exists) || has(self.check)").message("exists: looks at the answer to check, which is missing"))]
+#[x_kube(validation = Rule::new("!has(self.expect) || has(self.act)").message("expect: is about act, which is missing"))]
+pub struct Call {
+    /// Name, for messages.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Asks whether the work is done already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Request>,
+    /// Whether the answer to `check` says so (CEL); any 2xx does where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exists: Option<String>,
+    /// Does the work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Request>,
+    /// Status codes by which `act` succeeds; any 2xx where left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(range(min = 100, max = 599)))]
+    pub expect: Vec<u16>,
+    /// What later calls use, by name: CEL over the answer that settled the call.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub capture: BTreeMap<String, String>,
+}
+
+/// An HTTP request. It has a `body` or a `form`, not both; the schema cannot say so of a value of any shape.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// Method; GET where left out.
+    #[serde(default, skip_serializing_if = "Method::is_get")]
+    pub method: Method,
+    /// Address.
+    #[schemars(length(min = 1, max = 2048))]
+    pub url: String,
+    /// Headers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Any value, sent as JSON. A text that is one expression (`{{ … }}`) keeps the type of its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::any_value")]
+    pub body: Option<Value>,
+    /// Fields, sent as a form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<BTreeMap<String, String>>,
+}
+
+/// Method of a request.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Reads.
+    #[default]
+    Get,
+    /// Adds.
+    Post,
+    /// Puts in place.
+    Put,
+    /// Changes a part.
+    Patch,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// Whether it is the default.
+    pub fn is_get(&self) -> bool {
+        *self == Method::Get
+    }
+
+    /// As it stands in a request.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Secrets: the part of the catalogue's language that says who makes which value, and how.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::product::ForEach;
+
+/// A secret.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Secret {
+    /// Name: the Secret object is `<product>-<name>`.
+    pub name: String,
+    /// One for each element.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<ForEach>,
+    /// Only when this is true (CEL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Who makes its values.
+    #[serde(default)]
+    pub class: SecretClass,
+    /// It opens data: when it vanishes while the data exists, Plinth raises an alarm and makes no new one.
+    #[serde(default)]
+    pub opens_data: bool,
+    /// Type of the Secret object, for those who read it by its type.
+    #[serde(rename = "type", default = "opaque", skip_serializing_if = "is_opaque")]
+    pub kind: String,
+    /// Its keys.
+    #[schemars(length(min = 1), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub keys: Vec<SecretKey>,
+}
+
+fn opaque() -> String {
+    "Opaque".to_owned()
+}
+
+fn is_opaque(kind: &str) -> bool {
+    kind == "Opaque"
+}
+
+/// Who makes a secret's values.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecretClass {
+    /// Plinth, once.
+    #[default]
+    Generated,
+    /// The Stack's author, in a Secret of the Stack's namespace.
+    Supplied,
+}
+
+/// One key of a secret.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKey {
+    /// Key in the Secret object.
+    pub name: String,
+    /// How the value is made, for class Generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate: Option<Generator>,
+    /// A private key, PEM (PKCS#8), for class Generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_pair: Option<KeyPair>,
+    /// The public half of a `keyPair` of the same secret, by its key's name; PEM (SubjectPublicKeyInfo).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key_of: Option<String>,
+    /// A self-signed certificate of a `keyPair` of the same secret; PEM (X.509), valid for ten years.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_of: Option<CertificateOf>,
+    /// A fixed text beside the secret ones, for example a user name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// An expression beside the secret ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cel: Option<String>,
+    /// Never rotated in passing: salts, PINs, root keys.
+    #[serde(default)]
+    pub permanent: bool,
+}
+
+/// How a private key is made.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyPair {
+    /// Algorithm and size.
+    pub algorithm: KeyAlgorithm,
+}
+
+/// Algorithm and size of a key.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyAlgorithm {
+    /// RSA, 2048 bits.
+    #[default]
+    Rsa2048,
+    /// RSA, 4096 bits.
+    Rsa4096,
+    /// ECDSA on P-256.
+    EcP256,
+    /// Ed25519.
+    Ed25519,
+}
+
+/// A self-signed certificate.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateOf {
+    /// Key of the same secret that holds the private key.
+    pub key: String,
+    /// Common name of the subject.
+    pub common_name: String,
+    /// CEL: names that it is valid for, one expression each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub dns_names: Vec<String>,
+}
+
+/// How a generated value is made.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Generator {
+    /// Characters.
+    #[serde(default)]
+    pub alphabet: Alphabet,
+    /// Length in characters.
+    #[serde(default = "thirty_two")]
+    #[schemars(range(min = 4, max = 512))]
+    pub length: u16,
+}
+
+fn thirty_two() -> u16 {
+    32
+}
+
+/// Characters of a generated value.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Alphabet {
+    /// Letters and digits.
+    #[default]
+    Alphanumeric,
+    /// `0-9a-f`.
+    Hex,
+    /// Digits.
+    Digits,
+    /// Letters and digits with at least one upper-case, one lower-case letter and one digit.
+    Pin,
+}

@@ -1,0 +1,15 @@
+# The administrator that openIMIS brings has a password that everybody knows: set the Secret's instead, by openIMIS's own
+# code. Run by `manage.py shell`.
+from core.models import InteractiveUser
+
+folder = "/etc/plinth-administrator"
+name = open(f"{folder}/username").read().strip()
+given = open(f"{folder}/password").read().strip()
+
+for user in InteractiveUser.objects.filter(login_name=name, validity_to__isnull=True):
+    if user.check_password(given):
+        print(f"{name}: the password is the Secret's")
+    else:
+        user.set_password(given)
+        user.save()
+        print(f"{name}: the password is now the Secret's")

@@ -1,0 +1,105 @@
+//! The client: one request, one answer. No redirects, no proxy: a block's own Services are called directly.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use plinth_plan::onboarding::{Answer, Content, Filled};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use tokio::time::timeout;
+
+/// One request with its answer takes no longer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes of an answer that are read.
+const LONGEST_ANSWER: usize = 4 << 20;
+
+/// Why there is no answer.
+pub enum Error {
+    /// The request cannot be sent.
+    Request(String),
+    /// Nobody answered, or not to the end.
+    Connection(String),
+}
+
+/// The client.
+pub struct Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+
+impl Http {
+    /// A client that trusts what the system trusts (`SSL_CERT_FILE`, `SSL_CERT_DIR`).
+    pub fn new() -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .context("no version of TLS")?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+        Ok(Self(Client::builder(TokioExecutor::new()).build(connector)))
+    }
+
+    /// Sends a request and reads its answer.
+    pub async fn send(&self, request: &Filled) -> Result<Answer, Error> {
+        let request = of(request).map_err(|error| Error::Request(error.to_string()))?;
+        let work = async {
+            let response = self.0.request(request).await.map_err(|error| chain(&error))?;
+            let status = response.status().as_u16();
+            let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+            let bytes = body.map_err(|error| chain(error.as_ref()))?.to_bytes();
+            Ok(Answer { status, body: read(&bytes) })
+        };
+        match timeout(PATIENCE, work).await {
+            Ok(answer) => answer.map_err(Error::Connection),
+            Err(_) => Err(Error::Connection(format!("no answer within {} s", PATIENCE.as_secs()))),
+        }
+    }
+}
+
+fn of(filled: &Filled) -> Result<http::Request<Full<Bytes>>, http::Error> {
+    let mut request = http::Request::builder().method(filled.method.as_str()).uri(&filled.url);
+    let given = |name: &str| filled.headers.keys().any(|header| header.eq_ignore_ascii_case(name));
+    if !given("accept") {
+        request = request.header("accept", "application/json");
+    }
+    let (kind, content) = match &filled.content {
+        None => (None, Bytes::new()),
+        Some(Content::Json(value)) => (Some("application/json"), value.to_string().into()),
+        Some(Content::Form(fields)) => {
+            let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+            (Some("application/x-www-form-urlencoded"), form.into())
+        }
+    };
+    if let Some(kind) = kind.filter(|_| !given("content-type")) {
+        request = request.header("content-type", kind);
+    }
+    let request = filled.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+    request.body(Full::new(content))
+}
+
+/// JSON where it is JSON, else a text; null where it is empty.
+fn read(bytes: &[u8]) -> Value {
+    if bytes.is_empty() {
+        return Value::Null;
+    }
+    serde_json::from_slice(bytes).unwrap_or_else(|_| String::from_utf8_lossy(bytes).into_owned().into())
+}
+
+/// An error with what caused it: the last word says why.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

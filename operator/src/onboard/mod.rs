@@ -1,0 +1,163 @@
+//! What a Job of onboarding does: the calls of one step, in order, each created or adopted, within one budget. Nothing that
+//! it says holds a secret.
+
+mod http;
+mod mask;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use plinth_api::v1alpha1::onboarding::{Call, Request};
+use plinth_plan::onboarding::{Answer, Document, Known, filled};
+use tokio::time::{Instant, sleep};
+
+use self::http::Http;
+use self::mask::Mask;
+
+/// Between the first try and the second; each further wait is twice as long, up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// Characters of an answer that a message quotes.
+const LONGEST_QUOTE: usize = 300;
+
+/// How a call went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settled {
+    Made,
+    Adopted,
+}
+
+/// Why a try failed.
+enum Failed {
+    /// Another try may succeed.
+    Passing(String),
+    /// None will.
+    Final(String),
+}
+
+/// Takes one step. `variable` reads the environment; `say` gets a line for each call, and one for each wait.
+///
+/// # Errors
+/// The call that failed (`say` has not heard of it), with method, address, status and the beginning of the answer; secrets are hidden.
+pub async fn run(
+    document: &Document,
+    variable: impl Fn(&str) -> Option<String>,
+    mut say: impl FnMut(&str),
+) -> Result<String> {
+    let mut known = Known::default();
+    let mut mask = Mask::default();
+    for name in &document.variables {
+        let value = variable(name).with_context(|| format!("variable {name} is not set"))?;
+        if document.secrets.contains(name) {
+            mask.add(&value);
+        }
+        known.env.insert(name.clone(), value.into());
+    }
+    let deadline = Instant::now() + Duration::from_secs(document.budget_seconds.into());
+    let mut step = Step { http: Http::new()?, known, mask, deadline };
+    let (mut made, mut adopted) = (0, 0);
+    for call in &document.calls {
+        match step.settle(call, &mut say).await {
+            Ok(Settled::Made) => {
+                made += 1;
+                say(&format!("{}: made", call.name));
+            }
+            Ok(Settled::Adopted) => {
+                adopted += 1;
+                say(&format!("{}: adopted", call.name));
+            }
+            Err(message) => {
+                anyhow::bail!(step.mask.hide(&format!("{}: failed: {message}", call.name)));
+            }
+        }
+    }
+    Ok(format!("{}: {made} made, {adopted} adopted", document.name))
+}
+
+struct Step {
+    http: Http,
+    known: Known,
+    mask: Mask,
+    deadline: Instant,
+}
+
+impl Step {
+    /// Tries a call until it is settled, cannot be, or the budget is spent.
+    async fn settle(&mut self, call: &Call, say: &mut impl FnMut(&str)) -> Result<Settled, String> {
+        let mut wait = FIRST_WAIT;
+        loop {
+            let message = match self.attempt(call).await {
+                Ok(settled) => return Ok(settled),
+                Err(Failed::Final(message)) => return Err(message),
+                Err(Failed::Passing(message)) => message,
+            };
+            if Instant::now() + wait > self.deadline {
+                return Err(format!("{message}; the step's time is up"));
+            }
+            say(&self.mask.hide(&format!("{}: waits {} ms: {message}", call.name, wait.as_millis())));
+            sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// One try: look, and act where nothing is there. A retry looks again, for a lost answer may hide a success.
+    async fn attempt(&mut self, call: &Call) -> Result<Settled, Failed> {
+        if let Some(check) = &call.check {
+            let (answer, said) = self.send(check).await?;
+            if answer.may_pass() {
+                return Err(Failed::Passing(said));
+            }
+            if answer.settles(call, &self.known).map_err(|e| Failed::Final(format!("{e}; {said}")))? {
+                self.capture(call, &answer)?;
+                return Ok(Settled::Adopted);
+            }
+            if call.act.is_none() {
+                return Err(Failed::Passing(format!("{said}, which is not what is waited for")));
+            }
+        }
+        let Some(act) = &call.act else { return Err(Failed::Final("says nothing to do".to_owned())) };
+        let (answer, said) = self.send(act).await?;
+        if answer.is_expected(call) {
+            self.capture(call, &answer)?;
+            return Ok(Settled::Made);
+        }
+        Err(if answer.may_pass() { Failed::Passing(said) } else { Failed::Final(said) })
+    }
+
+    /// Sends a request; with the answer comes what to say about it.
+    async fn send(&self, request: &Request) -> Result<(Answer, String), Failed> {
+        let request = filled(request, &self.known.scope()).map_err(Failed::Final)?;
+        let what = format!("{} {}", request.method.as_str(), request.url);
+        let answer = self.http.send(&request).await.map_err(|error| match error {
+            http::Error::Request(message) => Failed::Final(format!("{what}: {message}")),
+            http::Error::Connection(message) => Failed::Passing(format!("{what}: {message}")),
+        })?;
+        let body = match &answer.body {
+            serde_json::Value::Null => String::new(),
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        // Hidden before it is cut: half a secret is one too.
+        let quoted = quote(&self.mask.hide(&body));
+        let answered = format!("{what} answered {}", answer.status);
+        let said = if quoted.is_empty() { answered } else { format!("{answered}: {quoted}") };
+        Ok((answer, said))
+    }
+
+    fn capture(&mut self, call: &Call, answer: &Answer) -> Result<(), Failed> {
+        let captured = answer.captured(call, &self.known).map_err(Failed::Final)?;
+        // An answer may give a token as well as a number; only what is long can be one.
+        captured.values().filter_map(|value| value.as_str()).for_each(|text| self.mask.add_if_long(text));
+        self.known.captured.extend(captured);
+        Ok(())
+    }
+}
+
+/// One line, cut.
+fn quote(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST_QUOTE) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}

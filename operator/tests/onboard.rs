@@ -1,0 +1,225 @@
+//! `plinth onboard` against a contract server: a product's API as small as the calls need it. The real products are in
+//! suites of their own.
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
+
+const PASSWORD: &str = "correct horse/battery";
+
+/// What a product's API does with accounts: a contract, no product.
+#[derive(Clone, Default)]
+struct Contract {
+    accounts: Arc<Mutex<Vec<Value>>>,
+    acts: Arc<Mutex<u32>>,
+    /// How many requests are refused with 503 before one is answered.
+    busy: Arc<Mutex<u32>>,
+}
+
+async fn contract(State(server): State<Contract>, request: Request) -> Response {
+    {
+        let mut busy = server.busy.lock().unwrap();
+        if *busy > 0 {
+            *busy -= 1;
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+    }
+    let (parts, body) = request.into_parts();
+    let header =
+        |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (kind, authorization) = (header("content-type"), header("authorization"));
+    let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let path = parts.uri.path();
+    match (parts.method.as_str(), path) {
+        ("POST", "/token") if kind == "application/x-www-form-urlencoded" => {
+            assert_eq!(text, "password=correct+horse%2Fbattery&user=admin");
+            axum::Json(json!({ "token": "a-token-that-nobody-may-read" })).into_response()
+        }
+        ("GET", "/accounts") if authorization == "Bearer a-token-that-nobody-may-read" => {
+            axum::Json(server.accounts.lock().unwrap().clone()).into_response()
+        }
+        ("POST", "/accounts") if kind == "application/json" => {
+            *server.acts.lock().unwrap() += 1;
+            server.accounts.lock().unwrap().push(serde_json::from_str(&text).unwrap());
+            (StatusCode::CREATED, axum::Json(json!({ "id": 7 }))).into_response()
+        }
+        // A product that repeats what it was told, as some do.
+        _ => {
+            (StatusCode::BAD_REQUEST, format!("no {path}: {authorization} {text} {PASSWORD}")).into_response()
+        }
+    }
+}
+
+/// A running contract server.
+struct Served {
+    url: String,
+    server: Contract,
+    _runtime: tokio::runtime::Runtime,
+}
+
+fn serve(server: Contract) -> Served {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().fallback(contract).with_state(server.clone());
+    runtime.spawn(async move { axum::serve(listener, router).await });
+    Served { url, server, _runtime: runtime }
+}
+
+struct Ran {
+    code: i32,
+    out: String,
+    outcome: String,
+}
+
+impl Ran {
+    fn lines(&self) -> Vec<&str> {
+        self.out.lines().collect()
+    }
+}
+
+/// Runs the program as the Job does, and looks for secrets in everything that it says.
+fn onboard(url: &str, budget: u32, calls: Value) -> Ran {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| -> PathBuf {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let document = json!({
+        "name": "accounts", "budgetSeconds": budget,
+        "variables": ["URL", "USER", "PASSWORD"], "secrets": ["PASSWORD"], "calls": calls,
+    });
+    let outcome = file("outcome", "an older and much longer outcome that has to be gone afterwards");
+    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_plinth"))
+        .arg("onboard")
+        .arg(file("onboarding.json", &document.to_string()))
+        .arg("--outcome")
+        .arg(&outcome)
+        .env_clear()
+        .envs([("URL", url), ("USER", "admin"), ("PASSWORD", PASSWORD)])
+        .output()
+        .unwrap();
+    let ran = Ran {
+        code: status.code().expect("it ends by itself"),
+        out: String::from_utf8(stdout).unwrap(),
+        outcome: std::fs::read_to_string(outcome).unwrap(),
+    };
+    let err = String::from_utf8(stderr).unwrap();
+    for said in [&ran.out, &ran.outcome, &err] {
+        for secret in [PASSWORD, "battery", "correct+horse", "a-token-that-nobody-may-read"] {
+            assert!(!said.contains(secret), "`{secret}` is in what it says:\n{said}");
+        }
+    }
+    ran
+}
+
+fn accounts() -> Value {
+    let headers = json!({ "authorization": "Bearer {{ captured.token }}" });
+    json!([
+        {
+            "name": "log-in",
+            "act": {
+                "method": "POST", "url": "{{ env.URL }}/token",
+                "form": { "user": "{{ env.USER }}", "password": "{{ env.PASSWORD }}" },
+            },
+            "capture": { "token": "response.body.token" },
+        },
+        {
+            "name": "hub-account",
+            "check": { "url": "{{ env.URL }}/accounts", "headers": headers },
+            "exists": "response.body.exists(a, a.owner == env.USER)",
+            "act": {
+                "method": "POST", "url": "{{ env.URL }}/accounts",
+                "body": { "owner": "{{ env.USER }}", "limit": "{{ 5 }}" },
+            },
+            "expect": [201],
+        },
+    ])
+}
+
+#[test]
+fn the_contract_is_created_once_and_adopted_ever_after() {
+    let served = serve(Contract::default());
+    let first = onboard(&served.url, 30, accounts());
+    assert_eq!((first.code, first.outcome.as_str()), (0, "accounts: 2 made, 0 adopted"), "{}", first.out);
+    assert_eq!(first.lines(), ["log-in: made", "hub-account: made", "accounts: 2 made, 0 adopted"]);
+    assert_eq!(*served.server.accounts.lock().unwrap(), [json!({ "owner": "admin", "limit": 5 })]);
+
+    let second = onboard(&served.url, 30, accounts());
+    assert_eq!(second.lines(), ["log-in: made", "hub-account: adopted", "accounts: 1 made, 1 adopted"]);
+    assert_eq!(*served.server.acts.lock().unwrap(), 1, "the second run acts no more");
+}
+
+#[test]
+fn a_busy_contract_server_is_asked_again() {
+    let served = serve(Contract { busy: Arc::new(Mutex::new(2)), ..Contract::default() });
+    let ran = onboard(&served.url, 30, accounts());
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert!(ran.lines()[0].starts_with("log-in: waits 500 ms: POST http://127.0.0.1"), "{}", ran.out);
+    assert!(ran.lines()[1].starts_with("log-in: waits 1000 ms"), "{}", ran.out);
+    assert_eq!(ran.lines()[2], "log-in: made");
+}
+
+#[test]
+fn nobody_there_is_waited_for_until_the_time_is_up() {
+    let ran = onboard("http://127.0.0.1:9", 1, accounts());
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert!(ran.outcome.starts_with("log-in: failed: POST http://127.0.0.1:9/token: "), "{}", ran.outcome);
+    assert!(ran.outcome.ends_with("the step's time is up"), "{}", ran.outcome);
+}
+
+#[test]
+fn a_refusal_of_the_contract_server_ends_it_at_once_and_names_the_call() {
+    let served = serve(Contract::default());
+    let calls = json!([
+        { "name": "first", "act": { "method": "POST", "url": "{{ env.URL }}/accounts", "body": {} } },
+        {
+            "name": "refused",
+            "act": {
+                "method": "PUT", "url": "{{ env.URL }}/limits",
+                "headers": { "authorization": "{{ env.PASSWORD }}" },
+                "body": { "password": "{{ env.PASSWORD }}" },
+            },
+        },
+        { "name": "never", "act": { "method": "POST", "url": "{{ env.URL }}/accounts", "body": {} } },
+    ]);
+    let before = std::time::Instant::now();
+    let ran = onboard(&served.url, 60, calls);
+    assert!(before.elapsed().as_secs() < 10, "it does not try again");
+    assert_eq!((ran.code, ran.lines()[0]), (1, "first: made"));
+    let wanted = format!(
+        "refused: failed: PUT {}/limits answered 400: no /limits: *** {{\"password\":\"***\"}} ***",
+        served.url
+    );
+    assert_eq!(ran.outcome, wanted);
+    assert_eq!(ran.lines()[1], wanted);
+    assert_eq!(*served.server.acts.lock().unwrap(), 1, "what comes after a failure is not done");
+}
+
+#[test]
+fn a_call_that_only_looks_waits_for_what_it_looks_for() {
+    let served = serve(Contract { busy: Arc::new(Mutex::new(1)), ..Contract::default() });
+    let calls = json!([{ "name": "looks", "check": { "url": "{{ env.URL }}/nothing" }, "exists": "response.status == 400" }]);
+    let ran = onboard(&served.url, 30, calls);
+    assert_eq!((ran.code, ran.outcome.as_str()), (0, "accounts: 0 made, 1 adopted"), "{}", ran.out);
+}
+
+#[test]
+fn a_file_that_is_not_understood_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("onboarding.json");
+    std::fs::write(&file, r#"{ "name": "x", "budgetSeconds": 1, "calls": [], "more": 1 }"#).unwrap();
+    let ran = support::plinth(&["onboard", file.to_str().unwrap()]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("onboarding.json"), "{}", ran.err);
+}
