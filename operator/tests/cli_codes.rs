@@ -66,3 +66,48 @@ fn completions_name_the_commands() {
     assert_eq!(ran.code, 0);
     assert!(ran.out.contains("preflight"));
 }
+
+#[test]
+fn an_entry_that_was_just_started_passes_its_test_and_a_wrong_one_is_3() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().to_str().unwrap();
+    let ran = plinth(&["catalogue", "new", "land-register", "--dir", place]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let folder = dir.path().join("land-register");
+    let test = || plinth(&["catalogue", "test", folder.to_str().unwrap(), "-o", "table"]);
+    let ran = test();
+    assert_eq!((ran.code, ran.out.as_str()), (0, "passed: 1 entry, 3 plans, 0 findings\n"), "{}", ran.err);
+    let again = plinth(&["catalogue", "new", "land-register", "--dir", place]);
+    assert_eq!(again.code, 3, "what exists is left as it is: {}", again.err);
+
+    let entry = folder.join("product.yaml");
+    let text = std::fs::read_to_string(&entry).unwrap();
+    std::fs::write(&entry, text.replace("ref: requires.db.host", "ref: requires.db.hots")).unwrap();
+    let ran = test();
+    assert_eq!(ran.code, 3);
+    assert!(ran.out.contains("`requires.db` has no `hots`; it has: database, username, host"), "{}", ran.out);
+}
+
+#[test]
+fn a_product_is_shown_with_its_warnings_and_how_much_of_it_is_known() {
+    let shown: Value = serde_json::from_str(&plinth(&["catalogue", "show", "esignet"]).out).unwrap();
+    let warnings = shown["warnings"].to_string();
+    assert!(warnings.contains("refused in national when params.plugin == 'mock'"), "{warnings}");
+    assert!(shown["components"].as_array().unwrap().iter().all(|c| c["known"].as_u64().unwrap() > 0));
+    let ran = plinth(&["catalogue", "show", "nothing"]);
+    assert_eq!(ran.code, 3);
+    assert!(ran.err.contains("plinth catalogue list"), "{}", ran.err);
+}
+
+#[test]
+fn the_images_of_a_stack_are_listed_after_its_rewriting_rules() {
+    let nation = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/nation.yaml");
+    let listing: Value = serde_json::from_str(&plinth(&["images", "-f", nation]).out).unwrap();
+    let images = listing["images"].as_array().unwrap();
+    let rewritten =
+        images.iter().find(|i| i["image"] == "registry.example/crvs/countryconfig:2.0.0").unwrap();
+    assert_eq!(rewritten["source"], "docker.io/opencrvs/ocrvs-countryconfig:v1.9.11");
+    assert_eq!(rewritten["blocks"][0], "registration");
+    assert!(images.iter().any(|i| i["image"].as_str().unwrap().contains("/mosipid/")));
+    assert!(!listing["downloads"].as_array().unwrap().is_empty());
+}
