@@ -6,8 +6,9 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::links::Link;
+use super::read::composed;
 use super::text::Role;
-use super::world::{Place, Run, Setting, World, composed};
+use super::world::{Place, Run, Setting, World};
 use crate::expr::{as_text, listed};
 use crate::model::{Finding, SecretKeyRef};
 use crate::token;

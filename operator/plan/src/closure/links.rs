@@ -3,7 +3,8 @@
 use plinth_api::v1alpha1::product::{Component, Connection};
 use serde_json::{Map, Value};
 
-use super::world::{World, composed};
+use super::read::composed;
+use super::world::World;
 use crate::model::{SecretKeyRef, SecretSource};
 use crate::render::frame::{Frame, claim_of};
 use crate::resolve::Binding;

@@ -9,6 +9,7 @@ mod links;
 mod network;
 mod order;
 mod pods;
+mod read;
 mod references;
 mod text;
 mod world;

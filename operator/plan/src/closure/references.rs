@@ -255,7 +255,7 @@ pub fn secret_keys(world: &World<'_>, findings: &mut Vec<Finding>) {
             if object.body["metadata"]["labels"][LABEL_PART_OF] != run.labels[LABEL_PART_OF] {
                 continue;
             }
-            let Some(name) = object.secret.get("username").map(super::world::composed) else { continue };
+            let Some(name) = object.secret.get("username").map(super::read::composed) else { continue };
             let user = SecretKeyRef { key: "username".to_owned(), ..reference.clone() };
             let in_a_name = |t: &super::world::Text| match &t.place {
                 Place::Env(variable) => variable.split('_').any(|word| word.eq_ignore_ascii_case(&name)),

@@ -1,12 +1,14 @@
 //! From resolved blocks to units of objects. Every product goes through here in the same way.
 
 mod block;
+mod edges;
 pub(crate) mod frame;
 mod meta;
 mod network;
 mod onboarding;
 mod pod;
 mod product;
+mod secrets;
 mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};

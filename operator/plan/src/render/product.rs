@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plinth_api::v1alpha1::product::{Component, Connection, RawObject, Secret, SecretClass, SecretKey};
+use plinth_api::v1alpha1::product::RawObject;
 use serde_json::{Map, Value, json};
 
 use super::block::{Context, detail, unit_id};
 use super::frame::{Frame, fits, keyed};
 use super::meta::{Belongs, Draft, digest};
-use super::network::{Paths, Peer, Target, ranges};
+use super::network::{Paths, Peer, Target};
 use super::{Met, UnitDraft, onboarding, pod, workload};
 use crate::expr::{Scope, as_text, listed};
-use crate::model::{FOUNDATION, Finding, Piece, SecretKeyRef, SecretSource, UnitId};
+use crate::model::{FOUNDATION, Finding, SecretSource, UnitId};
 use crate::token;
 
 /// Kinds that an entry's `objects` may have. Everything else is refused, so that a catalogue entry cannot widen what the
@@ -50,121 +50,13 @@ pub struct Product<'a> {
 }
 
 impl<'a> Product<'a> {
-    fn belongs<'b>(&'b self, component: Option<&'b str>) -> Belongs<'b> {
+    pub(super) fn belongs<'b>(&'b self, component: Option<&'b str>) -> Belongs<'b> {
         Belongs {
             stack: self.context.id,
             block: &self.context.resolved.block.name,
             product: Some(&self.frame.instance.entry.name),
             component,
         }
-    }
-
-    /// Its Secrets, each a unit of its own.
-    pub fn secrets(&self, units: &mut Vec<UnitDraft>, findings: &mut Vec<Finding>) {
-        for secret in &self.frame.instance.entry.spec.secrets {
-            for (key, item) in self.frame.instances(secret.for_each.as_ref()) {
-                let at = format!("spec.secrets[{}]", secret.name);
-                let scope = self.scope.with(self.frame.element(key.as_deref(), &item));
-                match scope.when(secret.when.as_deref()) {
-                    Ok(true) => {}
-                    Ok(false) => continue,
-                    Err(message) => {
-                        findings.push(self.frame.finding(&at, message));
-                        continue;
-                    }
-                }
-                let name = self.frame.secret_object(&secret.name, key.as_deref());
-                let mut draft = Draft::new(
-                    "v1",
-                    "Secret",
-                    Some(self.frame.namespace),
-                    &name,
-                    self.belongs(None),
-                    json!({ "type": secret.kind }),
-                );
-                draft.data = secret.opens_data;
-                for declared in &secret.keys {
-                    let path = format!("{at}.keys[{}]", declared.name);
-                    match self.secret_source(secret, declared, &scope) {
-                        Ok(source) => drop(draft.secret.insert(declared.name.clone(), source)),
-                        Err(message) => findings.push(self.frame.finding(&path, message)),
-                    }
-                }
-                units.push(detail(self.context, &format!("secret/{name}"), vec![draft], Vec::new()));
-            }
-        }
-    }
-
-    /// How one key of a secret gets its value.
-    fn secret_source(
-        &self,
-        secret: &Secret,
-        declared: &SecretKey,
-        scope: &Scope<'_>,
-    ) -> Result<SecretSource, String> {
-        let SecretKey { name, generate, key_pair, public_key_of, certificate_of, value, cel, permanent } =
-            declared;
-        let given = [
-            generate.is_some(),
-            key_pair.is_some(),
-            public_key_of.is_some(),
-            certificate_of.is_some(),
-            value.is_some(),
-            cel.is_some(),
-        ];
-        match (secret.class, given.iter().filter(|is_given| **is_given).count()) {
-            (SecretClass::Generated, 1) => {}
-            (SecretClass::Supplied, 0) => return self.supplied(&secret.name, name),
-            (SecretClass::Supplied, 1) if value.is_some() || cel.is_some() => {}
-            _ => {
-                return Err("give exactly one of generate, keyPair, publicKeyOf, certificateOf, value, cel \
-                            (value, cel or none of them for class Supplied)"
-                    .to_owned());
-            }
-        }
-        let private = |key: &String| {
-            let of = secret.keys.iter().find(|other| &other.name == key && other.key_pair.is_some());
-            of.map(|_| key.clone())
-                .ok_or_else(|| format!("`{key}` is no keyPair of secret `{}`", secret.name))
-        };
-        let permanent = *permanent;
-        Ok(match (generate, key_pair, public_key_of, certificate_of, value, cel) {
-            (Some(generator), ..) => SecretSource::Generate { generator: generator.clone(), permanent },
-            (_, Some(pair), ..) => SecretSource::KeyPair { algorithm: pair.algorithm, permanent },
-            (_, _, Some(key), ..) => SecretSource::PublicKey { of: private(key)? },
-            (_, _, _, Some(certificate), ..) => SecretSource::Certificate {
-                of: private(&certificate.key)?,
-                common_name: certificate.common_name.clone(),
-                dns_names: certificate
-                    .dns_names
-                    .iter()
-                    .map(|source| scope.cel(source).map(|name| as_text(&name)))
-                    .collect::<Result<_, _>>()?,
-            },
-            (_, _, _, _, Some(text), _) => plain(text),
-            // It may name other secrets: their values are put in where Secrets are written.
-            (_, _, _, _, _, Some(source)) => {
-                SecretSource::Compose { pieces: token::pieces(&as_text(&scope.cel(source)?)) }
-            }
-            _ => return Err("has no value".to_owned()),
-        })
-    }
-
-    /// A supplied value: a key of a Secret in the Stack's namespace.
-    fn supplied(&self, secret: &str, key: &str) -> Result<SecretSource, String> {
-        let block = self.context.resolved.block;
-        let source = block.secrets.iter().find(|s| s.name == secret).ok_or_else(|| {
-            format!(
-                "is supplied: name its Secret in spec.blocks[{}].secrets[{secret}].secretName",
-                block.name
-            )
-        })?;
-        let reference = SecretKeyRef {
-            namespace: self.context.id.namespace.clone(),
-            name: source.secret_name.clone(),
-            key: key.to_owned(),
-        };
-        Ok(SecretSource::Compose { pieces: vec![Piece::Secret(reference)] })
     }
 
     /// Configuration objects, and the digest of each by name: pods that mount one roll when it changes.
@@ -237,7 +129,7 @@ impl<'a> Product<'a> {
         digests
     }
 
-    fn secret_unit(&self, object: &str) -> UnitId {
+    pub(super) fn secret_unit(&self, object: &str) -> UnitId {
         unit_id(self.context, &format!("secret/{object}"))
     }
 
@@ -298,166 +190,6 @@ impl<'a> Product<'a> {
                 });
             }
         }
-    }
-
-    /// Order and network paths of one component.
-    fn edges(
-        &self,
-        component: &Component,
-        name: &str,
-        key: Option<&str>,
-        after: &mut BTreeSet<UnitId>,
-        paths: &mut Paths,
-        findings: &mut Vec<Finding>,
-    ) {
-        let at = format!("spec.components[{}]", component.name);
-        for edge in &component.after {
-            match self.waits_for(edge, key) {
-                Ok(units) => after.extend(units),
-                Err(message) => findings.push(self.frame.finding(&format!("{at}.after"), message)),
-            }
-        }
-        let from = Peer { namespace: self.frame.namespace.to_owned(), component: Some(name.to_owned()) };
-        for entry in &component.connects {
-            let Connection { target: edge, later, .. } = Connection::of(entry);
-            if let Some(capability) = edge.strip_prefix("provides.") {
-                match self.foreign(capability) {
-                    Ok((target, port)) => {
-                        paths.open(from.clone(), target, port);
-                        if !later {
-                            self.ready_after(capability, after);
-                        }
-                    }
-                    Err(message) => findings.push(self.frame.finding(&format!("{at}.connects"), message)),
-                }
-                continue;
-            }
-            let targets = match edge.strip_prefix("requires.") {
-                Some(requirement) => match self.met.get(requirement) {
-                    Some(met) => Ok(met.targets.clone()),
-                    None if self.declared(requirement) => Ok(Vec::new()),
-                    None => Err(self.no_requirement(requirement)),
-                },
-                None => self.component_targets(edge, key),
-            };
-            match targets {
-                Ok(targets) => {
-                    for (target, port) in targets {
-                        paths.open(from.clone(), target, port);
-                    }
-                }
-                Err(message) => findings.push(self.frame.finding(&format!("{at}.connects"), message)),
-            }
-            if !later {
-                let edge = edge.split(':').next().unwrap_or(edge);
-                match self.waits_for(edge, key) {
-                    Ok(units) => after.extend(units),
-                    Err(message) => findings.push(self.frame.finding(&format!("{at}.connects"), message)),
-                }
-            }
-        }
-    }
-
-    /// The way to a Service of this block that a chart or an operator renders.
-    fn foreign(&self, capability: &str) -> Result<(Target, u16), String> {
-        let provides = &self.frame.instance.entry.spec.provides;
-        let provision = provides.iter().find(|p| p.capability == capability);
-        let service = provision.and_then(|p| p.service.as_ref()).ok_or_else(|| {
-            let known: Vec<&str> =
-                provides.iter().filter(|p| p.service.is_some()).map(|p| p.capability.as_str()).collect();
-            format!("`provides.{capability}` has no `service`; those that have are {}", listed(&known))
-        })?;
-        let peer = Peer { namespace: self.frame.namespace.to_owned(), component: None };
-        Ok((Target::Component(peer), service.port))
-    }
-
-    /// What must be ready before a provision of this block can be used.
-    fn ready_after(&self, capability: &str, after: &mut BTreeSet<UnitId>) {
-        let provides = &self.frame.instance.entry.spec.provides;
-        let name = provides.iter().find(|p| p.capability == capability).and_then(|p| p.ready_after.as_ref());
-        if let Some(name) = name {
-            after.extend(self.waits_for(name, None).unwrap_or_default());
-        }
-    }
-
-    /// Paths out of the cluster.
-    fn egress(
-        &self,
-        component: &Component,
-        name: &str,
-        scope: &Scope<'_>,
-        paths: &mut Paths,
-        findings: &mut Vec<Finding>,
-    ) {
-        for (i, egress) in component.egress.iter().enumerate() {
-            let from = Peer { namespace: self.frame.namespace.to_owned(), component: Some(name.to_owned()) };
-            match scope.when(egress.when.as_deref()).and_then(|on| Ok(on.then_some(ranges(egress, scope)?))) {
-                Ok(None) => {}
-                Ok(Some(ranges)) => egress
-                    .ports
-                    .iter()
-                    .for_each(|port| paths.open(from.clone(), Target::External(ranges.clone()), *port)),
-                Err(message) => {
-                    let at = format!("spec.components[{}].egress[{i}].to", component.name);
-                    findings.push(self.frame.finding(&at, message));
-                }
-            }
-        }
-    }
-
-    fn declared(&self, requirement: &str) -> bool {
-        self.frame.instance.entry.spec.requires.iter().any(|r| r.name == requirement)
-    }
-
-    fn no_requirement(&self, requirement: &str) -> String {
-        let known: Vec<&str> =
-            self.frame.instance.entry.spec.requires.iter().map(|r| r.name.as_str()).collect();
-        format!("`requires.{requirement}` is no requirement; the entry has {}", listed(&known))
-    }
-
-    fn waits_for(&self, edge: &str, key: Option<&str>) -> Result<Vec<UnitId>, String> {
-        if let Some(requirement) = edge.strip_prefix("requires.") {
-            return match self.met.get(requirement) {
-                Some(met) => Ok(met.ready.clone()),
-                None if self.declared(requirement) => Ok(Vec::new()),
-                None => Err(self.no_requirement(requirement)),
-            };
-        }
-        if let Some(component) = self.frame.component(edge) {
-            // A component that is switched off is waited for by nobody.
-            let off = component.for_each.is_none()
-                && self.scope.when(component.when.as_deref()).is_ok_and(|on| !on);
-            let names = if off { Vec::new() } else { self.frame.component_objects(component, key) };
-            return Ok(names.iter().map(|n| unit_id(self.context, n)).collect());
-        }
-        if let Some(object) = self.frame.instance.entry.spec.objects.iter().find(|o| o.name == edge) {
-            let off =
-                object.for_each.is_none() && self.scope.when(object.when.as_deref()).is_ok_and(|on| !on);
-            return Ok(if off { Vec::new() } else { vec![unit_id(self.context, &format!("object/{edge}"))] });
-        }
-        let known: Vec<&str> =
-            self.frame.instance.entry.spec.components.iter().map(|c| c.name.as_str()).collect();
-        Err(format!("`{edge}` is no component; the entry has {}", listed(&known)))
-    }
-
-    fn component_targets(&self, edge: &str, key: Option<&str>) -> Result<Vec<(Target, u16)>, String> {
-        let (name, port) = edge
-            .split_once(':')
-            .ok_or_else(|| format!("`{edge}` must be <component>:<port name> or requires.<name>"))?;
-        let component = self.frame.component(name).ok_or_else(|| format!("`{name}` is no component"))?;
-        let port = component.ports.iter().find(|p| p.name == port).ok_or_else(|| {
-            let known: Vec<&str> = component.ports.iter().map(|p| p.name.as_str()).collect();
-            format!("`{name}` has no port `{port}`; it has {}", listed(&known))
-        })?;
-        Ok(self
-            .frame
-            .component_objects(component, key)
-            .into_iter()
-            .map(|object| {
-                let peer = Peer { namespace: self.frame.namespace.to_owned(), component: Some(object) };
-                (Target::Component(peer), port.port)
-            })
-            .collect())
     }
 
     /// Objects of other kinds.
@@ -606,8 +338,4 @@ impl<'a> Product<'a> {
             );
         }
     }
-}
-
-fn plain(text: &str) -> SecretSource {
-    SecretSource::Compose { pieces: vec![Piece::Text(text.to_owned())] }
 }

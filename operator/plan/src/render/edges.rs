@@ -1,0 +1,177 @@
+//! Order and network paths between the components of a product, and to what it requires.
+
+use std::collections::BTreeSet;
+
+use plinth_api::v1alpha1::product::{Component, Connection};
+
+use super::block::unit_id;
+use super::network::{Paths, Peer, Target, ranges};
+use super::product::Product;
+use crate::expr::{Scope, listed};
+use crate::model::{Finding, UnitId};
+
+impl Product<'_> {
+    /// Order and network paths of one component.
+    pub(super) fn edges(
+        &self,
+        component: &Component,
+        name: &str,
+        key: Option<&str>,
+        after: &mut BTreeSet<UnitId>,
+        paths: &mut Paths,
+        findings: &mut Vec<Finding>,
+    ) {
+        let at = format!("spec.components[{}]", component.name);
+        for edge in &component.after {
+            match self.waits_for(edge, key) {
+                Ok(units) => after.extend(units),
+                Err(message) => findings.push(self.frame.finding(&format!("{at}.after"), message)),
+            }
+        }
+        let from = Peer { namespace: self.frame.namespace.to_owned(), component: Some(name.to_owned()) };
+        for entry in &component.connects {
+            let Connection { target: edge, later, .. } = Connection::of(entry);
+            if let Some(capability) = edge.strip_prefix("provides.") {
+                match self.foreign(capability) {
+                    Ok((target, port)) => {
+                        paths.open(from.clone(), target, port);
+                        if !later {
+                            self.ready_after(capability, after);
+                        }
+                    }
+                    Err(message) => findings.push(self.frame.finding(&format!("{at}.connects"), message)),
+                }
+                continue;
+            }
+            let targets = match edge.strip_prefix("requires.") {
+                Some(requirement) => match self.met.get(requirement) {
+                    Some(met) => Ok(met.targets.clone()),
+                    None if self.declared(requirement) => Ok(Vec::new()),
+                    None => Err(self.no_requirement(requirement)),
+                },
+                None => self.component_targets(edge, key),
+            };
+            match targets {
+                Ok(targets) => {
+                    for (target, port) in targets {
+                        paths.open(from.clone(), target, port);
+                    }
+                }
+                Err(message) => findings.push(self.frame.finding(&format!("{at}.connects"), message)),
+            }
+            if !later {
+                let edge = edge.split(':').next().unwrap_or(edge);
+                match self.waits_for(edge, key) {
+                    Ok(units) => after.extend(units),
+                    Err(message) => findings.push(self.frame.finding(&format!("{at}.connects"), message)),
+                }
+            }
+        }
+    }
+
+    /// The way to a Service of this block that a chart or an operator renders.
+    fn foreign(&self, capability: &str) -> Result<(Target, u16), String> {
+        let provides = &self.frame.instance.entry.spec.provides;
+        let provision = provides.iter().find(|p| p.capability == capability);
+        let service = provision.and_then(|p| p.service.as_ref()).ok_or_else(|| {
+            let known: Vec<&str> =
+                provides.iter().filter(|p| p.service.is_some()).map(|p| p.capability.as_str()).collect();
+            format!("`provides.{capability}` has no `service`; those that have are {}", listed(&known))
+        })?;
+        let peer = Peer { namespace: self.frame.namespace.to_owned(), component: None };
+        Ok((Target::Component(peer), service.port))
+    }
+
+    /// What must be ready before a provision of this block can be used.
+    fn ready_after(&self, capability: &str, after: &mut BTreeSet<UnitId>) {
+        let provides = &self.frame.instance.entry.spec.provides;
+        let name = provides.iter().find(|p| p.capability == capability).and_then(|p| p.ready_after.as_ref());
+        if let Some(name) = name {
+            after.extend(self.waits_for(name, None).unwrap_or_default());
+        }
+    }
+
+    /// Paths out of the cluster.
+    pub(super) fn egress(
+        &self,
+        component: &Component,
+        name: &str,
+        scope: &Scope<'_>,
+        paths: &mut Paths,
+        findings: &mut Vec<Finding>,
+    ) {
+        for (i, egress) in component.egress.iter().enumerate() {
+            let from = Peer { namespace: self.frame.namespace.to_owned(), component: Some(name.to_owned()) };
+            match scope.when(egress.when.as_deref()).and_then(|on| Ok(on.then_some(ranges(egress, scope)?))) {
+                Ok(None) => {}
+                Ok(Some(ranges)) => egress
+                    .ports
+                    .iter()
+                    .for_each(|port| paths.open(from.clone(), Target::External(ranges.clone()), *port)),
+                Err(message) => {
+                    let at = format!("spec.components[{}].egress[{i}].to", component.name);
+                    findings.push(self.frame.finding(&at, message));
+                }
+            }
+        }
+    }
+
+    pub(super) fn declared(&self, requirement: &str) -> bool {
+        self.frame.instance.entry.spec.requires.iter().any(|r| r.name == requirement)
+    }
+
+    pub(super) fn no_requirement(&self, requirement: &str) -> String {
+        let known: Vec<&str> =
+            self.frame.instance.entry.spec.requires.iter().map(|r| r.name.as_str()).collect();
+        format!("`requires.{requirement}` is no requirement; the entry has {}", listed(&known))
+    }
+
+    pub(super) fn waits_for(&self, edge: &str, key: Option<&str>) -> Result<Vec<UnitId>, String> {
+        if let Some(requirement) = edge.strip_prefix("requires.") {
+            return match self.met.get(requirement) {
+                Some(met) => Ok(met.ready.clone()),
+                None if self.declared(requirement) => Ok(Vec::new()),
+                None => Err(self.no_requirement(requirement)),
+            };
+        }
+        if let Some(component) = self.frame.component(edge) {
+            // A component that is switched off is waited for by nobody.
+            let off = component.for_each.is_none()
+                && self.scope.when(component.when.as_deref()).is_ok_and(|on| !on);
+            let names = if off { Vec::new() } else { self.frame.component_objects(component, key) };
+            return Ok(names.iter().map(|n| unit_id(self.context, n)).collect());
+        }
+        if let Some(object) = self.frame.instance.entry.spec.objects.iter().find(|o| o.name == edge) {
+            let off =
+                object.for_each.is_none() && self.scope.when(object.when.as_deref()).is_ok_and(|on| !on);
+            return Ok(if off { Vec::new() } else { vec![unit_id(self.context, &format!("object/{edge}"))] });
+        }
+        let known: Vec<&str> =
+            self.frame.instance.entry.spec.components.iter().map(|c| c.name.as_str()).collect();
+        Err(format!("`{edge}` is no component; the entry has {}", listed(&known)))
+    }
+
+    pub(super) fn component_targets(
+        &self,
+        edge: &str,
+        key: Option<&str>,
+    ) -> Result<Vec<(Target, u16)>, String> {
+        let (name, port) = edge
+            .split_once(':')
+            .ok_or_else(|| format!("`{edge}` must be <component>:<port name> or requires.<name>"))?;
+        let component = self.frame.component(name).ok_or_else(|| format!("`{name}` is no component"))?;
+        let port = component.ports.iter().find(|p| p.name == port).ok_or_else(|| {
+            let known: Vec<&str> = component.ports.iter().map(|p| p.name.as_str()).collect();
+            format!("`{name}` has no port `{port}`; it has {}", listed(&known))
+        })?;
+        Ok(self
+            .frame
+            .component_objects(component, key)
+            .into_iter()
+            .map(|object| {
+                let peer = Peer { namespace: self.frame.namespace.to_owned(), component: Some(object) };
+                (Target::Component(peer), port.port)
+            })
+            .collect())
+    }
+}

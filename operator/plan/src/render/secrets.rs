@@ -1,0 +1,126 @@
+//! The Secrets of a product: how each key gets its value.
+
+use plinth_api::v1alpha1::product::{Secret, SecretClass, SecretKey};
+use serde_json::json;
+
+use super::UnitDraft;
+use super::block::detail;
+use super::meta::Draft;
+use super::product::Product;
+use crate::expr::{Scope, as_text};
+use crate::model::{Finding, Piece, SecretKeyRef, SecretSource};
+use crate::token;
+
+impl Product<'_> {
+    /// Its Secrets, each a unit of its own.
+    pub fn secrets(&self, units: &mut Vec<UnitDraft>, findings: &mut Vec<Finding>) {
+        for secret in &self.frame.instance.entry.spec.secrets {
+            for (key, item) in self.frame.instances(secret.for_each.as_ref()) {
+                let at = format!("spec.secrets[{}]", secret.name);
+                let scope = self.scope.with(self.frame.element(key.as_deref(), &item));
+                match scope.when(secret.when.as_deref()) {
+                    Ok(true) => {}
+                    Ok(false) => continue,
+                    Err(message) => {
+                        findings.push(self.frame.finding(&at, message));
+                        continue;
+                    }
+                }
+                let name = self.frame.secret_object(&secret.name, key.as_deref());
+                let mut draft = Draft::new(
+                    "v1",
+                    "Secret",
+                    Some(self.frame.namespace),
+                    &name,
+                    self.belongs(None),
+                    json!({ "type": secret.kind }),
+                );
+                draft.data = secret.opens_data;
+                for declared in &secret.keys {
+                    let path = format!("{at}.keys[{}]", declared.name);
+                    match self.secret_source(secret, declared, &scope) {
+                        Ok(source) => drop(draft.secret.insert(declared.name.clone(), source)),
+                        Err(message) => findings.push(self.frame.finding(&path, message)),
+                    }
+                }
+                units.push(detail(self.context, &format!("secret/{name}"), vec![draft], Vec::new()));
+            }
+        }
+    }
+
+    /// How one key of a secret gets its value.
+    fn secret_source(
+        &self,
+        secret: &Secret,
+        declared: &SecretKey,
+        scope: &Scope<'_>,
+    ) -> Result<SecretSource, String> {
+        let SecretKey { name, generate, key_pair, public_key_of, certificate_of, value, cel, permanent } =
+            declared;
+        let given = [
+            generate.is_some(),
+            key_pair.is_some(),
+            public_key_of.is_some(),
+            certificate_of.is_some(),
+            value.is_some(),
+            cel.is_some(),
+        ];
+        match (secret.class, given.iter().filter(|is_given| **is_given).count()) {
+            (SecretClass::Generated, 1) => {}
+            (SecretClass::Supplied, 0) => return self.supplied(&secret.name, name),
+            (SecretClass::Supplied, 1) if value.is_some() || cel.is_some() => {}
+            _ => {
+                return Err("give exactly one of generate, keyPair, publicKeyOf, certificateOf, value, cel \
+                            (value, cel or none of them for class Supplied)"
+                    .to_owned());
+            }
+        }
+        let private = |key: &String| {
+            let of = secret.keys.iter().find(|other| &other.name == key && other.key_pair.is_some());
+            of.map(|_| key.clone())
+                .ok_or_else(|| format!("`{key}` is no keyPair of secret `{}`", secret.name))
+        };
+        let permanent = *permanent;
+        Ok(match (generate, key_pair, public_key_of, certificate_of, value, cel) {
+            (Some(generator), ..) => SecretSource::Generate { generator: generator.clone(), permanent },
+            (_, Some(pair), ..) => SecretSource::KeyPair { algorithm: pair.algorithm, permanent },
+            (_, _, Some(key), ..) => SecretSource::PublicKey { of: private(key)? },
+            (_, _, _, Some(certificate), ..) => SecretSource::Certificate {
+                of: private(&certificate.key)?,
+                common_name: certificate.common_name.clone(),
+                dns_names: certificate
+                    .dns_names
+                    .iter()
+                    .map(|source| scope.cel(source).map(|name| as_text(&name)))
+                    .collect::<Result<_, _>>()?,
+            },
+            (_, _, _, _, Some(text), _) => plain(text),
+            // It may name other secrets: their values are put in where Secrets are written.
+            (_, _, _, _, _, Some(source)) => {
+                SecretSource::Compose { pieces: token::pieces(&as_text(&scope.cel(source)?)) }
+            }
+            _ => return Err("has no value".to_owned()),
+        })
+    }
+
+    /// A supplied value: a key of a Secret in the Stack's namespace.
+    fn supplied(&self, secret: &str, key: &str) -> Result<SecretSource, String> {
+        let block = self.context.resolved.block;
+        let source = block.secrets.iter().find(|s| s.name == secret).ok_or_else(|| {
+            format!(
+                "is supplied: name its Secret in spec.blocks[{}].secrets[{secret}].secretName",
+                block.name
+            )
+        })?;
+        let reference = SecretKeyRef {
+            namespace: self.context.id.namespace.clone(),
+            name: source.secret_name.clone(),
+            key: key.to_owned(),
+        };
+        Ok(SecretSource::Compose { pieces: vec![Piece::Secret(reference)] })
+    }
+}
+
+fn plain(text: &str) -> SecretSource {
+    SecretSource::Compose { pieces: vec![Piece::Text(text.to_owned())] }
+}
