@@ -140,7 +140,8 @@ impl<'p> Scope<'p> {
     /// Says what does not compile or evaluate.
     pub fn cel(&self, source: &str) -> Result<Value, String> {
         let result = program(source)?.execute(&self.context).map_err(|e| format!("`{source}`: {e}"))?;
-        result.json().map_err(|e| format!("`{source}`: the result is no plain value: {e}"))
+        let value = result.json().map_err(|e| format!("`{source}`: the result is no plain value: {e}"))?;
+        Ok(in_order(value))
     }
 
     /// The truth of a `when`; a missing one is true.
@@ -285,6 +286,19 @@ pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
     names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }
 
+/// The value with the keys of its maps in order. A map of CEL has none, and two plans of one Stack must be the same text.
+fn in_order(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<(String, Value)> = map.into_iter().collect();
+            entries.sort_by(|(one, _), (two, _)| one.cmp(two));
+            Value::Object(entries.into_iter().map(|(key, value)| (key, in_order(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(in_order).collect()),
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -325,6 +339,15 @@ mod tests {
             scope().embedded(&value, "object").unwrap(),
             json!({ "replicas": 3, "plain": "x", "list": [true] })
         );
+    }
+
+    #[test]
+    fn a_map_has_the_same_order_however_often_it_is_made() {
+        let made =
+            || scope().cel("[{'e': 1, 'd': {'z': 1, 'y': 2}, 'c': 3, 'b': 4, 'a': 5}]").unwrap().to_string();
+        for _ in 0..50 {
+            assert_eq!(made(), r#"[{"a":5,"b":4,"c":3,"d":{"y":2,"z":1},"e":1}]"#);
+        }
     }
 
     #[test]
