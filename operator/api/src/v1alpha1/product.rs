@@ -191,9 +191,46 @@ pub struct Version {
     pub tags_move_because: Option<String>,
     /// Image references by the name that components use.
     pub images: BTreeMap<String, String>,
+    /// What images expect, by the name that components use: read in their own sources, and held against what the entry
+    /// gives them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub contracts: BTreeMap<String, Contract>,
     /// Versions that this one may be upgraded to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upgrades: Vec<UpgradeEdge>,
+}
+
+/// What an image expects of whoever runs it. It is for its services, not for Jobs that run another program of the image.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Contract {
+    /// TCP ports that it listens on; these and no others are declared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(range(min = 1, max = 65535)))]
+    pub listens: Vec<u16>,
+    /// Folders that it writes: each lies under a volume or a scratch folder, also where the root can be written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub writes: Vec<String>,
+    /// Variables that it reads and that have no default that could be right.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub reads: Vec<String>,
+    /// Variables that it reads when something is switched on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub reads_when: Vec<ReadsWhen>,
+}
+
+/// Variables that an image reads when something is switched on.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadsWhen {
+    /// CEL over `params` and `stack`.
+    pub when: String,
+    /// Their names.
+    #[schemars(length(min = 1, max = 128))]
+    pub reads: Vec<String>,
 }
 
 /// An edge of the upgrade graph.

@@ -3,6 +3,7 @@
 //!
 //! A check is a function over the [`World`]; adding one is adding a line to [`CHECKS`].
 
+mod contract;
 mod data;
 mod entry;
 mod links;
@@ -50,6 +51,7 @@ const CHECKS: &[Check] = &[
     ("entries declare what they use", entry::declared),
     ("outputs can be made", entry::provided),
     ("siblings of an image agree", entry::siblings),
+    ("images get what they expect", contract::kept),
 ];
 
 /// Everything that the plan mentions and does not have. Empty when the plan is closed.
