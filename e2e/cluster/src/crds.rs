@@ -232,13 +232,34 @@ async fn install_one(client: Client, file: PathBuf) -> Result<()> {
     api.patch(&name, &params, &Patch::Apply(&crd))
         .await
         .map_err(Error::api(format!("creating CustomResourceDefinition {name}")))?;
-    let established = await_condition(api, &name, is_crd_established());
+    let established = await_condition(api.clone(), &name, is_crd_established());
     let last = match tokio::time::timeout(ESTABLISHED, established).await {
-        Ok(Ok(_)) => return Ok(()),
+        Ok(Ok(_)) => return described(&api, &crd).await,
         Ok(Err(error)) => error.to_string(),
         Err(_) => "it is not established".to_owned(),
     };
     Err(Error::Timeout { what: name, seconds: ESTABLISHED.as_secs(), last })
+}
+
+/// A kind is established a moment before the API server describes it, and kwok gives up on one that is not described.
+async fn described(api: &Api<CustomResourceDefinition>, crd: &CustomResourceDefinition) -> Result<()> {
+    let client = api.clone().into_client();
+    let served = crd.spec.versions.iter().filter(|version| version.served);
+    let paths: Vec<String> =
+        served.map(|version| format!("\"apis/{}/{}\"", crd.spec.group, version.name)).collect();
+    let end = tokio::time::Instant::now() + ESTABLISHED;
+    loop {
+        let request = http::Request::get("/openapi/v3").body(Vec::new()).unwrap_or_default();
+        let last = match client.request_text(request).await {
+            Ok(text) if paths.iter().all(|path| text.contains(path)) => return Ok(()),
+            Ok(_) => "the API server does not describe it yet".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if tokio::time::Instant::now() >= end {
+            return Err(Error::Timeout { what: crd.name_any(), seconds: ESTABLISHED.as_secs(), last });
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[cfg(test)]
