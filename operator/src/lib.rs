@@ -1,5 +1,4 @@
 //! The operator as a library: what `plinth run` does. The binary adds the command line.
 
 pub mod controllers;
-pub mod onboard;
 pub mod run;

@@ -1,4 +1,5 @@
-//! The I/O half of Plinth: everything that talks to a Kubernetes API server. It decides nothing.
+//! The I/O half of Plinth: everything that talks to a Kubernetes API server, and what a Job of onboarding says to a
+//! product. It decides nothing.
 //!
 //! ```text
 //! clusters   clients and discovery, by cluster name
@@ -10,6 +11,7 @@
 //! events     condition transitions -> events
 //! lease      one writer at a time; asked before every single write
 //! metrics, serve
+//! onboard    the calls of one step, made inside the block by a Job
 //! ```
 
 pub mod apply;
@@ -21,6 +23,7 @@ mod keys;
 pub mod lease;
 pub mod metrics;
 pub mod observe;
+pub mod onboard;
 pub mod secrets;
 pub mod serve;
 pub mod status;

@@ -115,32 +115,7 @@ pub async fn apply(
     force: bool,
 ) -> Result<(), Trouble> {
     let hand = Hand { cluster, writer, served, key: &desired.key };
-    let mut last = None;
-    for _ in 0..ROUNDS {
-        let live = hand.read().await?;
-        let data = hand.resolve(desired, live.as_ref(), &Fresh::Missing).await?;
-        if last.is_some() && live.as_ref().is_some_and(|live| live.is(&desired.hash, &data)) {
-            // It was our own write, only its answer was lost. Another one would leave other field owners behind.
-            return hand.look().await;
-        }
-        let revision = live.as_ref().and_then(LiveSecret::revision);
-        let result = match &live {
-            None => hand.create(&desired.body, &data).await,
-            Some(live) => hand.update(&desired.body, &data, live, revision, force).await,
-        };
-        match result {
-            Ok(()) => return Ok(()),
-            // Somebody was faster, or the answer was lost: what is there now decides, and is adopted.
-            Err(error) if error.is_already_exists() || error.is_uncertain() || is_stale(&error) => {
-                last = Some(error)
-            }
-            Err(error) => return Err(classify(&desired.key, &error)),
-        }
-    }
-    Err(match last {
-        Some(error) => classify(&desired.key, &error),
-        None => Trouble::new(Reason::ApplyFailed, "changes too fast to be applied; it is tried again"),
-    })
+    hand.settle(desired, &Fresh::Missing, None, force).await
 }
 
 /// Gives generated keys of a Secret new values: `key`, or all that are not permanent. `revision` names the request: a
@@ -161,29 +136,7 @@ pub async fn rotate(
         Err(error) => return Err(classify(&desired.key, &error)),
     };
     let hand = Hand { cluster, writer, served: &served, key: &desired.key };
-    let mut last = None;
-    for _ in 0..ROUNDS {
-        let live = hand.read().await?;
-        if live.as_ref().and_then(LiveSecret::revision) == Some(revision) {
-            return Ok(());
-        }
-        let data = hand.resolve(desired, live.as_ref(), &Fresh::Rotated(key)).await?;
-        let result = match &live {
-            None => hand.create(&with_revision(&desired.body, Some(revision)), &data).await,
-            Some(live) => hand.update(&desired.body, &data, live, Some(revision), true).await,
-        };
-        match result {
-            Ok(()) => return Ok(()),
-            Err(error) if error.is_already_exists() || error.is_uncertain() || is_stale(&error) => {
-                last = Some(error)
-            }
-            Err(error) => return Err(classify(&desired.key, &error)),
-        }
-    }
-    Err(match last {
-        Some(error) => classify(&desired.key, &error),
-        None => Trouble::new(Reason::ApplyFailed, "changes too fast to be rotated"),
-    })
+    hand.settle(desired, &Fresh::Rotated(key), Some(revision), true).await
 }
 
 /// Which generated keys get a new value.
@@ -213,6 +166,46 @@ struct Hand<'a> {
 }
 
 impl Hand<'_> {
+    /// Reads, resolves and writes until one write is answered. `request` names a rotation; without one the revision that
+    /// the Secret carries stays.
+    async fn settle(
+        &self,
+        desired: &Desired,
+        fresh: &Fresh<'_>,
+        request: Option<&str>,
+        force: bool,
+    ) -> Result<(), Trouble> {
+        let mut last = None;
+        for _ in 0..ROUNDS {
+            let live = self.read().await?;
+            let carried = live.as_ref().and_then(LiveSecret::revision);
+            if request.is_some() && carried == request {
+                return Ok(());
+            }
+            let data = self.resolve(desired, live.as_ref(), fresh).await?;
+            if last.is_some() && live.as_ref().is_some_and(|live| live.is(&desired.hash, &data)) {
+                // It was our own write, only its answer was lost. Another one would leave other field owners behind.
+                return self.look().await;
+            }
+            let result = match &live {
+                None => self.create(&with_revision(&desired.body, request), &data).await,
+                Some(live) => self.update(&desired.body, &data, live, request.or(carried), force).await,
+            };
+            match result {
+                Ok(()) => return Ok(()),
+                // Somebody was faster, or the answer was lost: what is there now decides, and is adopted.
+                Err(error) if error.is_already_exists() || error.is_uncertain() || is_stale(&error) => {
+                    last = Some(error);
+                }
+                Err(error) => return Err(classify(self.key, &error)),
+            }
+        }
+        Err(match last {
+            Some(error) => classify(self.key, &error),
+            None => Trouble::new(Reason::ApplyFailed, "changes too fast to be written; it is tried again"),
+        })
+    }
+
     async fn read(&self) -> Result<Option<LiveSecret>, Trouble> {
         let read = self.cluster.caller.get(self.served, self.key, Answer::Whole).await;
         read.map_err(|error| classify(self.key, &error))

@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use plinth::onboard;
 use plinth_plan::onboarding::Document;
+use plinth_runtime::onboard;
 
 use super::exit::Exit;
 

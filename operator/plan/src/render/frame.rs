@@ -89,6 +89,20 @@ impl<'a> Frame<'a> {
         )
     }
 
+    /// Whether a part that has a `when` is rendered. One that does not evaluate is a finding, and is not.
+    pub fn wanted(
+        &self,
+        scope: &Scope<'_>,
+        when: Option<&str>,
+        at: &str,
+        findings: &mut Vec<Finding>,
+    ) -> bool {
+        scope.when(when).unwrap_or_else(|message| {
+            findings.push(self.finding(at, message));
+            false
+        })
+    }
+
     /// Instances of a thing: one without key, or one for each element of its `forEach`.
     pub fn instances(&self, for_each: Option<&ForEach>) -> Vec<(Option<String>, Value)> {
         match for_each {

@@ -157,13 +157,8 @@ fn steps(part: &Part<'_>, at: &str, used: &mut Used, findings: &mut Vec<Finding>
     let mut steps = Vec::with_capacity(part.component.init.len());
     for step in &part.component.init {
         let at = format!("{at}.init[{}]", step.name);
-        match part.scope.when(step.when.as_deref()) {
-            Ok(true) => {}
-            Ok(false) => continue,
-            Err(message) => {
-                findings.push(part.frame.finding(&at, message));
-                continue;
-            }
+        if !part.frame.wanted(part.scope, step.when.as_deref(), &at, findings) {
+            continue;
         }
         if step.name == part.component.name {
             findings.push(part.frame.finding(&at, "has the component's own name; name the step otherwise"));
@@ -258,13 +253,8 @@ fn mounts(
     let mut mounts = Vec::with_capacity(declared.len());
     for mount in declared {
         let path = format!("{at}.mounts[{}]", mount.path);
-        match scope.when(mount.when.as_deref()) {
-            Ok(true) => {}
-            Ok(false) => continue,
-            Err(message) => {
-                findings.push(frame.finding(&path, message));
-                continue;
-            }
+        if !frame.wanted(scope, mount.when.as_deref(), &path, findings) {
+            continue;
         }
         let mut read_only = true;
         let volume = match (&mount.config, &mount.secret, &mount.volume, &mount.scratch) {

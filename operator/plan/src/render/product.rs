@@ -70,13 +70,8 @@ impl<'a> Product<'a> {
             for (key, item) in self.frame.instances(config.for_each.as_ref()) {
                 let at = format!("spec.configs[{}]", config.name);
                 let scope = self.scope.with(self.frame.element(key.as_deref(), &item));
-                match scope.when(config.when.as_deref()) {
-                    Ok(true) => {}
-                    Ok(false) => continue,
-                    Err(message) => {
-                        findings.push(self.frame.finding(&at, message));
-                        continue;
-                    }
+                if !self.frame.wanted(&scope, config.when.as_deref(), &at, findings) {
+                    continue;
                 }
                 let name = self.frame.config_object(&config.name, key.as_deref());
                 let mut data = Map::new();
@@ -145,13 +140,8 @@ impl<'a> Product<'a> {
             for (key, item) in self.frame.instances(component.for_each.as_ref()) {
                 let at = format!("spec.components[{}]", component.name);
                 let scope = self.scope.with(self.frame.element(key.as_deref(), &item));
-                match scope.when(component.when.as_deref()) {
-                    Ok(true) => {}
-                    Ok(false) => continue,
-                    Err(message) => {
-                        findings.push(self.frame.finding(&at, message));
-                        continue;
-                    }
+                if !self.frame.wanted(&scope, component.when.as_deref(), &at, findings) {
+                    continue;
                 }
                 let name = keyed(&component.name, key.as_deref());
                 if !fits(&name, component.workload) {
@@ -280,13 +270,8 @@ impl<'a> Product<'a> {
         let Some(gateway) = self.context.gateway else { return };
         for route in &self.frame.instance.entry.spec.routes {
             let at = format!("spec.routes[{}]", route.name);
-            match self.scope.when(route.when.as_deref()) {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(message) => {
-                    findings.push(self.frame.finding(&at, message));
-                    continue;
-                }
+            if !self.frame.wanted(&self.scope, route.when.as_deref(), &at, findings) {
+                continue;
             }
             let target = self.frame.component(&route.component).and_then(|component| {
                 component.ports.iter().find(|p| p.name == route.port).map(|port| (component, port))

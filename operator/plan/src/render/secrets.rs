@@ -18,13 +18,8 @@ impl Product<'_> {
             for (key, item) in self.frame.instances(secret.for_each.as_ref()) {
                 let at = format!("spec.secrets[{}]", secret.name);
                 let scope = self.scope.with(self.frame.element(key.as_deref(), &item));
-                match scope.when(secret.when.as_deref()) {
-                    Ok(true) => {}
-                    Ok(false) => continue,
-                    Err(message) => {
-                        findings.push(self.frame.finding(&at, message));
-                        continue;
-                    }
+                if !self.frame.wanted(&scope, secret.when.as_deref(), &at, findings) {
+                    continue;
                 }
                 let name = self.frame.secret_object(&secret.name, key.as_deref());
                 let mut draft = Draft::new(

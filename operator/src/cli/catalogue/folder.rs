@@ -117,3 +117,8 @@ fn samples_of(folder: &Path) -> Result<Vec<Stack>, Finding> {
         Err(_) => Ok(Vec::new()),
     }
 }
+
+/// Today, `YYYY-MM-DD`, by the clock of this machine.
+pub fn today() -> String {
+    jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().to_string()
+}

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use plinth_plan::catalogue::{ENTRY_FILE, SAMPLES_FILE};
 use serde::Serialize;
 
+use super::folder::today;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Out;
 
@@ -35,7 +36,7 @@ pub fn run(name: &str, dir: &Path, out: Out) -> Result<Exit> {
             .into());
     }
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
+    let today = today();
     for (file, text) in [(ENTRY_FILE, ENTRY), (SAMPLES_FILE, STACKS)] {
         let path = folder.join(file);
         let text = text.replace("NAME", name).replace("TODAY", &today);

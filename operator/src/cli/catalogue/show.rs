@@ -8,7 +8,7 @@ use plinth_api::v1alpha1::product::{Maturity, Role};
 use plinth_plan::lint;
 use serde::Serialize;
 
-use super::folder::subjects;
+use super::folder::{subjects, today};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::input::builtin;
 use crate::cli::output::{Out, lines, table};
@@ -61,7 +61,7 @@ pub fn run(product: &str, out: Out) -> Result<Exit> {
             }
         })
         .collect();
-    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
+    let today = today();
     let view = View { warnings: warnings(&spec, &today), name, components, spec };
     out.print(&view, text)?;
     Ok(Exit::Ok)

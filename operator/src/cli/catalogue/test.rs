@@ -6,7 +6,7 @@ use anyhow::Result;
 use plinth_plan::{Inputs, closure, lint as rules};
 use serde::Serialize;
 
-use super::folder::{Subjects, problem, subjects};
+use super::folder::{Subjects, problem, subjects, today};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Out, count, lines, table};
 use crate::cli::problem::Problem;
@@ -68,7 +68,7 @@ pub fn run(folders: &[PathBuf], out: Out) -> Result<Exit> {
 }
 
 fn lints(subjects: &Subjects) -> Vec<Problem> {
-    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
+    let today = today();
     let entries = subjects.names.iter().filter_map(|name| subjects.catalogue.get(name));
     entries.flat_map(|entry| rules::lint(entry, &subjects.catalogue, &today)).map(|f| problem(&f)).collect()
 }
