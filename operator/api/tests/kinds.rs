@@ -134,7 +134,7 @@ async fn every_builtin_entry_is_a_valid_product_object() {
     for entry in catalogue.entries() {
         let document = json!({
             "apiVersion": "plinth.dev/v1alpha1", "kind": "Product",
-            "metadata": { "name": entry.name }, "spec": entry.spec,
+            "metadata": { "name": entry.name }, "spec": *entry.spec,
         });
         round_trip::<Product>(&api, &document, Path::new(&entry.name)).await;
     }

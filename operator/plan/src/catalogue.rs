@@ -1,6 +1,7 @@
 //! The catalogue: built-in entries, carried in the binary, and the user's own `Product` objects.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use include_dir::{Dir, include_dir};
 use plinth_api::v1alpha1::product::Role;
@@ -26,8 +27,8 @@ pub struct Entry {
     pub name: String,
     /// Comes with the binary.
     pub builtin: bool,
-    /// What it says, templates inlined.
-    pub spec: ProductSpec,
+    /// What it says, templates inlined. Shared: a catalogue is copied with one entry changed, and MOSIP's alone is large.
+    pub spec: Arc<ProductSpec>,
 }
 
 /// Every product that a Stack can name.
@@ -36,7 +37,7 @@ pub struct Catalogue {
     entries: BTreeMap<String, Entry>,
     /// The user's own products that carry the name of a built-in one.
     replacements: BTreeMap<String, Entry>,
-    revision: String,
+    revision: OnceLock<String>,
 }
 
 impl Catalogue {
@@ -80,23 +81,16 @@ impl Catalogue {
         if findings.is_empty() { Ok(samples) } else { Err(findings) }
     }
 
-    /// This catalogue with these entries in the place of those of the same name.
-    pub fn with_entries(self, entries: impl IntoIterator<Item = Entry>) -> Self {
-        let mut all = self.entries;
-        all.extend(entries.into_iter().map(|entry| (entry.name.clone(), entry)));
-        Self::from_entries(all.into_values())
+    /// This catalogue with these entries in the place of those of the same name. The revision stays, as with products.
+    pub fn with_entries(mut self, entries: impl IntoIterator<Item = Entry>) -> Self {
+        self.entries.extend(entries.into_iter().map(|entry| (entry.name.clone(), entry)));
+        self
     }
 
     /// A catalogue of these entries.
     pub fn from_entries(entries: impl IntoIterator<Item = Entry>) -> Self {
-        let entries: BTreeMap<String, Entry> =
-            entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
-        let mut digest = Sha256::new();
-        for entry in entries.values() {
-            digest.update(serde_json::to_vec(&entry.spec).unwrap_or_default());
-        }
-        let revision = format!("sha256:{}", hex(&digest.finalize()));
-        Self { entries, replacements: BTreeMap::new(), revision }
+        let entries = entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
+        Self { entries, replacements: BTreeMap::new(), revision: OnceLock::new() }
     }
 
     /// This catalogue with the user's own products added. One that carries the name of a built-in one takes its place only
@@ -105,7 +99,7 @@ impl Catalogue {
         for (name, spec) in products {
             let built = self.entries.get(&name).is_some_and(|entry| entry.builtin);
             let place = if built { &mut self.replacements } else { &mut self.entries };
-            place.insert(name.clone(), Entry { name, builtin: false, spec });
+            place.insert(name.clone(), Entry { name, builtin: false, spec: spec.into() });
         }
         self
     }
@@ -123,7 +117,13 @@ impl Catalogue {
 
     /// Digest of the built-in entries, `sha256:…`.
     pub fn revision(&self) -> &str {
-        &self.revision
+        self.revision.get_or_init(|| {
+            let mut digest = Sha256::new();
+            for entry in self.entries.values().filter(|entry| entry.builtin) {
+                digest.update(serde_json::to_vec(&*entry.spec).unwrap_or_default());
+            }
+            format!("sha256:{}", hex(&digest.finalize()))
+        })
     }
 
     /// The entry of that name.
@@ -201,7 +201,7 @@ pub fn parse(text: &str, path: &str) -> Result<Entry, Finding> {
     if let Some(field) = unknown_field(&given, &understood, "spec") {
         return Err(at(format!("{path}: {field}"), "is not a field of the catalogue's language".to_owned()));
     }
-    Ok(Entry { name: name.to_owned(), builtin: false, spec })
+    Ok(Entry { name: name.to_owned(), builtin: false, spec: spec.into() })
 }
 
 /// The first field that was given but not understood. An empty value may be dropped on the way back.
@@ -247,7 +247,7 @@ pub fn parse_folder<'a>(
     read: impl Fn(&str) -> Option<&'a str>,
 ) -> Result<Entry, Finding> {
     let mut entry = parse(text, path)?;
-    for config in &mut entry.spec.configs {
+    for config in &mut Arc::make_mut(&mut entry.spec).configs {
         for file in &mut config.files {
             let Some(name) = file.file.take() else { continue };
             let text = read(&name).ok_or_else(|| Finding {

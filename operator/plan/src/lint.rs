@@ -206,6 +206,8 @@ pub fn known(component: &Component) -> Known {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use serde_json::json;
 
@@ -221,7 +223,11 @@ mod tests {
             "versions": [{ "version": "1", "images": { "app": "registry.example/app:1.0" } }],
         });
         whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
-        Entry { name: "test".to_owned(), builtin: false, spec: serde_json::from_value(whole).unwrap() }
+        Entry {
+            name: "test".to_owned(),
+            builtin: false,
+            spec: Arc::new(serde_json::from_value(whole).unwrap()),
+        }
     }
 
     fn found(spec: serde_json::Value) -> Vec<String> {

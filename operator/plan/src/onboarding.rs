@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use plinth_api::v1alpha1::product::{
     Call, Component, Config, ConfigFile, Method, Mount, Onboarding, PerProfile, Request, Resources, Security,
@@ -40,8 +41,9 @@ pub fn expanded(entry: &Entry) -> Cow<'_, Entry> {
     }
     let mut entry = entry.clone();
     let steps: Vec<Onboarding> = steps.cloned().collect();
-    entry.spec.configs.extend(steps.iter().map(config));
-    entry.spec.components.extend(steps.into_iter().map(component));
+    let spec = Arc::make_mut(&mut entry.spec);
+    spec.configs.extend(steps.iter().map(config));
+    spec.components.extend(steps.into_iter().map(component));
     Cow::Owned(entry)
 }
 

@@ -286,7 +286,7 @@ fn a_replacement_takes_the_place_of_a_built_in_product_only_where_the_stack_says
     built.builtin = true;
     let own =
         parse(&PRODUCT.replace("example.org/echo:1.0", "own.example/echo:1.0"), "own").expect("it parses");
-    let catalogue = Catalogue::from_entries([built]).with_products([(own.name, own.spec)]);
+    let catalogue = Catalogue::from_entries([built]).with_products([(own.name, (*own.spec).clone())]);
     let inputs = Inputs { catalogue, ..Inputs::default() };
     let image = |stack: &Stack| {
         let plan = plinth_plan::plan(stack, &inputs).expect("a plan");

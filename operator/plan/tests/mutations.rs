@@ -95,14 +95,18 @@ fn at_least_95_of_100_mutations_are_caught_in_the_entries_that_are_held_to_it() 
 }
 
 /// Every mutant of an entry that is held to the figure; of another one as many as its share, evenly spread. All of them
-/// with `MUTATIONS_ALL`.
+/// with `MUTATIONS_ALL` or where entries are named; `MUTATIONS_SHARE=100` takes so many of each.
 fn sample(product: &str, all: Vec<Mutant>) -> impl Iterator<Item = Mutant> {
     const SHARE: usize = 12;
-    let stride = match std::env::var_os("MUTATIONS_ALL").or(std::env::var_os("MUTATIONS_ONLY")) {
-        None if !HELD.contains(&product) => all.len().div_ceil(SHARE).max(1),
-        _ => 1,
-    };
+    let asked = std::env::var("MUTATIONS_SHARE").ok().and_then(|n| n.parse().ok());
+    let whole = HELD.contains(&product) || everything();
+    let share = asked.unwrap_or(if whole { all.len() } else { SHARE }).max(1);
+    let stride = all.len().div_ceil(share).max(1);
     all.into_iter().step_by(stride)
+}
+
+fn everything() -> bool {
+    ["MUTATIONS_ALL", "MUTATIONS_ONLY"].iter().any(|name| std::env::var_os(name).is_some())
 }
 
 /// A case's name without its profile.
@@ -128,9 +132,8 @@ fn outcome(catalogue: &Catalogue, baselines: &[Baseline], product: &str, mutant:
 }
 
 fn with(catalogue: &Catalogue, product: &str, spec: &ProductSpec) -> Catalogue {
-    Catalogue::from_entries(catalogue.entries().map(|entry| {
-        if entry.name == product { Entry { spec: spec.clone(), ..entry.clone() } } else { entry.clone() }
-    }))
+    let entry = catalogue.get(product).expect("it is one of the catalogue's").clone();
+    catalogue.clone().with_entries([Entry { spec: spec.clone().into(), ..entry }])
 }
 
 /// Whether the mutation changed nothing: the same hash; the same order where only an edge went; the same objects where
@@ -232,8 +235,7 @@ fn report(mutants: &[(String, Mutant)], outcomes: &[Outcome]) {
     }
     let [equivalent, caught, lost] = sum;
     println!("{:<32} {:>6} {equivalent:>10} {caught:>6} {lost:>6}", "all", mutants.len());
-    let all = ["MUTATIONS_ALL", "MUTATIONS_ONLY"].iter().any(|name| std::env::var_os(name).is_some());
-    let limit = if all { usize::MAX } else { 30 };
+    let limit = if everything() { usize::MAX } else { 30 };
     println!("\nmissed, the first {} of {}:", missed.len().min(limit), missed.len());
     missed.iter().take(limit).for_each(|site| println!("  {site}"));
     let held = by_product(mutants, outcomes);

@@ -14,7 +14,7 @@ use crate::render::frame::Frame;
 /// Parameters, requirements and images that nothing in the entry refers to.
 pub fn declared(world: &World<'_>, findings: &mut Vec<Finding>) {
     for frame in world.frames.values().flatten() {
-        let spec = &frame.instance.entry.spec;
+        let spec = &*frame.instance.entry.spec;
         let mut rest = serde_json::to_value(spec).unwrap_or_default();
         if let Some(map) = rest.as_object_mut() {
             map.retain(|field, _| !matches!(field.as_str(), "parameters" | "sources" | "open" | "versions"));

@@ -228,7 +228,7 @@ pub fn secret_keys(world: &World<'_>, findings: &mut Vec<Finding>) {
             let for_people = text && object.data;
             let copy = object.key.name.contains("-requires-");
             // Who issues a generated value must know it; a fixed text may be there for consumers alone.
-            let output = text && is_output(world, &unit.block, &reference);
+            let output = text && world.gives(&unit.block, &token::token(&reference));
             if !for_people && !copy && !output && !read.contains(&reference) {
                 findings.push(world.on(
                     unit,
@@ -275,17 +275,6 @@ pub fn secret_keys(world: &World<'_>, findings: &mut Vec<Finding>) {
             }
         }
     }
-}
-
-fn is_output(world: &World<'_>, block: &str, reference: &SecretKeyRef) -> bool {
-    let token = token::token(reference);
-    world.frames.get(block).into_iter().flatten().any(|frame| {
-        frame.instance.entry.spec.provides.iter().any(|provision| {
-            frame.outputs(provision, None, &world.stack.spec.site.cluster_domain).is_ok_and(|outputs| {
-                outputs.values().any(|value| value.as_str().is_some_and(|v| v.contains(&token)))
-            })
-        })
-    })
 }
 
 /// Every ConfigMap, and every Secret that is a configuration, is mounted by somebody; no mount hides another.

@@ -192,11 +192,25 @@ pub struct World<'a> {
     beside: BTreeMap<&'a str, Vec<usize>>,
     policies: BTreeMap<&'a str, Vec<&'a Value>>,
     before: BTreeMap<&'a UnitId, BTreeSet<&'a UnitId>>,
+    given: BTreeMap<&'a str, Vec<Value>>,
 }
 
 /// Elements of a list; none when the value is no list.
 pub fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
+}
+
+/// What the products of each block give to whoever asks, without a claim.
+fn given<'a>(frames: &'a Frames<'a>, domain: &str) -> BTreeMap<&'a str, Vec<Value>> {
+    let of = |frame: &Frame<'_>| -> Vec<Value> {
+        let provides = &frame.instance.entry.spec.provides;
+        provides
+            .iter()
+            .filter_map(|p| frame.outputs(p, None, domain).ok())
+            .flat_map(|o| o.into_values())
+            .collect()
+    };
+    frames.iter().map(|(block, frames)| (*block, frames.iter().flat_map(of).collect())).collect()
 }
 
 fn name_of(object: &Desired) -> (&str, &str) {
@@ -219,6 +233,7 @@ impl<'a> World<'a> {
             beside: BTreeMap::new(),
             policies: BTreeMap::new(),
             before: before(plan),
+            given: given(frames, &stack.spec.site.cluster_domain),
         };
         for unit in plan.units() {
             for object in &unit.objects {
@@ -277,6 +292,15 @@ impl<'a> World<'a> {
         };
         self.read(&mut run);
         run
+    }
+
+    /// Whether the products of a block give this text, or one that contains it, to whoever asks them.
+    pub fn gives(&self, block: &str, text: &str) -> bool {
+        self.given
+            .get(block)
+            .into_iter()
+            .flatten()
+            .any(|value| value.as_str().is_some_and(|v| v.contains(text)))
     }
 
     /// Pods of a namespace whose labels match.

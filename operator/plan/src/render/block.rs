@@ -177,7 +177,7 @@ pub fn secret_outputs(
     prefix: &str,
     secret: &str,
 ) -> Vec<String> {
-    let text = serde_json::to_string(&frame.instance.entry.spec).unwrap_or_default();
+    let text = serde_json::to_string(&*frame.instance.entry.spec).unwrap_or_default();
     let Ok(regex) = Regex::new(&format!(r"requires\.{}\.([A-Za-z][A-Za-z0-9]*)", regex::escape(requirement)))
     else {
         return Vec::new();

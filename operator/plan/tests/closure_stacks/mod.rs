@@ -1,12 +1,13 @@
 //! Stacks that exercise every entry of the catalogue, for the tests of the closure check.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use plinth_api::Stack;
 use plinth_api::names::LABEL_PART_OF;
 use plinth_api::v1alpha1::product::Role;
 use plinth_plan::Inputs;
-use plinth_plan::catalogue::Catalogue;
+use plinth_plan::catalogue::{Catalogue, ENTRY_FILE, Entry, parse_folder};
 use serde_json::{Value, json};
 
 /// A Stack and the products that it shows.
@@ -46,10 +47,31 @@ pub fn catalogue() -> Catalogue {
     });
     let cached = serde_json::from_value(cached).expect("the test's Product is well-formed");
     Catalogue::builtin()
-        .map(|catalogue| catalogue.with_products([("cached".to_owned(), cached)]))
+        .map(|catalogue| catalogue.with_entries(on_disk()).with_products([("cached".to_owned(), cached)]))
         .unwrap_or_else(|findings| {
             panic!("{}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
         })
+}
+
+/// `CATALOGUE_FOLDER=operator/catalogue`: entries as they are there now, without compiling them in.
+fn on_disk() -> Vec<Entry> {
+    let Some(folder) = std::env::var_os("CATALOGUE_FOLDER") else { return Vec::new() };
+    let folders =
+        std::fs::read_dir(folder).expect("the catalogue's folder").flatten().map(|entry| entry.path());
+    folders.filter(|path| path.join(ENTRY_FILE).is_file()).map(|path| read(&path)).collect()
+}
+
+fn read(folder: &Path) -> Entry {
+    let text = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
+    let files: BTreeMap<String, String> = std::fs::read_dir(folder)
+        .expect("an entry's folder")
+        .filter_map(|file| file.ok()?.file_name().into_string().ok())
+        .filter_map(|name| Some((name.clone(), text(&name)?)))
+        .collect();
+    let entry = parse_folder(&files[ENTRY_FILE], &folder.display().to_string(), |name| {
+        files.get(name).map(String::as_str)
+    });
+    Entry { builtin: true, ..entry.unwrap_or_else(|finding| panic!("{finding}")) }
 }
 
 fn stack(profile: &str, blocks: Value, backing: Value) -> Stack {

@@ -45,7 +45,7 @@ pub fn run(product: &str, out: Out) -> Result<Exit> {
         Failure::new(Exit::InvalidInput, format!("`{name}` is not in the catalogue"))
             .next("plinth catalogue list shows what is")
     })?;
-    let spec = entry.spec.clone();
+    let spec = &*entry.spec;
     let newest = spec.versions.first().context("a product has a version")?;
     let components = spec
         .components
@@ -62,7 +62,7 @@ pub fn run(product: &str, out: Out) -> Result<Exit> {
         })
         .collect();
     let today = today();
-    let view = View { warnings: warnings(&spec, &today), name, components, spec };
+    let view = View { warnings: warnings(spec, &today), name, components, spec: spec.clone() };
     out.print(&view, text)?;
     Ok(Exit::Ok)
 }
