@@ -3,9 +3,22 @@ const fs = require('fs');
 const http = require('http');
 const { spawn } = require('child_process');
 
-const read = (name) => fs.readFileSync('/etc/plinth/admin/' + name, 'utf8').trim();
-const email = read('email');
-const password = read('password');
+const read = (path) => fs.readFileSync(path, 'utf8').trim();
+const email = read('/etc/plinth/admin/email');
+const password = read('/etc/plinth/admin/password');
+const organisation = read('/etc/plinth/admin/organisation');
+
+// The interface asks for some of these at its start, and for the rest only when somebody needs them.
+const {
+  API_ROOT_URL, FRONT_BASE_URL, MONGO_URL, REDIS_HOST, REDIS_PORT, REDIS_PASSWORD, S3_LOCAL_STACK, S3_REGION,
+  AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, JWT_SECRET, STORE_ENCRYPTION_KEY, NOVU_SECRET_KEY,
+} = process.env;
+const asked = {
+  API_ROOT_URL, FRONT_BASE_URL, MONGO_URL, REDIS_HOST, REDIS_PORT, REDIS_PASSWORD, S3_LOCAL_STACK, S3_REGION,
+  AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, JWT_SECRET, STORE_ENCRYPTION_KEY, NOVU_SECRET_KEY,
+};
+const missing = Object.keys(asked).filter((name) => !asked[name]);
+if (missing.length > 0) throw new Error('not set: ' + missing.join(', '));
 
 const child = spawn(process.execPath, ['dist/main.js'], {
   env: { ...process.env, DISABLE_USER_REGISTRATION: 'false' },
@@ -48,7 +61,7 @@ async function main() {
     password,
     firstName: 'Platform',
     lastName: 'Operator',
-    organizationName: read('organisation'),
+    organizationName: organisation,
   });
   if (ok(made)) return console.log('the administrator is there');
   if (/already exists/i.test(made.text)) return console.log('the administrator was there before');

@@ -29,6 +29,6 @@ http.createServer((request, response) => {
   response.writeHead(200, { 'Content-Type': types[path.extname(file)] || 'application/octet-stream' });
   if (request.method === 'HEAD') return response.end();
   return fs.createReadStream(file).pipe(response);
-}).listen(4000);
+}).listen(process.env.PORT);
 
 process.on('SIGTERM', () => process.exit(0));

@@ -3,6 +3,13 @@
 # installs at every start. Its two other scripts are read from the country's image.
 set -eo pipefail
 
+# As run.sh does; a missing one would be an empty text in the dashboards otherwise.
+: "${METABASE_DATABASE_HOST:?}" "${METABASE_DATABASE_PORT:?}" "${METABASE_DATABASE_NAME:?}" "${METABASE_DATABASE_USER:?}"
+: "${METABASE_DATABASE_PASSWORD:?}" "${METABASE_DATABASE_SSL:?}" "${MB_DB_FILE:?}" "${MB_DB_INIT_SQL_FILE:?}"
+: "${OPENCRVS_ENVIRONMENT_CONFIGURATION_SQL_FILE:?}" "${OPENCRVS_METABASE_SITE_NAME:?}" "${OPENCRVS_METABASE_SITE_URL:?}"
+: "${OPENCRVS_METABASE_MAP_NAME:?}" "${OPENCRVS_METABASE_MAP_URL:?}" "${OPENCRVS_METABASE_MAP_REGION_KEY:?}"
+: "${OPENCRVS_METABASE_MAP_REGION_NAME:?}" "${OPENCRVS_METABASE_ADMIN_EMAIL:?}" "${OPENCRVS_METABASE_ADMIN_PASSWORD:?}"
+
 OPENCRVS_METABASE_ADMIN_PASSWORD_SALT=$(cat /proc/sys/kernel/random/uuid)
 export OPENCRVS_METABASE_ADMIN_PASSWORD_SALT
 OPENCRVS_METABASE_ADMIN_PASSWORD_HASH=$(java -cp "$METABASE_JAR" clojure.main -e "(require 'metabase.util.password) (println (metabase.util.password/hash-bcrypt \"$OPENCRVS_METABASE_ADMIN_PASSWORD_SALT$OPENCRVS_METABASE_ADMIN_PASSWORD\"))" 2>/dev/null | tail -n 1)

@@ -2,9 +2,8 @@
 # code. Run by `manage.py shell`.
 from core.models import InteractiveUser
 
-folder = "/etc/plinth-administrator"
-name = open(f"{folder}/username").read().strip()
-given = open(f"{folder}/password").read().strip()
+name = open("/etc/plinth-administrator/username").read().strip()
+given = open("/etc/plinth-administrator/password").read().strip()
 
 for user in InteractiveUser.objects.filter(login_name=name, validity_to__isnull=True):
     if user.check_password(given):

@@ -3,6 +3,9 @@
 # secret key and the owner of the buckets: that is how a rotation takes effect.
 set -eu
 
+# What `versitygw admin` reads itself; without them it is refused and does not say why.
+: "${ADMIN_ACCESS_KEY_ID:?}" "${ADMIN_SECRET_ACCESS_KEY:?}" "${ADMIN_REGION:?}"
+
 attempt=0
 until versitygw admin list-users >/dev/null 2>&1; do
   attempt=$((attempt + 1))

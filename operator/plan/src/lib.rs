@@ -11,6 +11,7 @@
 
 pub mod backing;
 pub mod catalogue;
+pub mod claim;
 pub mod closure;
 pub mod decide;
 pub mod diff;
@@ -18,6 +19,7 @@ pub mod expr;
 pub mod graph;
 pub mod lint;
 pub mod model;
+mod naming;
 pub mod onboarding;
 mod parameters;
 pub mod plan;

@@ -109,7 +109,7 @@ pub fn document(step: &Onboarding, scope: &Scope<'_>) -> Result<Document, String
     let mut document = Document {
         name: step.name.clone(),
         budget_seconds: step.startup_budget_seconds.unwrap_or(BUDGET),
-        calls: step.calls.clone(),
+        calls: step.calls.iter().map(|call| planned(call, scope)).collect::<Result<_, _>>()?,
         ..Document::default()
     };
     let mut known = Known::default();
@@ -125,7 +125,7 @@ pub fn document(step: &Onboarding, scope: &Scope<'_>) -> Result<Document, String
         known.env.insert(variable.name.clone(), text.into());
     }
     let mut names = BTreeSet::new();
-    for call in &step.calls {
+    for call in &document.calls {
         let wrong = |message: String| format!("call `{}`: {message}", call.name);
         if !names.insert(&call.name) {
             return Err(wrong("two calls have this name".to_owned()));
@@ -135,6 +135,22 @@ pub fn document(step: &Onboarding, scope: &Scope<'_>) -> Result<Document, String
         known.captured.extend(call.capture.keys().map(|name| (name.clone(), json!("1"))));
     }
     Ok(document)
+}
+
+/// A call with every `${…}` of its requests in place, which only planning can know.
+fn planned(call: &Call, scope: &Scope<'_>) -> Result<Call, String> {
+    let mut call = call.clone();
+    for (field, request) in [("check", &mut call.check), ("act", &mut call.act)] {
+        let Some(request) = request else { continue };
+        let wrong = |message: String| format!("call `{}`: {field}: {message}", call.name);
+        let source = serde_json::to_value(&*request).map_err(|error| wrong(error.to_string()))?;
+        let value = scope.embedded(&source, field).map_err(wrong)?;
+        if token::has_secret(&value.to_string()) {
+            return Err(wrong("holds a secret value; make it a variable".to_owned()));
+        }
+        *request = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
+    }
+    Ok(call)
 }
 
 fn tried(call: &Call, known: &Known) -> Result<(), String> {

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::Stack;
 use plinth_api::names;
-use plinth_api::v1alpha1::product::{Maturity, Refusal, Role, Version};
+use plinth_api::v1alpha1::product::{Maturity, Refusal, Role, Route, Version};
 use plinth_api::v1alpha1::stack::{Block, ExternalCapability, Profile, Provider};
 use serde_json::{Map, Value, json};
 
 use crate::backing::{Running, switched};
 use crate::catalogue::{Catalogue, Entry};
+use crate::claim::{self, Claim};
 use crate::expr::{Scope, listed};
 use crate::model::{Finding, StackId};
 use crate::onboarding::expanded;
@@ -58,29 +59,8 @@ pub struct Instance<'a> {
     pub params: Map<String, Value>,
     /// Who satisfies each requirement that is in force.
     pub bindings: BTreeMap<String, Binding>,
-    /// For a backing service: what is asked of it, one for each requirement.
+    /// What is asked of it: of a backing service by each requirement of its block, of a block by each requirement of others.
     pub claims: Vec<Claim>,
-}
-
-/// What is asked of a backing service.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Claim {
-    /// Name of the requirement.
-    pub name: String,
-    /// Block that asks.
-    pub block: String,
-    /// The requirement's parameters.
-    pub parameters: Map<String, Value>,
-}
-
-impl Claim {
-    /// As expressions see it: parameters beside `name` and `block`.
-    pub fn value(&self) -> Value {
-        let mut map = self.parameters.clone();
-        map.insert("name".to_owned(), json!(self.name));
-        map.insert("block".to_owned(), json!(self.block));
-        Value::Object(map)
-    }
 }
 
 /// Who satisfies a requirement.
@@ -97,6 +77,8 @@ pub enum Binding {
     Block {
         /// Its name.
         name: String,
+        /// What is asked.
+        claim: Claim,
     },
     /// A system that already runs: a block or a backing service.
     External {
@@ -107,6 +89,15 @@ pub enum Binding {
         /// What is asked; outputs that the Stack does not give are read from here.
         claim: Claim,
     },
+}
+
+impl Binding {
+    /// What is asked.
+    pub fn claim(&self) -> &Claim {
+        match self {
+            Self::Embedded { claim, .. } | Self::Block { claim, .. } | Self::External { claim, .. } => claim,
+        }
+    }
 }
 
 /// The stack's identity.
@@ -155,6 +146,7 @@ pub fn resolve<'a>(stack: &'a Stack, inputs: &'a Inputs) -> Result<Vec<Resolved<
         blocked.extend(installed.iter().flat_map(|installed| switched(stack, block, installed, inputs)));
         resolved.push(Resolved { block, namespace: namespace_of(stack, &block.name), installed, blocked });
     }
+    claim::hand_over(&mut resolved);
     if findings.is_empty() { Ok(resolved) } else { Err(findings) }
 }
 
@@ -314,11 +306,14 @@ fn install<'a>(
     }
     let mut bindings = BTreeMap::new();
     let mut claims: BTreeMap<String, Vec<Claim>> = BTreeMap::new();
+    let namespace = namespace_of(stack, &block.name);
     let scope = Scope::new(Map::from_iter([
         ("params".to_owned(), Value::Object(params.clone())),
         ("stack".to_owned(), stack_vars(stack)),
-        ("block".to_owned(), json!({ "name": block.name, "namespace": namespace_of(stack, &block.name) })),
+        ("block".to_owned(), json!({ "name": block.name, "namespace": namespace })),
         ("product".to_owned(), json!({ "name": entry.name, "version": version.version })),
+        ("routes".to_owned(), route_vars(entry, stack)),
+        ("secrets".to_owned(), claim::secret_vars(entry, &namespace)),
     ]));
     for requirement in &entry.spec.requires {
         let at = format!("Product/{}: spec.requires[{}]", entry.name, requirement.name);
@@ -335,7 +330,12 @@ fn install<'a>(
         if !wanted {
             continue;
         }
-        let claim = Claim { name: requirement.name.clone(), block: block.name.clone(), parameters };
+        let claim = Claim {
+            name: requirement.name.clone(),
+            block: block.name.clone(),
+            parameters,
+            copies: BTreeMap::new(),
+        };
         match bind(stack, block, &requirement.capability, claim, products, inputs) {
             Ok(Some(Binding::Embedded { product, claim })) => {
                 claims.entry(product.clone()).or_default().push(claim.clone());
@@ -506,9 +506,18 @@ fn bind(
             provider.external.as_ref().and_then(|e| e.provides.iter().find(|p| p.capability == capability));
         match system {
             Some(system) => external(system, String::new(), claim),
-            None => Binding::Block { name: provider.name.clone() },
+            None => Binding::Block { name: provider.name.clone(), claim: claim.of_block() },
         }
     }))
+}
+
+/// `routes` as expressions see them.
+pub fn route_vars(entry: &Entry, stack: &Stack) -> Value {
+    let route = |route: &Route| {
+        let host = format!("{}.{}", route.host, stack.spec.site.domain);
+        (route.name.clone(), json!({ "host": host, "url": format!("https://{host}") }))
+    };
+    Value::Object(entry.spec.routes.iter().map(route).collect())
 }
 
 /// `stack` as expressions see it.

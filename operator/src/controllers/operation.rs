@@ -268,6 +268,17 @@ async fn rotate(operation: &Operation, id: &StackId, context: &Context) -> Resul
             }
         }
     }
+    for job in told(&plan, &changed) {
+        match run_again(context, job).await {
+            Ok(true) => steps.push(format!("ran {} again, for whoever has to be told", job.key)),
+            Ok(false) => {}
+            Err(error @ CallError::NotLeader(_)) => return Err(error),
+            Err(error) => {
+                let message = classify(&job.key, &error).message;
+                return Ok(Verdict::NotYet(format!("{}: {message}", job.key)));
+            }
+        }
+    }
     Ok(Verdict::Done { message: format!("rotated {}", secret.key), steps })
 }
 
@@ -316,17 +327,24 @@ fn composed_of<'a>(plan: &'a Plan, source: &ObjectKey) -> Vec<&'a Desired> {
     found
 }
 
-/// Workloads that read one of these Secrets. Jobs do not: they ran.
+/// Jobs of onboarding that read one of these Secrets: they tell a product a value that it keeps.
+fn told<'a>(plan: &'a Plan, secrets: &[&ObjectKey]) -> Vec<&'a Desired> {
+    let steps = plan.units().filter(|unit| unit.step.is_some());
+    let jobs = steps.flat_map(|unit| &unit.objects).filter(|o| o.key.kind == "Job");
+    jobs.filter(|job| reads(job, secrets)).collect()
+}
+
+/// Workloads that read one of these Secrets. Other Jobs than those of onboarding do not: they ran.
 fn readers<'a>(plan: &'a Plan, secrets: &[&ObjectKey]) -> Vec<&'a Desired> {
     let workloads =
         plan.objects().filter(|o| matches!(o.key.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet"));
-    workloads
-        .filter(|workload| {
-            let near = secrets.iter().filter(|secret| secret.namespace == workload.key.namespace);
-            let names: BTreeSet<&str> = near.map(|secret| secret.name.as_str()).collect();
-            mentions(&workload.body["spec"]["template"]["spec"], &names)
-        })
-        .collect()
+    workloads.filter(|workload| reads(workload, secrets)).collect()
+}
+
+fn reads(workload: &Desired, secrets: &[&ObjectKey]) -> bool {
+    let near = secrets.iter().filter(|secret| secret.namespace == workload.key.namespace);
+    let names: BTreeSet<&str> = near.map(|secret| secret.name.as_str()).collect();
+    mentions(&workload.body["spec"]["template"]["spec"], &names)
 }
 
 /// A pod template takes a Secret of one of these names into its environment or its files.
@@ -365,6 +383,15 @@ async fn restart(context: &Context, workload: &Desired, revision: &str) -> Resul
     Ok(true)
 }
 
+/// Deletes a Job: what is planned and missing is made again. False when it is not there: it will start with the new value.
+async fn run_again(context: &Context, job: &Desired) -> Result<bool, CallError> {
+    let home = context.clusters.home();
+    let key = &job.key;
+    let Some(live) = home.observer.store().object(key) else { return Ok(false) };
+    let Some(served) = home.kinds.served(&key.api_version, &key.kind).await? else { return Ok(false) };
+    context.applier.writer().delete(&served, key, &live.uid).await.map(|gone| !gone)
+}
+
 fn annotation(object: &impl Resource, name: &str) -> Option<String> {
     object.meta().annotations.as_ref()?.get(name).filter(|value| !value.is_empty()).cloned()
 }
@@ -372,7 +399,7 @@ fn annotation(object: &impl Resource, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use plinth_api::v1alpha1::product::Generator;
-    use plinth_plan::model::{BlockPlan, SecretKeyRef, Unit, UnitId};
+    use plinth_plan::model::{BlockPlan, SecretKeyRef, Step, Unit, UnitId};
 
     use super::*;
 
@@ -435,6 +462,19 @@ mod tests {
         let changed: Vec<&ObjectKey> = composed.iter().map(|o| &o.key).chain([&db.key]).collect();
         let readers = readers(&plan, &changed);
         assert_eq!(readers.iter().map(|o| o.key.name.as_str()).collect::<Vec<_>>(), ["direct", "indirect"]);
+        assert!(told(&plan, &changed).is_empty());
+    }
+
+    #[test]
+    fn a_product_that_keeps_a_rotated_value_is_told_the_new_one() {
+        let reads = json!({ "spec": { "template": { "spec": { "containers": [
+            { "env": [{ "valueFrom": { "secretKeyRef": { "name": "client", "key": "password" } } }] },
+        ] } } } });
+        let mut plan = plan(vec![generated("client", false), object("Job", "onboard-client", reads)]);
+        plan.blocks[0].units[0].step = Some(Step { held: None });
+        let secret = plan.objects().next().unwrap();
+        let told = told(&plan, &[&secret.key]);
+        assert_eq!(told.iter().map(|o| o.key.name.as_str()).collect::<Vec<_>>(), ["onboard-client"]);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! A step becomes a Job in the block's namespace, with Plinth's own image; no path leads from the operator into blocks.
 //! Every string of a request is a MiniJinja template that the Job fills in over `env` (the step's variables) and
-//! `captured` (what earlier calls took from answers). CEL in `exists` and `capture` sees `response`, with `status` and
+//! `captured` (what earlier calls took from answers). Before that, a text `${…}` is CEL that planning evaluates over what
+//! components see, and its value keeps its type. CEL in `exists` and `capture` sees `response`, with `status` and
 //! `body`, beside both.
 
 use std::collections::BTreeMap;

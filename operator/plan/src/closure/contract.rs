@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use plinth_api::v1alpha1::product::{Contract, Workload};
+use plinth_api::v1alpha1::product::{Component, Contract, Workload};
 
 use super::world::{Run, World, items};
 use crate::expr::listed;
@@ -11,7 +11,10 @@ use crate::model::Finding;
 /// Every service of an image keeps the image's contract.
 pub fn kept(world: &World<'_>, findings: &mut Vec<Finding>) {
     for run in &world.runs {
-        let Some((frame, component)) = run.entry.filter(|(_, c)| c.workload != Workload::Job) else {
+        // A Job that says no command runs the image's own program, as a service does.
+        let keeps =
+            |c: &Component| c.workload != Workload::Job || (c.command.is_empty() && c.args.is_empty());
+        let Some((frame, component)) = run.entry.filter(|(_, c)| keeps(c)) else {
             continue;
         };
         let Some(contract) = frame.instance.version.contracts.get(&component.image) else { continue };
@@ -61,7 +64,7 @@ fn numbers(ports: &BTreeSet<u16>) -> String {
 
 fn folders(run: &Run<'_>, contract: &Contract, say: &mut impl FnMut(&str, String)) {
     for folder in &contract.writes {
-        let covered = run.mounts.iter().filter(|m| m.source.is_none()).any(|mount| {
+        let covered = run.mounts.iter().filter(|m| m.source.is_none() && m.own).any(|mount| {
             folder
                 .strip_prefix(mount.path.trim_end_matches('/'))
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -420,7 +420,10 @@ pub fn issuers(world: &World<'_>, findings: &mut Vec<Finding>) {
         for link in &run.links {
             let Some(issuer) = link.output("issuer") else { continue };
             provided.insert(issuer.to_owned());
-            if !run.texts.iter().any(|t| t.body.contains(issuer)) {
+            // Who asks for tokens, or checks them by keys, may name those addresses alone.
+            let addresses = ["tokenUrl", "jwksUrl", "serverUrl"].iter().filter_map(|name| link.output(name));
+            let mut known = addresses.chain([issuer]);
+            if !known.any(|address| run.texts.iter().any(|t| t.body.contains(address))) {
                 let message =
                     format!("connects to `requires.{}` and never names its issuer `{issuer}`", link.name);
                 findings.push(world.at(run, "connects", message));

@@ -27,11 +27,14 @@ pub fn declared(world: &World<'_>, findings: &mut Vec<Finding>) {
                 findings.push(frame.finding(&at, "is used nowhere in the entry".to_owned()));
             }
         }
+        // What asks for `requires` cannot be answered here, and counts as rendered.
+        let scope = frame.scope(&serde_json::Map::new());
         for requirement in spec.requires.iter().filter(|r| frame.instance.bindings.contains_key(&r.name)) {
             let name = format!("requires.{}", requirement.name);
             let called = spec
                 .components
                 .iter()
+                .filter(|c| scope.when(c.when.as_deref()).unwrap_or(true))
                 .flat_map(|c| &c.connects)
                 .any(|edge| Connection::of(edge).target == name);
             let read =
@@ -64,6 +67,13 @@ pub fn provided(world: &World<'_>, findings: &mut Vec<Finding>) {
                 if frame.component(name).is_none() && !objects.iter().any(|o| &o.name == name) {
                     findings.push(frame.finding(&at, format!("`{name}` is no component")));
                 }
+            }
+            // Nobody but the entry knows what stands behind a Service that somebody else renders.
+            if provision.service.is_some() && provision.ready_after.is_none() {
+                let message =
+                    "has a `service` and no `readyAfter`; name what must be ready before it is called"
+                        .to_owned();
+                findings.push(frame.finding(&at, message));
             }
             if frame.instance.claims.is_empty() {
                 findings.extend(frame.outputs(provision, None, domain).err());

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::read::composed;
 use super::world::World;
 use crate::model::{SecretKeyRef, SecretSource};
-use crate::render::frame::{Frame, claim_of};
+use crate::render::frame::Frame;
 use crate::resolve::Binding;
 use crate::token;
 
@@ -87,7 +87,9 @@ impl<'a> World<'a> {
                 .frames
                 .get(frame.block)
                 .and_then(|f| f.iter().find(|f| &f.instance.entry.name == product)),
-            Binding::Block { name } => self.frames.get(name.as_str()).and_then(|f| f.iter().find(provides)),
+            Binding::Block { name, .. } => {
+                self.frames.get(name.as_str()).and_then(|f| f.iter().find(provides))
+            }
             Binding::External { system, claim, .. } => {
                 link.outputs = claim.parameters.clone();
                 link.outputs.extend(system.outputs.iter().map(|(k, v)| (k.clone(), v.clone().into())));
@@ -96,14 +98,14 @@ impl<'a> World<'a> {
                 None
             }
         };
-        let claim = claim_of(binding);
+        let claim = binding.claim();
         if let Some(provider) = provider
             && let Some(provision) =
                 provider.instance.entry.spec.provides.iter().find(|p| p.capability == capability)
         {
             let domain = &self.stack.spec.site.cluster_domain;
-            let outputs = provider.outputs(provision, claim, domain).unwrap_or_default();
-            link.outputs = claim.map(|c| c.parameters.clone()).unwrap_or_default();
+            let outputs = provider.outputs(provision, provider.asked(claim), domain).unwrap_or_default();
+            link.outputs = claim.parameters.clone();
             link.outputs.extend(outputs);
             link.provider = provision.component.as_ref().map(|c| (provider.namespace.to_owned(), c.clone()));
             if matches!(binding, Binding::Embedded { .. }) {

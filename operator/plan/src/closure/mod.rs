@@ -8,6 +8,7 @@ mod data;
 mod entry;
 mod links;
 mod network;
+mod objects;
 mod order;
 mod pods;
 mod read;
@@ -40,6 +41,9 @@ const CHECKS: &[Check] = &[
     ("files are there", references::files),
     ("scripts find their variables", references::variables),
     ("written folders can be written", references::writable),
+    ("what steps write is handed on", references::handed_on),
+    ("objects name keys that exist", objects::keys),
+    ("objects wait for what they name", objects::order),
     ("databases and logins match their claim", data::logins),
     ("claims do not overlap", data::claims),
     ("servers and provisioning share a login", data::served),

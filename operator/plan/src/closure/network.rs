@@ -215,6 +215,14 @@ fn external_pair(world: &World<'_>, run: &Run<'_>, link: &Link<'_>, findings: &m
     else {
         return;
     };
+    let declared = declared_ports(world, host);
+    for text in &run.texts {
+        for said in text::ports_of(host, &text.body).into_iter().filter(|said| !declared.contains(said)) {
+            let message =
+                format!("calls {host}:{said}, but the Stack declares {host} with {}", numbers(&declared));
+            findings.push(world.at(run, &text.field, message));
+        }
+    }
     let port = port.to_string();
     for setting in run.settings.iter().filter(|s| s.value == host) {
         if let Some(Setting { key, value, .. }) = run.sibling(setting, Role::Port)
@@ -228,6 +236,19 @@ fn external_pair(world: &World<'_>, run: &Run<'_>, link: &Link<'_>, findings: &m
             ));
         }
     }
+}
+
+/// Ports at which systems outside the cluster of that name are declared, or which what they give says.
+fn declared_ports(world: &World<'_>, host: &str) -> Vec<u16> {
+    let links = world.runs.iter().flat_map(|run| &run.links);
+    let of_host = links.filter(|link| link.outputs.get("host").and_then(|h| h.as_str()) == Some(host));
+    let mut ports = BTreeSet::new();
+    for link in of_host {
+        ports.extend(link.outputs.get("port").and_then(|p| u16::try_from(p.as_u64()?).ok()));
+        let texts = link.outputs.values().filter_map(|value| value.as_str());
+        ports.extend(texts.flat_map(|text| text::ports_of(host, text)));
+    }
+    ports.into_iter().collect()
 }
 
 /// A port without a host beside it is one that the container listens on, or one of a host said elsewhere.

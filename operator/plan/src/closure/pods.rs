@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::world::{Place, Run, World};
 use crate::model::Finding;
+use crate::onboarding::OWN_IMAGE;
 
 /// Every rule about a single pod.
 pub fn pods(world: &World<'_>, findings: &mut Vec<Finding>) {
@@ -76,7 +77,10 @@ fn probes(run: &Run<'_>, say: &mut impl FnMut(&str, String)) {
 
 fn passwords(run: &Run<'_>, say: &mut impl FnMut(&str, String)) {
     const SECRET: &[&str] = &["PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "PIN", "PWD"];
-    for setting in &run.settings {
+    let step = run.entry.is_some_and(|(_, component)| component.image == OWN_IMAGE);
+    // What a step captures is where an answer is looked into, never the value.
+    let is_capture = |key: &str| step && key.contains(".capture.");
+    for setting in run.settings.iter().filter(|setting| !is_capture(&setting.key)) {
         let name = setting.key.to_ascii_uppercase();
         let last = name.rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
         let secret = SECRET.iter().any(|s| last == *s || (s.len() > 3 && last.ends_with(s)));

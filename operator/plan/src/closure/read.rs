@@ -164,9 +164,9 @@ impl<'a> World<'a> {
 
 /// Mounts of the container, and those that only the steps before it have.
 pub(super) fn all_mounts<'a>(spec: &'a Value, container: &'a Value) -> Vec<Mount<'a>> {
-    let mut all = mounts(spec, container);
+    let mut all = mounts(spec, container, true);
     for step in items(&spec["initContainers"]) {
-        let more = mounts(spec, step);
+        let more = mounts(spec, step, false);
         all.extend(
             more.into_iter().filter(|m| !all.iter().any(|known| known.path == m.path)).collect::<Vec<_>>(),
         );
@@ -174,7 +174,7 @@ pub(super) fn all_mounts<'a>(spec: &'a Value, container: &'a Value) -> Vec<Mount
     all
 }
 
-fn mounts<'a>(spec: &'a Value, container: &'a Value) -> Vec<Mount<'a>> {
+fn mounts<'a>(spec: &'a Value, container: &'a Value, own: bool) -> Vec<Mount<'a>> {
     items(&container["volumeMounts"])
         .map(|mount| {
             let volume = items(&spec["volumes"]).find(|v| v["name"] == mount["name"]);
@@ -186,6 +186,8 @@ fn mounts<'a>(spec: &'a Value, container: &'a Value) -> Vec<Mount<'a>> {
                 path: mount["mountPath"].as_str().unwrap_or_default(),
                 file: mount["subPath"].as_str(),
                 source,
+                volume: mount["name"].as_str().unwrap_or_default(),
+                own,
             }
         })
         .collect()

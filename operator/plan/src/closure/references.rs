@@ -410,6 +410,23 @@ pub fn variables(world: &World<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// A volume that a step before the container fills is mounted by the container too: what was put there is for it.
+pub fn handed_on(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for run in &world.runs {
+        let own: BTreeSet<&str> =
+            items(&run.container["volumeMounts"]).filter_map(|m| m["name"].as_str()).collect();
+        // Any program may want a place for what it forgets.
+        let handed = run.mounts.iter().filter(|m| !m.own && m.source.is_none() && m.path != "/tmp");
+        for mount in handed.filter(|m| !own.contains(m.volume)) {
+            let message = format!(
+                "volume `{}` is mounted by a step alone: what it writes to `{}` reaches nobody",
+                mount.volume, mount.path
+            );
+            findings.push(world.at(run, "mounts", message));
+        }
+    }
+}
+
 /// With a read-only root, a folder that a setting says is written lies under a writable mount.
 pub fn writable(world: &World<'_>, findings: &mut Vec<Finding>) {
     const WRITTEN: &[&str] =
@@ -450,8 +467,11 @@ pub fn writable(world: &World<'_>, findings: &mut Vec<Finding>) {
             .filter(|dir| dir.starts_with("/var/") || dir.starts_with("/tmp"));
         written.extend(working.map(|dir| ("workingDir".to_owned(), dir.to_owned())));
         for (field, path) in written.into_iter().filter(|(_, path)| path.starts_with('/')) {
+            // What a step before the container writes may be its own.
+            let step = field.starts_with("init[");
             let open = run.mounts.iter().any(|m| {
                 m.source.is_none()
+                    && (m.own || step)
                     && path
                         .strip_prefix(m.path.trim_end_matches('/'))
                         .is_some_and(|r| r.is_empty() || r.starts_with('/'))

@@ -111,9 +111,24 @@ pub fn plain_hosts(text: &str) -> Vec<Host> {
         .collect()
 }
 
+/// Ports that a text says of a host: `<host>:<port>`.
+pub fn ports_of(host: &str, text: &str) -> Vec<u16> {
+    let whole =
+        |before: &str| !before.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'));
+    let found = text.match_indices(host).filter(|(at, _)| whole(&text[..*at]));
+    found
+        .filter_map(|(at, _)| {
+            let digits = text[at + host.len()..].strip_prefix(':')?;
+            let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+            digits[..end].parse().ok()
+        })
+        .collect()
+}
+
 /// Ports that a text listens on: `0.0.0.0:9092`, `[::]:80`, `PLAINTEXT://:9092`.
 pub fn listening(text: &str) -> Vec<u16> {
-    pattern!(r"(?:0\.0\.0\.0|\[::\]|\*|://):([0-9]{2,5})\b")
+    // `listen 8080;` is nginx's.
+    pattern!(r"(?:(?:0\.0\.0\.0|\[::\]|\*|://):|\blisten\s+)([0-9]{2,5})\b")
         .captures_iter(text)
         .filter_map(|c| c[1].parse().ok())
         .collect()

@@ -10,7 +10,8 @@ use super::links::Link;
 use super::read::all_mounts;
 use super::text::{self, Host, Role};
 use crate::model::{Desired, Finding, Plan, SecretKeyRef, Unit, UnitId};
-use crate::render::frame::{Frame, keyed};
+use crate::naming::keyed;
+use crate::render::frame::Frame;
 use crate::resolve::Inputs;
 
 /// Every frame, by block.
@@ -91,6 +92,10 @@ pub struct Mount<'a> {
     pub file: Option<&'a str>,
     /// ConfigMap or Secret by name; `None` for scratch and persistent volumes.
     pub source: Option<Source<'a>>,
+    /// The volume's name in the pod.
+    pub volume: &'a str,
+    /// The container has it; else only a step before it does.
+    pub own: bool,
 }
 
 /// What a mount shows.

@@ -8,7 +8,7 @@ use plinth_api::v1alpha1::product::PodSecurity;
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use super::frame::{Frame, claim_of};
+use super::frame::Frame;
 use super::meta::{Belongs, Draft};
 use super::network::{Paths, Peer, default_deny};
 use super::product::Product;
@@ -61,15 +61,14 @@ pub fn render(context: &Context<'_>, paths: &mut Paths, findings: &mut Vec<Findi
         let requires: Map<String, Value> = met
             .iter()
             .map(|(name, met)| {
-                let mut outputs = claim_of(&frame.instance.bindings[*name])
-                    .map(|claim| claim.parameters.clone())
-                    .unwrap_or_default();
+                let mut outputs = frame.instance.bindings[*name].claim().parameters.clone();
                 outputs.extend(met.outputs.clone());
                 ((*name).to_owned(), Value::Object(outputs))
             })
             .collect();
         let product = Product { context, frame, scope: frame.scope(&requires), met: &met };
         product.secrets(&mut units, findings);
+        product.claims(&mut units);
         let digests = product.configs(&mut units, findings);
         product.components(&mut units, &digests, paths, findings);
         product.objects(&mut units, findings);

@@ -6,9 +6,11 @@ use plinth_api::Stack;
 use plinth_api::v1alpha1::product::{Component, ForEach, Provision, Workload};
 use serde_json::{Map, Value, json};
 
+use crate::claim::Claim;
 use crate::expr::{Scope, is_label};
 use crate::model::{Finding, SecretKeyRef};
-use crate::resolve::{Binding, Claim, Instance, Resolved, finding, stack_vars};
+use crate::naming::{dashed, keyed, secret_object};
+use crate::resolve::{Instance, Resolved, finding, route_vars, stack_vars};
 use crate::token::token;
 
 /// One product instance with the names its expressions see.
@@ -45,15 +47,7 @@ impl<'a> Frame<'a> {
             ("params".to_owned(), Value::Object(instance.params.clone())),
             ("claims".to_owned(), Value::Array(instance.claims.iter().map(Claim::value).collect())),
         ]);
-        let routes: Map<String, Value> = spec
-            .routes
-            .iter()
-            .map(|route| {
-                let host = format!("{}.{}", route.host, stack.spec.site.domain);
-                (route.name.clone(), json!({ "host": host, "url": format!("https://{host}") }))
-            })
-            .collect();
-        base.insert("routes".to_owned(), Value::Object(routes));
+        base.insert("routes".to_owned(), route_vars(&instance.entry, stack));
         let mut frame = Frame {
             block: &resolved.block.name,
             namespace: &resolved.namespace,
@@ -117,7 +111,7 @@ impl<'a> Frame<'a> {
 
     /// Name of the Secret object of a secret of the entry.
     pub fn secret_object(&self, secret: &str, key: Option<&str>) -> String {
-        keyed(&format!("{}-{secret}", self.instance.entry.name), key)
+        secret_object(&self.instance.entry, secret, key)
     }
 
     /// Name of the ConfigMap (or Secret) object of a config of the entry.
@@ -209,6 +203,30 @@ impl<'a> Frame<'a> {
         all.into_iter().map(|key| keyed(&component.name, key.as_deref())).collect()
     }
 
+    /// The claim as this product sees it, when it is one of those that it is asked.
+    pub fn asked(&self, claim: &Claim) -> Option<&Claim> {
+        self.instance.claims.iter().find(|own| own.name == claim.name)
+    }
+
+    /// Object names of what is ready when a claim on a provision is met: the instances that are about it, and where there
+    /// are none the server itself.
+    pub fn objects_for(&self, component: &Component, provision: &Provision, claim: &Claim) -> Vec<String> {
+        let is_about = |(key, item): &(Option<String>, Value)| {
+            key.as_deref() == Some(claim.name.as_str()) || item["claim"] == claim.name.as_str()
+        };
+        let about: Vec<String> = self
+            .instances(component.for_each.as_ref())
+            .into_iter()
+            .filter(is_about)
+            .map(|(key, _)| keyed(&component.name, key.as_deref()))
+            .collect();
+        match provision.component.as_deref().and_then(|server| self.component(server)) {
+            _ if !about.is_empty() => about,
+            Some(server) if component.for_each.is_some() => self.component_objects(server, Some(&claim.name)),
+            _ => self.component_objects(component, Some(&claim.name)),
+        }
+    }
+
     fn component_vars(&self, component: &Component, domain: &str) -> Value {
         let ports: Map<String, Value> = component
             .ports
@@ -266,26 +284,6 @@ fn loop_id(for_each: &ForEach) -> String {
     format!("{}\u{0}{}", for_each.list, for_each.key)
 }
 
-/// `<name>` or `<name>-<key>`.
-pub fn keyed(name: &str, key: Option<&str>) -> String {
-    match key {
-        None => name.to_owned(),
-        Some(key) => format!("{name}-{key}"),
-    }
-}
-
-/// A name as expressions like it, `idaKeys`, as objects have to have it: `ida-keys`.
-fn dashed(name: &str) -> String {
-    let mut dashed = String::with_capacity(name.len() + 2);
-    for letter in name.chars() {
-        if letter.is_ascii_uppercase() && !dashed.is_empty() {
-            dashed.push('-');
-        }
-        dashed.push(letter.to_ascii_lowercase());
-    }
-    dashed
-}
-
 /// Fully qualified name of a Service.
 pub fn host(service: &str, namespace: &str, domain: &str) -> String {
     format!("{service}.{namespace}.svc.{domain}")
@@ -299,12 +297,4 @@ pub fn fits(name: &str, workload: Workload) -> bool {
         Workload::StatefulSet | Workload::Job => 52,
     };
     is_label(name) && name.len() <= limit
-}
-
-/// The binding's claim.
-pub fn claim_of(binding: &Binding) -> Option<&Claim> {
-    match binding {
-        Binding::Embedded { claim, .. } | Binding::External { claim, .. } => Some(claim),
-        Binding::Block { .. } => None,
-    }
 }

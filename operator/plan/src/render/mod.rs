@@ -286,19 +286,14 @@ fn meet(
         .map(|r| r.capability.as_str())
         .unwrap_or_default();
     let domain = &context.stack.spec.site.cluster_domain;
-    let (provider, claim) = match binding {
-        Binding::Embedded { product, claim } => {
-            (context.frames[frame.block].iter().find(|f| &f.instance.entry.name == product), Some(claim))
+    let provider = match binding {
+        Binding::Embedded { product, .. } => {
+            context.frames[frame.block].iter().find(|f| &f.instance.entry.name == product)
         }
-        Binding::Block { name } => (
-            // A block that is itself blocked has no frame: its consumers wait.
-            context.frames.get(name.as_str()).and_then(|frames| {
-                frames
-                    .iter()
-                    .find(|f| f.instance.entry.spec.provides.iter().any(|p| p.capability == capability))
-            }),
-            None,
-        ),
+        // A block that is itself blocked has no frame: its consumers wait.
+        Binding::Block { name, .. } => context.frames.get(name.as_str()).and_then(|frames| {
+            frames.iter().find(|f| f.instance.entry.spec.provides.iter().any(|p| p.capability == capability))
+        }),
         Binding::External { system, key_prefix, claim } => {
             return external(context, frame, requirement, system, key_prefix, &claim.parameters);
         }
@@ -311,8 +306,9 @@ fn meet(
         return Err(frame
             .finding(&at, format!("`{}` no longer provides `{capability}`", provider.instance.entry.name)));
     };
-    let outputs = provider.outputs(provision, claim, domain)?;
-    let key = claim.map(|c| c.name.as_str());
+    let claim = binding.claim();
+    let outputs = provider.outputs(provision, provider.asked(claim), domain)?;
+    let key = Some(claim.name.as_str());
     let unit = |name: String| UnitId { block: provider.block.to_owned(), name };
     let waits_for = provision.ready_after.as_ref().or(provision.component.as_ref());
     let ready = match waits_for {
@@ -320,7 +316,9 @@ fn meet(
         Some(name) => {
             let object = provider.instance.entry.spec.objects.iter().any(|o| &o.name == name);
             match provider.component(name) {
-                Some(component) => provider.component_objects(component, key).into_iter().map(unit).collect(),
+                Some(component) => {
+                    provider.objects_for(component, provision, claim).into_iter().map(unit).collect()
+                }
                 None if object => vec![unit(format!("object/{name}"))],
                 None => {
                     return Err(provider.finding(
@@ -358,7 +356,9 @@ fn external(
     key_prefix: &str,
     parameters: &Map<String, Value>,
 ) -> Result<Met, Finding> {
-    let mut outputs = parameters.clone();
+    // What is asked in secret is for whoever sets that system up, and no answer.
+    let open = parameters.iter().filter(|(_, value)| !crate::token::has_secret(&value.to_string()));
+    let mut outputs: Map<String, Value> = open.map(|(name, value)| (name.clone(), value.clone())).collect();
     outputs.extend(system.outputs.iter().map(|(k, v)| (k.clone(), json!(v))));
     if let Some(host) = &system.host {
         outputs.insert("host".to_owned(), json!(host));

@@ -6,10 +6,11 @@ use plinth_api::v1alpha1::product::{Config, ConfigFile, Onboarding};
 
 use super::UnitDraft;
 use super::block::unit_id;
-use super::frame::{Frame, keyed};
+use super::frame::Frame;
 use super::product::Product;
 use crate::expr::Scope;
 use crate::model::{FOUNDATION, Finding, Step};
+use crate::naming::keyed;
 use crate::onboarding::{component_name, document, step_of};
 
 /// The text of a file of a configuration: what a step's Job reads, or a template filled in.

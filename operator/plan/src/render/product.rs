@@ -6,12 +6,13 @@ use plinth_api::v1alpha1::product::RawObject;
 use serde_json::{Map, Value, json};
 
 use super::block::{Context, detail, unit_id};
-use super::frame::{Frame, fits, keyed};
+use super::frame::{Frame, fits};
 use super::meta::{Belongs, Draft, digest};
 use super::network::{Paths, Peer, Target};
 use super::{Met, UnitDraft, onboarding, pod, workload};
 use crate::expr::{Scope, as_text, listed};
 use crate::model::{FOUNDATION, Finding, SecretSource, UnitId};
+use crate::naming::keyed;
 use crate::token;
 
 /// Kinds that an entry's `objects` may have. Everything else is refused, so that a catalogue entry cannot widen what the

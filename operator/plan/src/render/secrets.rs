@@ -1,5 +1,7 @@
 //! The Secrets of a product: how each key gets its value.
 
+use std::collections::BTreeSet;
+
 use plinth_api::v1alpha1::product::{Secret, SecretClass, SecretKey};
 use serde_json::json;
 
@@ -8,7 +10,7 @@ use super::block::detail;
 use super::meta::Draft;
 use super::product::Product;
 use crate::expr::{Scope, as_text};
-use crate::model::{Finding, Piece, SecretKeyRef, SecretSource};
+use crate::model::{Finding, Piece, SecretKeyRef, SecretSource, UnitId};
 use crate::token;
 
 impl Product<'_> {
@@ -40,6 +42,34 @@ impl Product<'_> {
                 }
                 units.push(detail(self.context, &format!("secret/{name}"), vec![draft], Vec::new()));
             }
+        }
+    }
+
+    /// Copies of what other blocks say in secret when they ask for something. Whoever asks for nothing else waits for
+    /// them: they may come late, and must hold up nobody else.
+    pub fn claims(&self, units: &mut Vec<UnitDraft>) {
+        let product = &self.frame.instance.entry.name;
+        for claim in self.frame.instance.claims.iter().filter(|claim| !claim.copies.is_empty()) {
+            let name = claim.copies_object(product);
+            let body = json!({ "type": "Opaque" });
+            let mut copy =
+                Draft::new("v1", "Secret", Some(self.frame.namespace), &name, self.belongs(None), body);
+            let source = |original: &SecretKeyRef| SecretSource::Compose {
+                pieces: vec![Piece::Secret(original.clone())],
+            };
+            copy.secret =
+                claim.copies.iter().map(|(key, original)| (key.clone(), source(original))).collect();
+            let unit = |original: &SecretKeyRef| UnitId {
+                block: claim.block.clone(),
+                name: format!("secret/{}", original.name),
+            };
+            let after: BTreeSet<UnitId> = claim.copies.values().map(unit).collect();
+            units.push(detail(
+                self.context,
+                &format!("secret/{name}"),
+                vec![copy],
+                after.into_iter().collect(),
+            ));
         }
     }
 

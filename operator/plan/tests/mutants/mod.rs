@@ -19,21 +19,19 @@ pub struct Mutant {
     pub renamed: Option<(String, String)>,
 }
 
+/// Every way is counted; of so many one is made, for a changed copy of a large entry is large.
 struct Made<'a> {
     original: &'a ProductSpec,
+    stride: usize,
+    seen: usize,
     mutants: Vec<Mutant>,
 }
 
 impl Made<'_> {
     fn make(&mut self, class: &'static str, site: String, change: impl FnOnce(&mut ProductSpec)) {
-        let mut spec = self.original.clone();
-        change(&mut spec);
-        assert_ne!(&spec, self.original, "{class}: {site} changed nothing");
-        self.mutants.push(Mutant { class, site, spec, renamed: None });
+        self.change(class, site, None, change);
     }
-}
 
-impl Made<'_> {
     fn rename(
         &mut self,
         class: &'static str,
@@ -42,22 +40,45 @@ impl Made<'_> {
         old: &str,
         change: impl FnOnce(&mut ProductSpec),
     ) {
-        self.make(class, site, change);
-        if let Some(last) = self.mutants.last_mut() {
-            last.renamed = Some((new.to_owned(), old.to_owned()));
+        self.change(class, site, Some((new.to_owned(), old.to_owned())), change);
+    }
+
+    fn change(
+        &mut self,
+        class: &'static str,
+        site: String,
+        renamed: Option<(String, String)>,
+        change: impl FnOnce(&mut ProductSpec),
+    ) {
+        let due = self.seen.is_multiple_of(self.stride);
+        self.seen += 1;
+        if !due {
+            return;
         }
+        let mut spec = self.original.clone();
+        change(&mut spec);
+        assert_ne!(&spec, self.original, "{class}: {site} changed nothing");
+        self.mutants.push(Mutant { class, site, spec, renamed });
     }
 }
 
-/// Every mutant of an entry.
-pub fn of(spec: &ProductSpec) -> Vec<Mutant> {
-    let mut made = Made { original: spec, mutants: Vec::new() };
+/// The mutants of an entry: `share` of them, evenly spread, or all.
+pub fn of(spec: &ProductSpec, share: Option<usize>) -> Vec<Mutant> {
+    let stride = match share {
+        None => 1,
+        Some(share) => every(spec, usize::MAX).seen.div_ceil(share.max(1)).max(1),
+    };
+    every(spec, stride).mutants
+}
+
+fn every(spec: &ProductSpec, stride: usize) -> Made<'_> {
+    let mut made = Made { original: spec, stride, seen: 0, mutants: Vec::new() };
     components(&mut made, spec);
     declarations(&mut made, spec);
     numbers(&mut made, spec);
     references(&mut made, spec);
     databases(&mut made, spec);
-    made.mutants
+    made
 }
 
 fn is_reference(named: &Named) -> bool {

@@ -23,8 +23,25 @@ const LONGEST_QUOTE: usize = 300;
 /// How a call went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Settled {
+    /// It was not there, and is now.
     Made,
+    /// It was there.
     Adopted,
+    /// What was only looked for is there.
+    Found,
+    /// What is done each time, a login for one, is done.
+    Done,
+}
+
+impl Settled {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Made => "made",
+            Self::Adopted => "adopted",
+            Self::Found => "found",
+            Self::Done => "done",
+        }
+    }
 }
 
 /// Why a try failed.
@@ -58,13 +75,10 @@ pub async fn run(
     let (mut made, mut adopted) = (0, 0);
     for call in &document.calls {
         match step.settle(call, &mut say).await {
-            Ok(Settled::Made) => {
-                made += 1;
-                say(&format!("{}: made", call.name));
-            }
-            Ok(Settled::Adopted) => {
-                adopted += 1;
-                say(&format!("{}: adopted", call.name));
+            Ok(settled) => {
+                made += usize::from(settled == Settled::Made);
+                adopted += usize::from(settled == Settled::Adopted);
+                say(&format!("{}: {}", call.name, settled.as_str()));
             }
             Err(message) => {
                 anyhow::bail!(step.mask.hide(&format!("{}: failed: {message}", call.name)));
@@ -109,7 +123,7 @@ impl Step {
             }
             if answer.settles(call, &self.known).map_err(|e| Failed::Final(format!("{e}; {said}")))? {
                 self.capture(call, &answer)?;
-                return Ok(Settled::Adopted);
+                return Ok(if call.act.is_some() { Settled::Adopted } else { Settled::Found });
             }
             if call.act.is_none() {
                 return Err(Failed::Passing(format!("{said}, which is not what is waited for")));
@@ -119,7 +133,7 @@ impl Step {
         let (answer, said) = self.send(act).await?;
         if answer.is_expected(call) {
             self.capture(call, &answer)?;
-            return Ok(Settled::Made);
+            return Ok(if call.check.is_some() { Settled::Made } else { Settled::Done });
         }
         Err(if answer.may_pass() { Failed::Passing(said) } else { Failed::Final(said) })
     }
