@@ -106,6 +106,50 @@ async fn ready(stacks: &Api<Stack>, name: &str) -> Result<Stack> {
     found.with_context(|| last)
 }
 
+/// A product that asks the issuer for a client, and whose last step a person has to say yes to.
+fn desk() -> Result<Product> {
+    let call = |url: &str| json!([{ "name": "open", "act": { "method": "POST", "url": url } }]);
+    Ok(serde_json::from_value(json!({
+        "apiVersion": "plinth.dev/v1alpha1",
+        "kind": "Product",
+        "metadata": { "name": "desk" },
+        "spec": {
+            "block": "x-desk",
+            "title": "Desk",
+            "description": "A test.",
+            "licence": "Apache-2.0",
+            "maturity": "stable",
+            "asOf": "2026-11-23",
+            "sources": [{ "repository": "plinth", "says": "a test" }],
+            "versions": [{ "version": "1", "images": { "app": "registry.example/desk:1" } }],
+            "requires": [{ "name": "oidc", "capability": "oidc-issuer", "parameters": { "clients": [
+                { "id": "desk", "secret": "${secrets.client.secret}", "serviceAccount": true },
+            ] } }],
+            "secrets": [{ "name": "client", "keys": [{ "name": "secret", "generate": { "length": 32 } }] }],
+            "components": [{
+                "name": "desk",
+                "description": "Serves.",
+                "image": "app",
+                "env": [
+                    { "name": "ISSUER", "ref": "requires.oidc.issuer" },
+                    { "name": "SECRET", "ref": "secrets.client.secret" },
+                ],
+                "ports": [{ "name": "http", "port": 8080 }],
+                "probes": { "readiness": { "path": "/", "port": "http" } },
+                "resources": { "sandbox": { "cpu": "50m", "memory": "64Mi" } },
+                "connects": ["requires.oidc"],
+            }],
+            "onboarding": [{
+                "name": "open",
+                "description": "Opens the desk.",
+                "requiresApproval": "The desk is open to everybody.",
+                "connects": ["desk:http"],
+                "calls": call("http://desk:8080/open"),
+            }],
+        },
+    }))?)
+}
+
 /// Mutating requests of the operator so far, without those for its lease.
 fn writes(cluster: &TestCluster) -> Result<Vec<String>> {
     let log = std::fs::read_to_string(cluster.audit_log())?;
@@ -202,7 +246,9 @@ async fn a_plan_waits_for_four_eyes_and_a_broken_spec_leaves_what_runs() -> Resu
     let client = prepare(&cluster).await?;
     let stacks: Api<Stack> = Api::namespaced(client.clone(), "dpi");
     let operations: Api<Operation> = Api::namespaced(client.clone(), "dpi");
+    Api::<Product>::all(client.clone()).create(&PostParams::default(), &desk()?).await?;
     let mut wanted = smallest()?;
+    wanted.spec.blocks.push(serde_json::from_value(json!({ "name": "x-desk", "product": "desk" }))?);
     wanted.spec.change_policy = serde_json::from_value(json!({ "approval": "Required" }))?;
     wanted.metadata.annotations = Some([(names::ANNOTATION_AUTHOR.to_owned(), "anna".to_owned())].into());
     stacks.create(&PostParams::default(), &wanted).await?;
@@ -255,7 +301,32 @@ async fn a_plan_waits_for_four_eyes_and_a_broken_spec_leaves_what_runs() -> Resu
     ensure!(phase(&ask("stale", "ben", approve(&other)).await?).phase == OperationPhase::Refused);
     let good = ask("good", "ben", approve(&hash)).await?;
     ensure!(phase(&good).phase == OperationPhase::Succeeded, "{:?}", good.status);
-    ready(&stacks, "small").await?;
+
+    // What a person has to say yes to waits alone, says its name, and is named by whoever says yes.
+    let step = eventually("the step is held", async || {
+        let stack = stacks.get("small").await?;
+        let Some(("True", "AwaitingApproval", message)) = condition(&stack, "Stalled") else {
+            return Ok(None);
+        };
+        let named = message.split_once("--step ").and_then(|(_, rest)| rest.split(')').next());
+        Ok(named.map(str::to_owned))
+    })
+    .await?;
+    let say_yes =
+        |step: &str| json!({ "stack": "small", "type": "Approve", "reason": "read it", "step": step });
+    let own = ask("own-step", "anna", say_yes(&step)).await?;
+    ensure!(phase(&own).phase == OperationPhase::Refused, "{:?}", own.status);
+    let stale = ask("stale-step", "ben", say_yes("x-desk/onboard-open-00000000")).await?;
+    ensure!(phase(&stale).phase == OperationPhase::Refused, "{:?}", stale.status);
+    let jobs: Api<k8s_openapi::api::batch::v1::Job> = Api::namespaced(client.clone(), "small-x-desk");
+    let name = step.trim_start_matches("x-desk/");
+    ensure!(jobs.get_opt(name).await?.is_none(), "{name} ran without a yes");
+    let good = ask("good-step", "ben", say_yes(&step)).await?;
+    ensure!(phase(&good).phase == OperationPhase::Succeeded, "{:?}", good.status);
+    let stack = ready(&stacks, "small").await?;
+    jobs.get(name).await?;
+    let status = stack.status.unwrap_or_default();
+    ensure!(status.approved_hash.as_ref() == Some(&hash), "the plan's own approval is lost: {status:?}");
 
     // A rotation changes the value, restarts who reads it, and the Stack is Ready again.
     let before = values(&client).await?;
@@ -276,6 +347,24 @@ async fn a_plan_waits_for_four_eyes_and_a_broken_spec_leaves_what_runs() -> Resu
     let value = |all: &[(String, String)]| all.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
     ensure!(value(&before) != value(&after), "{name} kept its value");
     ensure!(status.steps.iter().any(|step| step.starts_with("restarted")), "{:?}", status.steps);
+    ready(&stacks, "small").await?;
+
+    // A client's secret is with the issuer too: a rotation tells it.
+    let jobs: Api<k8s_openapi::api::batch::v1::Job> = Api::namespaced(client.clone(), "small-identity");
+    let client_job = async || -> Result<Option<String>> {
+        let all = jobs.list(&ListParams::default()).await?.items;
+        let mut ours = all.into_iter().map(|job| job.metadata);
+        Ok(ours
+            .find(|m| m.name.as_ref().is_some_and(|n| n.starts_with("onboard-client-desk")))
+            .and_then(|m| m.uid))
+    };
+    let first = client_job().await?.context("no Job makes the client")?;
+    let spec = json!({ "stack": "small", "type": "Rotate", "reason": "leaked",
+        "rotate": { "block": "x-desk", "secret": "desk-client" } });
+    let operation = ask("rotate-client", "ben", spec).await?;
+    let told = phase(&operation);
+    ensure!(told.phase == OperationPhase::Succeeded, "{told:?}");
+    eventually("the issuer is told", async || Ok(client_job().await?.filter(|uid| *uid != first))).await?;
     ready(&stacks, "small").await?;
 
     // Nonsense is refused with the field's path; what runs stays.

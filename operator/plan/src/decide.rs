@@ -94,10 +94,14 @@ impl View<'_> {
         anchors.any(|o| !observed.live.contains_key(&o.key))
     }
 
-    /// What a person has to say yes to before the unit has objects at all.
-    fn held(&self) -> Option<String> {
+    /// What a person has to say yes to before the unit's Job runs. One that is there had its yes.
+    fn held(&self, observed: &Observed) -> Option<String> {
         let words = self.unit.step.as_ref()?.held.as_ref()?;
-        Some(format!("{}: waits for a person to approve: {words}", self.unit.id))
+        let (job, id) = (self.unit.job()?, self.unit.step_id()?);
+        let open = observed.approved_steps.contains(&id) || observed.live.contains_key(&job.key);
+        (!open).then(|| {
+            format!("{}: waits for a person to approve: {words} (plinth approve --step {id})", self.unit.id)
+        })
     }
 
     /// The first object that is not yet as its dependents need it to start.
@@ -306,6 +310,7 @@ impl<'a> House<'a> {
             true => self.waits_to_start(unit),
             false => self.waits_to_update(unit),
         };
+        let held = view.held(self.observed);
         let mut objects = Vec::new();
         for (desired, judged) in unit.objects.iter().zip(&view.judged) {
             let mut decision = ObjectDecision {
@@ -314,7 +319,10 @@ impl<'a> House<'a> {
                 reason: judged.reason,
                 message: judged.message.clone(),
             };
-            if let Some(write) = judged.write {
+            if let Some(words) = held.as_ref().filter(|_| desired.key.kind == "Job") {
+                (decision.state, decision.reason) = (State::Blocked, Reason::AwaitingApproval);
+                decision.message.clone_from(words);
+            } else if let Some(write) = judged.write {
                 let wait = waits.as_ref().filter(|_| first_start || !write.correction);
                 match (barrier, wait) {
                     (Some(Barrier::Shut), _) => {
@@ -340,7 +348,7 @@ impl<'a> House<'a> {
         }
         let needs_write = view.judged.iter().any(|j| j.write.is_some());
         let mut decision = settled(unit, objects);
-        if let Some(words) = view.held() {
+        if let Some(words) = held {
             (decision.state, decision.reason, decision.message) =
                 (State::Blocked, Reason::AwaitingApproval, words);
         }
@@ -358,7 +366,7 @@ impl<'a> House<'a> {
     fn waits_to_start(&self, unit: &Unit) -> Option<String> {
         unit.after.iter().find_map(|id| match self.views.get(id) {
             Some(view) => {
-                let why = view.held().or_else(|| view.unsettled().map(|j| j.message.clone()));
+                let why = view.held(self.observed).or_else(|| view.unsettled().map(|j| j.message.clone()));
                 why.map(|why| format!("waits for {id}: {why}"))
             }
             None => Some(self.waits_for_stranger(id)),

@@ -154,11 +154,23 @@ pub struct Unit {
     pub step: Option<Step>,
 }
 
+impl Unit {
+    /// Its Job, where it is one.
+    pub fn job(&self) -> Option<&Desired> {
+        self.objects.iter().find(|o| o.key.kind == "Job")
+    }
+
+    /// What a person names when saying yes to a step: `<block>/<name of its Job>`, which ends in a digest of what it does.
+    pub fn step_id(&self) -> Option<String> {
+        self.step.as_ref().and_then(|_| Some(format!("{}/{}", self.id.block, self.job()?.key.name)))
+    }
+}
+
 /// A step of onboarding.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// What a person has to say yes to first. Until that can be said, nothing of the step is rendered.
+    /// What a person has to say yes to before its Job runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,
 }
@@ -275,6 +287,8 @@ pub struct Observed {
     pub failures: BTreeMap<ObjectKey, Failure>,
     /// The cluster does not answer, and why.
     pub unreachable: Option<String>,
+    /// Steps of onboarding that a person has said yes to, as [`Unit::step_id`] names them.
+    pub approved_steps: BTreeSet<String>,
     /// Nodes are simulated.
     pub simulated: bool,
     /// Seconds since the Unix epoch, from the injected clock.

@@ -33,14 +33,13 @@ pub fn component_name(step: &Onboarding) -> String {
     format!("onboard-{}", step.name)
 }
 
-/// The entry with a component and a configuration for each step that may run.
+/// The entry with a component and a configuration for each step.
 pub fn expanded(entry: &Entry) -> Cow<'_, Entry> {
-    let mut steps = entry.spec.onboarding.iter().filter(|s| s.requires_approval.is_none()).peekable();
-    if steps.peek().is_none() {
+    if entry.spec.onboarding.is_empty() {
         return Cow::Borrowed(entry);
     }
     let mut entry = entry.clone();
-    let steps: Vec<Onboarding> = steps.cloned().collect();
+    let steps = entry.spec.onboarding.clone();
     let spec = Arc::make_mut(&mut entry.spec);
     spec.configs.extend(steps.iter().map(config));
     spec.components.extend(steps.into_iter().map(component));

@@ -253,6 +253,7 @@ fn planned(
             catalogue_revision: Some(plan.catalogue_revision.clone()),
             plan_hash: Some(plan.hash.clone()),
             approved_hash,
+            approved_steps: previous.approved_steps.clone(),
             blocks: assessments.iter().map(summary_of).collect(),
         },
         blocks: blocks.collect(),

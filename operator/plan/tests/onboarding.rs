@@ -207,16 +207,16 @@ fn what_is_wrong_with_a_call_is_found_before_anything_runs() {
 }
 
 #[test]
-fn a_step_for_a_person_to_approve_is_shown_and_not_run() {
+fn a_step_for_a_person_to_approve_is_shown_and_runs_when_it_is_approved() {
     let mut held = accounts();
     held["requiresApproval"] = json!("Opens accounts for real money.");
     held.as_object_mut().expect("an object").remove("forEach");
     held["variables"][2] = json!({ "name": "CURRENCY", "value": "XTS" });
     let plan = planned(json!([held.clone()]), json!({}));
     let step = unit(&plan, "onboard-accounts");
-    assert!(step.objects.is_empty());
-    assert!(!plan.objects().any(|o| o.key.name.contains("onboard")));
+    let job = &step.job().expect("what would run").key;
     let mut cluster = Cluster::running(&plan);
+    assert!(!cluster.observed.live.contains_key(job), "it ran without a yes");
     cluster.settle();
     let told = told(&plan, &cluster);
     let bank = &told.blocks["x-bank"];
@@ -228,6 +228,21 @@ fn a_step_for_a_person_to_approve_is_shown_and_not_run() {
     );
     assert_eq!(says(&told, condition::ONBOARDED).0, "False AwaitingApproval");
     assert_eq!(says(&told, condition::STALLED).0, "True AwaitingApproval");
+    assert!(
+        component.message.as_ref().is_some_and(|m| m.contains(&format!("--step x-bank/{}", job.name))),
+        "{component:?}"
+    );
+
+    // A yes to something else is no yes to this; what has run asks nobody again.
+    cluster.observed.approved_steps = ["x-bank/onboard-accounts-00000000".to_owned()].into();
+    cluster.converge(&plan);
+    assert!(!cluster.observed.live.contains_key(job));
+    cluster.observed.approved_steps = step.step_id().into_iter().collect();
+    cluster.converge(&plan);
+    cluster.settle();
+    cluster.observed.approved_steps.clear();
+    assert_eq!(says(&self::told(&plan, &cluster), condition::ONBOARDED).0, "True AllReady");
+
     // Another text is another plan.
     held["requiresApproval"] = json!("Opens accounts.");
     assert_ne!(planned(json!([held]), json!({})).hash, plan.hash);

@@ -106,6 +106,7 @@ impl StatusWriter {
         // Approval is the Operation's word; applying it here would take it over, and a late watch would take it back.
         if let Some(fields) = body.as_object_mut() {
             fields.remove("approvedHash");
+            fields.remove("approvedSteps");
         }
         let lean = self.apply_status(&key, body, known.metadata.uid.as_deref()).await?;
         let version = version_of(Some(lean.resource_version()));
@@ -197,18 +198,29 @@ impl StatusWriter {
         self.writer.apply(&served, key, body.to_string().into_bytes(), how).await
     }
 
-    /// Records the approval of a plan in a Stack's status, as a field of its own manager.
+    /// Records in a Stack's status what was approved, as fields of their own manager. All of it is said each time, for the
+    /// version of the Stack that was read: what two people approve at once must not be lost.
     ///
     /// # Errors
-    /// The API server refused or did not answer.
-    pub async fn approve(&self, stack: &StackId, uid: &str, hash: &str) -> Result<(), CallError> {
-        let key = stack_key(stack);
+    /// The API server refused or did not answer; the Stack has changed since it was read.
+    pub async fn approve(
+        &self,
+        stack: &Stack,
+        hash: Option<&str>,
+        steps: &[String],
+    ) -> Result<(), CallError> {
+        let key = stack_key(&id_of(stack));
         let served = self.served(&key).await?;
         let body = json!({
             "apiVersion": key.api_version,
             "kind": key.kind,
-            "metadata": { "name": key.name, "namespace": key.namespace, "uid": uid },
-            "status": { "approvedHash": hash },
+            "metadata": {
+                "name": key.name,
+                "namespace": key.namespace,
+                "uid": stack.metadata.uid,
+                "resourceVersion": stack.metadata.resource_version,
+            },
+            "status": { "approvedHash": hash, "approvedSteps": steps },
         });
         let how = Applying {
             manager: names::FIELD_MANAGER,

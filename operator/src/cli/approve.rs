@@ -1,4 +1,4 @@
-//! `plinth approve`: lets a held plan run, with a reason, for the audit trail.
+//! `plinth approve`: lets a held plan, or a held step of onboarding, run, with a reason, for the audit trail.
 
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,9 @@ pub struct Args {
     /// The plan that was read (`sha256:…`): another one is refused. Without it, whatever is held now is approved.
     #[arg(long, value_name = "HASH")]
     hash: Option<String>,
+    /// A step of onboarding that waits for a yes, as `plinth status` names it, in place of the plan.
+    #[arg(long, value_name = "BLOCK/JOB", conflicts_with = "hash")]
+    step: Option<String>,
     /// Seconds to wait for the outcome.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     timeout: u64,
@@ -43,7 +46,10 @@ struct Outcome {
     namespace: String,
     stack: String,
     operation: String,
-    plan_hash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<String>,
     phase: OperationPhase,
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<String>,
@@ -61,8 +67,13 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
     let stacks: Api<Stack> = Api::namespaced(client.clone(), &namespace);
     let stack =
         stacks.get(&args.stack).await.with_context(|| format!("reading Stack {namespace}/{}", args.stack))?;
-    let hash = held(&stack, args.hash.as_deref())?;
-    note(&format!("approving plan {hash} of Stack {namespace}/{}", args.stack));
+    let hash = match &args.step {
+        Some(_) => None,
+        None => Some(held(&stack, args.hash.as_deref())?),
+    };
+    let what = args.step.as_ref().map(|step| format!("step {step}"));
+    let what = what.or(hash.as_ref().map(|hash| format!("plan {hash}"))).unwrap_or_default();
+    note(&format!("approving {what} of Stack {namespace}/{}", args.stack));
 
     let mut operation = Operation::new(
         "",
@@ -70,7 +81,8 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
             stack: args.stack.clone(),
             kind: OperationType::Approve,
             reason: args.reason.clone(),
-            plan_hash: Some(hash.clone()),
+            plan_hash: hash.clone(),
+            step: args.step.clone(),
             rotate: None,
         },
     );
@@ -99,6 +111,7 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
         stack: args.stack,
         operation: name,
         plan_hash: hash,
+        step: args.step,
         phase: ended.phase,
         by: ended.by,
         message: ended.message,
@@ -137,11 +150,12 @@ fn held(stack: &Stack, read: Option<&str>) -> Result<String> {
 }
 
 fn text(outcome: &Outcome, waited: u64) -> String {
-    let Outcome { operation, phase, by, message, plan_hash, .. } = outcome;
+    let Outcome { operation, phase, by, message, plan_hash, step, .. } = outcome;
+    let what = plan_hash.as_ref().or(step.as_ref()).map(String::as_str).unwrap_or_default();
     let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     let message = message.as_deref().unwrap_or("no message");
     match phase {
-        OperationPhase::Succeeded => format!("approved{by}: {plan_hash}\n{message}"),
+        OperationPhase::Succeeded => format!("approved{by}: {what}\n{message}"),
         OperationPhase::Refused => format!("refused{by}: {message}"),
         OperationPhase::Failed => format!("failed: {message}"),
         OperationPhase::Pending | OperationPhase::Running => format!(

@@ -58,6 +58,13 @@ impl Context {
         self.stacks.lock().unwrap_or_else(PoisonError::into_inner).entry(stack.clone()).or_default().clone()
     }
 
+    /// The plan of a Stack, where it is valid.
+    pub async fn plan(&self, stack: &StackId) -> Option<Arc<Plan>> {
+        let memory = self.memory(stack);
+        let memory = memory.lock().await;
+        memory.plan.as_ref().and_then(|planned| planned.result.as_ref().ok().cloned())
+    }
+
     /// Forgets a Stack that is gone.
     pub fn forget(&self, stack: &StackId) {
         self.stacks.lock().unwrap_or_else(PoisonError::into_inner).remove(stack);

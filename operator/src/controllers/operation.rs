@@ -13,7 +13,8 @@ use kube::runtime::controller::Action as Next;
 use kube::{Resource, ResourceExt};
 use plinth_api::v1alpha1::operation::{OperationPhase, OperationType};
 use plinth_api::{Operation, OperationStatus, Stack, names};
-use plinth_plan::model::{Desired, ObjectKey, Piece, Plan, SecretSource, StackId};
+use plinth_plan::expr::listed;
+use plinth_plan::model::{Desired, ObjectKey, Piece, Plan, SecretSource, StackId, Unit};
 use plinth_runtime::apply::classify::classify;
 use plinth_runtime::call::{Applying, CallError};
 use plinth_runtime::observe::ingest::{Ingest, Lean};
@@ -144,9 +145,6 @@ async fn approve(
     stack: &Stack,
     context: &Context,
 ) -> Result<Verdict, CallError> {
-    let Some(hash) = operation.spec.plan_hash.as_deref() else {
-        return Ok(Verdict::Failed("it names no plan".to_owned()));
-    };
     let (Some(by), Some(author)) = (by, annotation(stack, names::ANNOTATION_AUTHOR)) else {
         return Ok(Verdict::Refused(format!(
             "the API server does not stamp {} on Stacks and Operations, so nobody can tell who asks: \
@@ -167,6 +165,12 @@ async fn approve(
             id.namespace
         )));
     }
+    if let Some(step) = operation.spec.step.as_deref() {
+        return approve_step(step, by, id, stack, context).await;
+    }
+    let Some(hash) = operation.spec.plan_hash.as_deref() else {
+        return Ok(Verdict::Failed("it names neither a plan nor a step".to_owned()));
+    };
     let status = stack.status.clone().unwrap_or_default();
     let generation = stack.metadata.generation;
     if status.plan_hash.as_deref() != Some(hash) {
@@ -180,12 +184,44 @@ async fn approve(
         )));
     }
     if status.approved_hash.as_deref() != Some(hash) {
-        let uid = stack.metadata.uid.as_deref().unwrap_or_default();
-        context.status.approve(id, uid, hash).await?;
+        context.status.approve(stack, Some(hash), &status.approved_steps).await?;
     }
     context.clusters.home().observer.triggers().poke(id.clone());
     Ok(Verdict::Done {
         message: format!("{by} approved plan {hash}"),
+        steps: vec![format!("recorded the approval in the status of Stack {id}")],
+    })
+}
+
+/// A step is named by its Job, whose name ends in a digest of what it does: what was read is what runs.
+async fn approve_step(
+    step: &str,
+    by: &str,
+    id: &StackId,
+    stack: &Stack,
+    context: &Context,
+) -> Result<Verdict, CallError> {
+    let Some(plan) = context.plan(id).await else {
+        return Ok(Verdict::NotYet(format!("waits for a valid plan of Stack {id}")));
+    };
+    let held = plan.units().filter(|unit| unit.step.as_ref().is_some_and(|step| step.held.is_some()));
+    let known: Vec<String> = held.filter_map(Unit::step_id).collect();
+    if !known.iter().any(|held| held == step) {
+        return Ok(Verdict::Refused(format!(
+            "{step} is no step of the Stack's plan that waits for a yes; those that do are {}",
+            listed(&known)
+        )));
+    }
+    let status = stack.status.clone().unwrap_or_default();
+    if !status.approved_steps.iter().any(|approved| approved == step) {
+        // What the plan no longer has needs no yes any more.
+        let kept = status.approved_steps.into_iter().filter(|approved| known.contains(approved));
+        let steps: Vec<String> = kept.chain([step.to_owned()]).collect();
+        context.status.approve(stack, status.approved_hash.as_deref(), &steps).await?;
+    }
+    context.clusters.home().observer.triggers().poke(id.clone());
+    Ok(Verdict::Done {
+        message: format!("{by} approved step {step}"),
         steps: vec![format!("recorded the approval in the status of Stack {id}")],
     })
 }
@@ -220,12 +256,7 @@ async fn rotate(operation: &Operation, id: &StackId, context: &Context) -> Resul
     let Some(target) = &operation.spec.rotate else {
         return Ok(Verdict::Failed("it names no secret".to_owned()));
     };
-    let memory = context.memory(id);
-    let plan = {
-        let memory = memory.lock().await;
-        memory.plan.as_ref().and_then(|planned| planned.result.as_ref().ok().cloned())
-    };
-    let Some(plan) = plan else {
+    let Some(plan) = context.plan(id).await else {
         return Ok(Verdict::NotYet(format!("waits for a valid plan of Stack {id}")));
     };
     let block = plan.blocks.iter().find(|block| block.name == target.block);
@@ -399,7 +430,7 @@ fn annotation(object: &impl Resource, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use plinth_api::v1alpha1::product::Generator;
-    use plinth_plan::model::{BlockPlan, SecretKeyRef, Step, Unit, UnitId};
+    use plinth_plan::model::{BlockPlan, SecretKeyRef, Step, UnitId};
 
     use super::*;
 

@@ -93,6 +93,8 @@ async fn converge(stack: &Stack, context: &Context, memory: &mut Memory) -> Resu
     let (mut rounds, mut held) = (0, false);
     let (observed, decisions) = loop {
         let mut observed = observe(context, &plan.stack, Some(&plan), memory, &mut looked_up).await;
+        observed.approved_steps =
+            stack.status.iter().flat_map(|s| s.approved_steps.iter().cloned()).collect();
         let mut decisions = decide(&plan, &observed, &gate);
         if add_claims(context, &decisions.actions, &mut observed).await {
             decisions = decide(&plan, &observed, &gate);
@@ -158,6 +160,7 @@ async fn observe(
     let (now, _) = now();
     let mut observed = context.clusters.home().observer.observe(stack, plan, looked_up, now).await;
     observed.failures = memory.failures.view();
+
     observed
 }
 

@@ -29,7 +29,8 @@ use super::schema;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self == oldSelf").message("an Operation cannot change once it is asked; create another"),
-    validation = Rule::new("(self.type == 'Approve') == has(self.planHash)").message("planHash: required exactly for type Approve"),
+    validation = Rule::new("self.type == 'Approve' ? has(self.planHash) != has(self.step) : !has(self.planHash) && !has(self.step)")
+        .message("planHash, step: type Approve needs one of them, other types have none"),
     validation = Rule::new("(self.type == 'Rotate') == has(self.rotate)").message("rotate: required exactly for type Rotate"),
 )]
 pub struct OperationSpec {
@@ -45,6 +46,10 @@ pub struct OperationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     pub plan_hash: Option<String>,
+    /// Step of onboarding that is approved, `<block>/<Job>`, as the Stack's status names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128), regex(pattern = r"^[a-z0-9-]+/[a-z0-9-]+$"))]
+    pub step: Option<String>,
     /// Which secret is rotated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate: Option<RotateTarget>,
@@ -53,7 +58,7 @@ pub struct OperationSpec {
 /// What an Operation asks.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationType {
-    /// Let a held plan run.
+    /// Let a held plan run, or a held step of onboarding.
     Approve,
     /// Give a generated secret a new value.
     Rotate,

@@ -221,10 +221,12 @@ pub(super) fn trio(blocks: &[Assessment<'_>], observed: &Observed) -> Vec<Verdic
 /// What cannot go on without a person: a conflict, a missing part, a Job that gave up.
 fn stuck(block: &Assessment<'_>) -> Option<(Reason, String)> {
     let named = |message: &str| format!("block {}: {message}", block.name);
+    let is_held =
+        |unit: &UnitDecision| unit.state == State::Blocked && unit.reason == Reason::AwaitingApproval;
     if block.plan.is_some_and(|p| !p.blocked.is_empty()) {
         return Some((block.reason, named(&block.message)));
     }
-    if let Some((_, held)) = block.steps().find(|(step, _)| step.held.is_some()) {
+    if let Some((_, held)) = block.steps().find(|(_, unit)| is_held(unit)) {
         return Some((held.reason, named(&held.message)));
     }
     let is_stuck = |o: &&ObjectDecision| {

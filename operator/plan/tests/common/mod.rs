@@ -64,10 +64,7 @@ impl Builder {
 
     /// A step of onboarding: a Job whose name carries the version; held by these words, it has none.
     pub fn onboarding(self, name: &str, version: &str, after: &[&str], held: Option<&str>) -> Self {
-        let mut block = match held {
-            Some(_) => self.unit(name, true, after, Vec::new()),
-            None => self.job(name, version, after),
-        };
+        let mut block = self.job(name, version, after);
         if let Some(unit) = block.0.units.last_mut() {
             unit.step = Some(Step { held: held.map(str::to_owned) });
         }
