@@ -119,6 +119,9 @@ pub struct BlockPlan {
     pub drift: DriftPolicy,
     /// Addresses for people.
     pub endpoints: Vec<String>,
+    /// Images that objects of other kinds name; those of pods stand in the pods.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub images: BTreeSet<String>,
 }
 
 /// What the user can fix: a field, the value it has, what is allowed.

@@ -531,6 +531,8 @@ pub fn stack_vars(stack: &Stack) -> Value {
         "sandbox": spec.profile == Profile::Sandbox,
         "domain": spec.site.domain,
         "clusterDomain": spec.site.cluster_domain,
+        "storageClass": spec.site.storage_class.clone().unwrap_or_default(),
+        "pullSecrets": spec.site.pull_secrets,
         "gatewayClass": spec.site.gateway_class.clone().unwrap_or_default(),
         "country": {
             "code": spec.country.code,

@@ -72,7 +72,9 @@ fn listing(planned: &[Planned]) -> Listing {
             .chain([names::IMAGE])
             .map(|source| (stack.spec.images.rewritten(source), source.to_owned()))
             .collect();
-        for (block, image) in images_of(plan) {
+        let named =
+            plan.blocks.iter().flat_map(|b| b.images.iter().map(|image| (b.name.as_str(), image.as_str())));
+        for (block, image) in images_of(plan).chain(named) {
             let line = images.entry(image.to_owned()).or_insert_with(|| Line {
                 image: image.to_owned(),
                 source: sources.get(image).cloned().unwrap_or_else(|| image.to_owned()),

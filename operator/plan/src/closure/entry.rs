@@ -10,6 +10,7 @@ use super::text::has_word;
 use super::world::World;
 use crate::model::Finding;
 use crate::render::frame::Frame;
+use crate::render::images;
 
 /// Parameters, requirements and images that nothing in the entry refers to.
 pub fn declared(world: &World<'_>, findings: &mut Vec<Finding>) {
@@ -48,9 +49,14 @@ pub fn declared(world: &World<'_>, findings: &mut Vec<Finding>) {
         }
         for image in frame.instance.version.images.keys() {
             let run = |c: &Component| &c.image == image || c.init.iter().any(|step| &step.image == image);
-            if !spec.components.iter().any(run) {
+            let named = || {
+                spec.objects
+                    .iter()
+                    .any(|o| images::mentions(&Value::Object(o.object.clone()).to_string(), image))
+            };
+            if !spec.components.iter().any(run) && !named() {
                 let at = format!("spec.versions[{}].images[{image}]", frame.instance.version.version);
-                findings.push(frame.finding(&at, "is run by no component".to_owned()));
+                findings.push(frame.finding(&at, "is run by no component and named by no object".to_owned()));
             }
         }
     }

@@ -6,6 +6,7 @@ use plinth_api::Stack;
 use plinth_api::v1alpha1::product::{Component, ForEach, Provision, Workload};
 use serde_json::{Map, Value, json};
 
+use super::images;
 use crate::claim::Claim;
 use crate::expr::{Scope, is_label};
 use crate::model::{Finding, SecretKeyRef};
@@ -45,6 +46,7 @@ impl<'a> Frame<'a> {
                 json!({ "name": instance.entry.name, "version": instance.version.version }),
             ),
             ("params".to_owned(), Value::Object(instance.params.clone())),
+            ("images".to_owned(), images::vars(stack, instance)),
             ("claims".to_owned(), Value::Array(instance.claims.iter().map(Claim::value).collect())),
         ]);
         base.insert("routes".to_owned(), route_vars(&instance.entry, stack));

@@ -3,6 +3,7 @@
 mod block;
 mod edges;
 pub(crate) mod frame;
+pub(crate) mod images;
 mod meta;
 mod network;
 mod onboarding;
@@ -74,13 +75,21 @@ pub fn render(
         block::policies(&id, block, units, &paths);
     }
     override_objects(stack, &mut drafts, &mut findings);
+    let mut named: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for frame in frames.values().flatten() {
+        named.entry(frame.block).or_default().extend(images::of_objects(stack, frame, &mut findings));
+    }
     if !findings.is_empty() {
         findings.sort();
         findings.dedup();
         return Err(findings);
     }
     let published = gateway.is_some();
-    Ok(resolved.iter().map(|r| block_plan(stack, r, &frames, &mut drafts, published)).collect())
+    let block = |r: &Resolved<'_>| {
+        let images = named.remove(r.block.name.as_str()).unwrap_or_default();
+        BlockPlan { images, ..block_plan(stack, r, &frames, &mut drafts, published) }
+    };
+    Ok(resolved.iter().map(block).collect())
 }
 
 /// The Gateway that public routes attach to.
@@ -223,6 +232,7 @@ fn block_plan(
         endpoints: main
             .map(|f| endpoints(stack, f, published))
             .unwrap_or_else(|| external_endpoints(resolved)),
+        images: BTreeSet::new(),
         name,
     }
 }

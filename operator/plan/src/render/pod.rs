@@ -10,11 +10,10 @@ use plinth_api::v1alpha1::product::{
 use serde_json::{Map, Value, json};
 
 use super::frame::Frame;
+use super::images;
 use super::meta::Belongs;
 use crate::expr::{Scope, listed};
-use crate::lint;
 use crate::model::{Finding, Piece};
-use crate::onboarding::OWN_IMAGE;
 use crate::token;
 
 /// Seconds between tries of a start-up probe.
@@ -56,7 +55,7 @@ pub fn render(part: &Part<'_>, findings: &mut Vec<Finding>) -> Pod {
     let mut used = Used::default();
     let env = environment(part, &component.env, &at, &mut used, findings);
     let mounts = mounts(part, &component.mounts, &at, &mut used, findings);
-    let image = image(part, &component.image, &at, findings);
+    let image = images::image(part.stack, part.frame, &component.image, &at, findings);
     let steps = steps(part, &at, &mut used, findings);
 
     let mut container = Map::from_iter([
@@ -165,7 +164,7 @@ fn steps(part: &Part<'_>, at: &str, used: &mut Used, findings: &mut Vec<Finding>
         }
         let mut container = json!({
             "name": step.name,
-            "image": image(part, &step.image, &at, findings),
+            "image": images::image(part.stack, part.frame, &step.image, &at, findings),
             "securityContext": container_security(part.component),
         });
         let parts = [
@@ -335,38 +334,6 @@ fn mounts(
         mounts.push(entry);
     }
     mounts
-}
-
-/// The image after the Stack's rewriting rules; refused ones become findings.
-fn image(part: &Part<'_>, name: &str, at: &str, findings: &mut Vec<Finding>) -> String {
-    let Part { stack, frame, .. } = *part;
-    let version = frame.instance.version;
-    let own = (name == OWN_IMAGE).then_some(names::IMAGE);
-    let Some(original) = version.images.get(name).map(String::as_str).or(own) else {
-        let known: Vec<&str> = version.images.keys().map(String::as_str).collect();
-        findings.push(frame.finding(
-            &format!("{at}.image"),
-            format!("version {} has no image `{name}`; it has {}", version.version, listed(&known)),
-        ));
-        return String::new();
-    };
-    let rules = &stack.spec.images;
-    let image = rules.rewritten(original);
-    if !image.contains("@sha256:") {
-        if rules.require_digest {
-            findings.push(frame.finding(
-                &format!("{at}.image"),
-                format!("`{image}` has no digest and spec.images.requireDigest is true; rewrite it to one that has"),
-            ));
-        }
-        if rules.refuse_mutable_tags && lint::moves(&image) {
-            findings.push(frame.finding(
-                &format!("{at}.image"),
-                format!("`{image}` has a tag that moves; rewrite it, or set spec.images.refuseMutableTags to false"),
-            ));
-        }
-    }
-    image
 }
 
 fn container_security(component: &Component) -> Value {
