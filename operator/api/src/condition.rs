@@ -54,6 +54,8 @@ pub enum Reason {
     Simulated,
     Planned,
     InSync,
+    Moving,
+    MoveFailed,
 }
 
 impl Reason {
@@ -85,6 +87,8 @@ impl Reason {
             Reason::Simulated => "Simulated",
             Reason::Planned => "Planned",
             Reason::InSync => "InSync",
+            Reason::Moving => "Moving",
+            Reason::MoveFailed => "MoveFailed",
         }
     }
 }
@@ -117,7 +121,7 @@ pub enum State {
     Orphaned,
     /// Its cluster does not answer.
     Unreachable,
-    /// Paused by the spec.
+    /// Paused by the spec, or stopped while its data is brought elsewhere.
     Suspended,
 }
 

@@ -11,6 +11,8 @@ pub const FIELD_MANAGER: &str = "plinth";
 pub const STATUS_MANAGER: &str = "plinth-status";
 /// Field manager of [`ANNOTATION_REVISION`] on pod templates: a restart outlives the next apply of what Plinth renders.
 pub const ROTATE_MANAGER: &str = "plinth-rotate";
+/// Field manager of [`ANNOTATION_MOVE`]: the state of a move outlives the next apply of what Plinth renders.
+pub const MOVE_MANAGER: &str = "plinth-move";
 /// Finalizer on a Stack: held until everything it deployed is gone or deliberately retained.
 pub const FINALIZER: &str = "plinth.dev/teardown";
 
@@ -40,6 +42,9 @@ pub const ANNOTATION_OWNER: &str = "plinth.dev/owner";
 /// Annotation on a block's namespace: which product serves each backing capability, as a JSON object; `external` for a
 /// service that runs elsewhere. Another one is refused while this one holds data.
 pub const ANNOTATION_BACKING: &str = "plinth.dev/backing";
+/// Annotation on a block's namespace, beside the data that it is about: how far an Operation of type MigrateProvider is, as
+/// a JSON object.
+pub const ANNOTATION_MOVE: &str = "plinth.dev/backing-move";
 /// Annotation: the Operation that rotated a Secret last; on a pod template, the one that restarted it.
 pub const ANNOTATION_REVISION: &str = "plinth.dev/revision";
 /// Annotation on a pod template: digest of the configuration it mounts, so that a change rolls the pods.
@@ -111,6 +116,8 @@ mod tests {
                 super::ANNOTATION_REVISION,
                 super::ROTATE_MANAGER,
                 super::ANNOTATION_BACKING,
+                super::ANNOTATION_MOVE,
+                super::MOVE_MANAGER,
             ],
             (super::MAX_STACK_NAME, super::MAX_BLOCK_NAME, super::BLOCKS, super::EXTENSION_PREFIX),
         ));

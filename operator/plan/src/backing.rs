@@ -1,16 +1,18 @@
 //! Which product serves each backing capability of a block: written on the block's namespace, where a restarted operator
 //! and a rebuilt hub find it, and held against what the Stack asks for. Another product would start empty beside the data
-//! that the one before has, so it is refused until somebody asks for the data to be carried over.
+//! that the one before has, so it is refused until an Operation asks for the data to be brought over.
 
 use std::collections::BTreeMap;
 
 use plinth_api::names;
 use plinth_api::v1alpha1::stack::{Block, Provider};
 use plinth_api::{ProductSpec, Stack};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::catalogue::Catalogue;
 use crate::model::{Finding, StackId};
+use crate::moving::{advice, is_moved};
 use crate::resolve::{Binding, Inputs, Installed, Instance, finding};
 
 /// By block and capability, the product that serves it, or [`EXTERNAL`].
@@ -21,11 +23,20 @@ pub const EXTERNAL: &str = "external";
 
 /// What the namespaces of a Stack's blocks say. What cannot be read says nothing.
 pub fn recorded<'a>(stack: &StackId, namespaces: impl IntoIterator<Item = &'a Value>) -> Running {
+    annotated(stack, namespaces, names::ANNOTATION_BACKING)
+}
+
+/// By block, what an annotation of its namespace says.
+pub(crate) fn annotated<'a, T: DeserializeOwned>(
+    stack: &StackId,
+    namespaces: impl IntoIterator<Item = &'a Value>,
+    annotation: &str,
+) -> BTreeMap<String, T> {
     let prefix = format!("{stack}/");
     let of_block = |namespace: &Value| {
         let annotations = namespace.pointer("/metadata/annotations")?;
         let owner = annotations.get(names::ANNOTATION_OWNER)?.as_str()?;
-        let text = annotations.get(names::ANNOTATION_BACKING)?.as_str()?;
+        let text = annotations.get(annotation)?.as_str()?;
         Some((owner.strip_prefix(&prefix)?.to_owned(), serde_json::from_str(text).ok()?))
     };
     namespaces.into_iter().filter_map(of_block).collect()
@@ -61,6 +72,9 @@ pub(crate) fn switched(
     let Some(main) = installed.instances.first() else { return Vec::new() };
     let differs = |(capability, wanted): (&str, &str)| {
         let runs = running.get(capability).filter(|runs| runs.as_str() != wanted)?;
+        if is_moved(stack, &block.name, capability, inputs) {
+            return None;
+        }
         holds_data(capability, runs, &inputs.catalogue)
             .then(|| refusal(stack, block, capability, wanted, runs, &inputs.catalogue))
     };
@@ -83,7 +97,8 @@ fn provider(stack: &Stack, capability: &str) -> Provider {
     choice.map(|backing| backing.provider).unwrap_or_default()
 }
 
-fn chosen<'a>(stack: &Stack, capability: &str, catalogue: &'a Catalogue) -> Option<&'a str> {
+/// The product that the Stack asks for, or [`EXTERNAL`].
+pub(crate) fn chosen<'a>(stack: &Stack, capability: &str, catalogue: &'a Catalogue) -> Option<&'a str> {
     match provider(stack, capability) {
         Provider::External => Some(EXTERNAL),
         provider => catalogue.backing(capability, provider).map(|entry| entry.name.as_str()),
@@ -123,6 +138,7 @@ fn refusal(
         Some(entry) => format!("{} (`{product}`)", entry.spec.provider.as_str()),
         None => format!("`{product}`, which is not in the catalogue"),
     };
+    let advice = advice(stack, &block.name, capability, runs, wanted, catalogue);
     let wanted = match wanted {
         EXTERNAL => provider(stack, capability).as_str().to_owned(),
         product => described(product),
@@ -131,9 +147,7 @@ fn refusal(
     finding(
         &format!("spec.backing[{capability}].provider"),
         format!(
-            "is {wanted}, and block `{}` has its data with {runs}, which would be left behind; allowed is {runs}. \
-             Set it back, or delete the Stack with its data (spec.deletion) and declare it anew. Moving the data will \
-             take an Operation of type MigrateProvider, which this version of Plinth does not have",
+            "is {wanted}, and block `{}` has its data with {runs}, which would be left behind; allowed is {runs}. {advice}",
             block.name
         ),
     )

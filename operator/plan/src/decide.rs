@@ -8,9 +8,10 @@ mod secrets;
 use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::condition::{Reason, State};
+use plinth_api::names;
 use serde_json::Value;
 
-use self::object::{Judged, Write, judge};
+use self::object::{Judged, Write, judge, stopped};
 use self::prune::{Removal, claims, missing, shrunk};
 pub use self::prune::{Teardown, teardown};
 use crate::model::{
@@ -84,6 +85,28 @@ fn label<'a>(body: &'a Value, name: &str) -> Option<&'a str> {
 struct View<'a> {
     unit: &'a Unit,
     judged: Vec<Judged>,
+    role: Role,
+}
+
+/// What a unit is to a block whose data is brought to another backing service.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Nothing; or no data is brought.
+    Bystander,
+    /// It could write, and has no pods meanwhile.
+    Stopped,
+    /// It brings the data.
+    Mover,
+}
+
+impl Role {
+    fn of(unit: &Unit, block: &BlockPlan) -> Self {
+        match &block.moving {
+            Some(moving) if moving.stopped.contains(&unit.id) => Role::Stopped,
+            Some(moving) if moving.jobs.contains(&unit.id) => Role::Mover,
+            _ => Role::Bystander,
+        }
+    }
 }
 
 impl View<'_> {
@@ -137,8 +160,12 @@ impl<'a> House<'a> {
     fn of(plan: &'a Plan, observed: &'a Observed) -> Self {
         let views = plan.blocks.iter().flat_map(|block| {
             block.units.iter().map(move |unit| {
-                let judged = unit.objects.iter().map(|o| judge(unit, &block.units, o, block.drift, observed));
-                (&unit.id, View { unit, judged: judged.collect() })
+                let role = Role::of(unit, block);
+                let judged = unit.objects.iter().map(|o| {
+                    let judged = judge(unit, &block.units, o, block.drift, observed);
+                    if role == Role::Stopped { stopped(judged, unit, o, observed) } else { judged }
+                });
+                (&unit.id, View { unit, judged: judged.collect(), role })
             })
         });
         House { plan, observed, views: views.collect() }
@@ -206,11 +233,17 @@ impl<'a> House<'a> {
         }
         let wanted: BTreeSet<&ObjectKey> = planned.iter().map(|e| &e.key).collect();
         let orphans = inventory?.entries.iter().filter(|e| !wanted.contains(&e.key)).cloned();
-        let claims = if block.units.is_empty() {
-            claims(&self.plan.stack, &block.name, self.observed)
-        } else {
-            vec![]
+        // A claim outlives the component that made it, and nobody else would say that it is still there.
+        let planned: BTreeSet<&str> = block.units.iter().map(|unit| unit.id.name.as_str()).collect();
+        let is_left = |entry: &InventoryEntry| {
+            let live = self.observed.live.get(&entry.key);
+            let component = live.and_then(|live| label(&live.body, names::LABEL_COMPONENT));
+            block.units.is_empty() || component.is_some_and(|name| !planned.contains(name))
         };
+        let claims = claims(&self.plan.stack, &block.name, self.observed)
+            .into_iter()
+            .filter(is_left)
+            .collect::<Vec<_>>();
         let orphans: Vec<InventoryEntry> = claims.into_iter().chain(orphans).collect();
         Some(Removal::of(&orphans, &self.plan.stack, self.observed, false))
     }
@@ -306,9 +339,11 @@ impl<'a> House<'a> {
     ) -> UnitDecision {
         let Some(view) = self.views.get(&unit.id) else { return settled(unit, Vec::new()) };
         let first_start = view.is_first_start(self.observed);
-        let waits = match first_start {
-            true => self.waits_to_start(unit),
-            false => self.waits_to_update(unit),
+        let waits = match (view.role, first_start) {
+            // Without pods it needs nobody, and nobody may keep it from stopping.
+            (Role::Stopped, _) => None,
+            (role, true) => self.waits_to_start(unit, role),
+            (_, false) => self.waits_to_update(unit),
         };
         let held = view.held(self.observed);
         let mut objects = Vec::new();
@@ -363,8 +398,11 @@ impl<'a> House<'a> {
     }
 
     /// What a unit that has yet to start waits for: the first of its `after` that is not ready.
-    fn waits_to_start(&self, unit: &Unit) -> Option<String> {
+    fn waits_to_start(&self, unit: &Unit, role: Role) -> Option<String> {
         unit.after.iter().find_map(|id| match self.views.get(id) {
+            Some(view) if view.role == Role::Stopped && role != Role::Mover => Some(format!(
+                "waits for {id}, which is stopped while its data is brought to another provider"
+            )),
             Some(view) => {
                 let why = view.held(self.observed).or_else(|| view.unsettled().map(|j| j.message.clone()));
                 why.map(|why| format!("waits for {id}: {why}"))

@@ -19,6 +19,7 @@ pub mod expr;
 pub mod graph;
 pub mod lint;
 pub mod model;
+pub mod moving;
 mod naming;
 pub mod onboarding;
 mod parameters;

@@ -11,6 +11,8 @@ use plinth_api::v1alpha1::stack::DriftPolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::moving::Move;
+
 /// Identity of an object on one cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -122,6 +124,23 @@ pub struct BlockPlan {
     /// Images that objects of other kinds name; those of pods stand in the pods.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub images: BTreeSet<String>,
+    /// Its data is being brought from one backing service to another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moving: Option<Moving>,
+}
+
+/// What a block's plan is like while data of it is brought from one backing service to another.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Moving {
+    /// As it stands on the namespace.
+    pub record: Move,
+    /// Requirements whose data is brought.
+    pub claims: Vec<String>,
+    /// Whatever could write to either service: it has no pods until the data is there.
+    pub stopped: BTreeSet<UnitId>,
+    /// The Jobs that bring the data.
+    pub jobs: BTreeSet<UnitId>,
 }
 
 /// What the user can fix: a field, the value it has, what is allowed.
@@ -334,6 +353,8 @@ pub struct PodBrief {
     pub message: Option<String>,
     /// Restarts of its containers.
     pub restarts: u32,
+    /// Its containers have ended for good.
+    pub finished: bool,
 }
 
 /// A failed write.

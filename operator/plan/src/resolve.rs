@@ -14,6 +14,7 @@ use crate::catalogue::{Catalogue, Entry};
 use crate::claim::{self, Claim};
 use crate::expr::{Scope, listed};
 use crate::model::{Finding, StackId};
+use crate::moving::{Incoming, Moves};
 use crate::onboarding::expanded;
 use crate::parameters::parameters;
 
@@ -28,6 +29,8 @@ pub struct Inputs {
     pub config_maps: Option<BTreeMap<String, BTreeMap<String, String>>>,
     /// What serves the blocks that are on the cluster; empty when nobody looked.
     pub running: Running,
+    /// Data that is being brought from one backing service to another.
+    pub moves: Moves,
 }
 
 /// A block with everything decided.
@@ -47,6 +50,8 @@ pub struct Resolved<'a> {
 pub struct Installed<'a> {
     /// The block's own product first, then its embedded backing services.
     pub instances: Vec<Instance<'a>>,
+    /// Data is being brought from one of them to another.
+    pub moving: Option<Incoming<'a>>,
 }
 
 /// One product inside one block.
@@ -61,6 +66,8 @@ pub struct Instance<'a> {
     pub bindings: BTreeMap<String, Binding>,
     /// What is asked of it: of a backing service by each requirement of its block, of a block by each requirement of others.
     pub claims: Vec<Claim>,
+    /// For a backing service: data is being brought to it, and nobody uses it yet.
+    pub filling: bool,
 }
 
 /// Who satisfies a requirement.
@@ -307,6 +314,7 @@ fn install<'a>(
     let mut bindings = BTreeMap::new();
     let mut claims: BTreeMap<String, Vec<Claim>> = BTreeMap::new();
     let namespace = namespace_of(stack, &block.name);
+    let mut moving = Incoming::of(stack, block, inputs, blocked);
     let scope = Scope::new(Map::from_iter([
         ("params".to_owned(), Value::Object(params.clone())),
         ("stack".to_owned(), stack_vars(stack)),
@@ -336,7 +344,14 @@ fn install<'a>(
             parameters,
             copies: BTreeMap::new(),
         };
-        match bind(stack, block, &requirement.capability, claim, products, inputs) {
+        let asked = match moving.as_mut().and_then(|m| m.source(stack, &requirement.capability, &claim)) {
+            Some((source, filled)) => {
+                claims.entry(filled).or_default().push(claim);
+                Ok(Some(source))
+            }
+            None => bind(stack, block, &requirement.capability, claim, products, inputs),
+        };
+        match asked {
             Ok(Some(Binding::Embedded { product, claim })) => {
                 claims.entry(product.clone()).or_default().push(claim.clone());
                 bindings.insert(requirement.name.clone(), Binding::Embedded { product, claim });
@@ -356,8 +371,14 @@ fn install<'a>(
             ));
         }
     }
-    let mut instances =
-        vec![Instance { entry: expanded(entry), version, params, bindings, claims: Vec::new() }];
+    let mut instances = vec![Instance {
+        entry: expanded(entry),
+        version,
+        params,
+        bindings,
+        claims: Vec::new(),
+        filling: false,
+    }];
     for (product, claims) in claims {
         let Some(entry) = inputs.catalogue.get(&product) else { continue };
         let params = parameters(&entry.spec.parameters, &Map::new(), &product, &mut findings);
@@ -376,9 +397,10 @@ fn install<'a>(
         }
         let Some(version) = entry.spec.versions.first() else { continue };
         let entry = expanded(entry);
-        instances.push(Instance { entry, version, params, bindings: BTreeMap::new(), claims });
+        let filling = moving.as_ref().is_some_and(|moving| moving.fills(&product));
+        instances.push(Instance { entry, version, params, bindings: BTreeMap::new(), claims, filling });
     }
-    if findings.is_empty() { Ok(Installed { instances }) } else { Err(findings) }
+    if findings.is_empty() { Ok(Installed { instances, moving }) } else { Err(findings) }
 }
 
 /// The refusals of an entry that hold for a profile and these parameters.

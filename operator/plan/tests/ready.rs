@@ -42,6 +42,7 @@ fn pod(trouble: &str, restarts: u32) -> PodBrief {
         trouble: Some(trouble.into()),
         message: Some("exit code 1".into()),
         restarts,
+        finished: false,
     }
 }
 

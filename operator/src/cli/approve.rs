@@ -84,6 +84,7 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
             plan_hash: hash.clone(),
             step: args.step.clone(),
             rotate: None,
+            migrate_provider: None,
         },
     );
     operation.metadata.name = None;

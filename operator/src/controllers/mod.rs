@@ -3,5 +3,6 @@
 
 pub mod context;
 pub mod dereference;
+pub mod moving;
 pub mod operation;
 pub mod stack;

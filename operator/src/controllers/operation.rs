@@ -23,12 +23,13 @@ use plinth_runtime::secrets;
 use serde_json::{Value, json};
 
 use super::context::{Context, now};
+use super::moving::migrate;
 
 /// A step that cannot be taken yet is tried again so often.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// How an attempt ended.
-enum Verdict {
+pub(super) enum Verdict {
     /// Done; what was done.
     Done { message: String, steps: Vec<String> },
     /// Not allowed; nothing was changed.
@@ -37,6 +38,8 @@ enum Verdict {
     Failed(String),
     /// Something is not there yet.
     NotYet(String),
+    /// It goes on by itself; what was done so far.
+    UnderWay { message: String, steps: Vec<String> },
 }
 
 /// One look at an Operation. Never fails: what goes wrong is in its status.
@@ -70,7 +73,7 @@ async fn run(operation: &Operation, context: &Context) -> Next {
         return Next::await_change();
     }
     let by = annotation(operation, names::ANNOTATION_AUTHOR);
-    let verdict = match attempt(operation, by.as_deref(), context).await {
+    let verdict = match attempt(operation, &before, by.as_deref(), context).await {
         Ok(verdict) => verdict,
         Err(CallError::NotLeader(_)) => return Next::await_change(),
         Err(error) => Verdict::NotYet(error.to_string()),
@@ -106,8 +109,9 @@ fn status(
     let (phase, message, steps) = match verdict {
         Verdict::Done { message, steps } => (OperationPhase::Succeeded, message, steps),
         Verdict::Refused(message) => (OperationPhase::Refused, message, Vec::new()),
-        Verdict::Failed(message) => (OperationPhase::Failed, message, Vec::new()),
-        Verdict::NotYet(message) => (OperationPhase::Running, message, Vec::new()),
+        Verdict::Failed(message) => (OperationPhase::Failed, message, before.steps),
+        Verdict::NotYet(message) => (OperationPhase::Running, message, before.steps),
+        Verdict::UnderWay { message, steps } => (OperationPhase::Running, message, steps),
     };
     let finished_at = (phase != OperationPhase::Running).then(|| now.clone());
     OperationStatus {
@@ -122,7 +126,12 @@ fn status(
     }
 }
 
-async fn attempt(operation: &Operation, by: Option<&str>, context: &Context) -> Result<Verdict, CallError> {
+async fn attempt(
+    operation: &Operation,
+    before: &OperationStatus,
+    by: Option<&str>,
+    context: &Context,
+) -> Result<Verdict, CallError> {
     let id =
         StackId { namespace: operation.namespace().unwrap_or_default(), name: operation.spec.stack.clone() };
     let stacks: Api<Stack> = Api::namespaced(context.clusters.home().clients.requests.clone(), &id.namespace);
@@ -134,6 +143,7 @@ async fn attempt(operation: &Operation, by: Option<&str>, context: &Context) -> 
     match operation.spec.kind {
         OperationType::Approve => approve(operation, by, &id, &stack, context).await,
         OperationType::Rotate => rotate(operation, &id, context).await,
+        OperationType::MigrateProvider => migrate(operation, before, &stack, context).await,
     }
 }
 

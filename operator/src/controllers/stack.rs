@@ -17,8 +17,10 @@ use kube::{Resource, ResourceExt};
 use plinth_api::condition::Reason;
 use plinth_api::v1alpha1::stack::{Approval, DeletionPolicy};
 use plinth_api::{BuildingBlockSpec, BuildingBlockStatus, Stack, names};
+use plinth_plan::Inputs;
 use plinth_plan::decide::{Gate, Teardown, decide, teardown};
 use plinth_plan::model::{Action, Decisions, Finding, Observed, Plan, StackId};
+use plinth_plan::moving::{Moves, advance, settle};
 use plinth_plan::status::{ApprovalState, Outcome, Report, report};
 use plinth_runtime::call::{Answer, Applying, CallError};
 use plinth_runtime::events::transitions;
@@ -30,6 +32,7 @@ use serde_json::{Value, json};
 
 use super::context::{Context, Memory, Planned, now};
 use super::dereference::{dereference, has_references};
+use super::moving;
 
 /// Rounds of observe, decide, apply in one reconcile. Each round writes something, so this many are never needed; a
 /// fight with another controller is cut off here and goes on after a pause.
@@ -79,11 +82,11 @@ async fn run(guard: &DeserializeGuard<Stack>, context: &Context) -> Result<Again
 
 /// From spec to running blocks.
 async fn converge(stack: &Stack, context: &Context, memory: &mut Memory) -> Result<Again, NotLeader> {
-    let inputs = match dereference(stack, context).await {
+    let (inputs, digest) = match dereferenced(stack, context).await {
         Ok(inputs) => inputs,
         Err(error) => return failed(stack, &error, context).await,
     };
-    let plan = match planned(stack, inputs, memory) {
+    let plan = match planned(stack, &inputs, digest, memory) {
         Ok(plan) => plan,
         Err(findings) => return invalid(stack, &findings, context).await,
     };
@@ -117,6 +120,10 @@ async fn converge(stack: &Stack, context: &Context, memory: &mut Memory) -> Resu
         rounds = if written == 0 { ROUNDS } else { rounds + 1 };
     };
     forget_stale(memory, &plan, &observed);
+    let moved = advance(&plan, &observed);
+    if let Err(error) = carry_on(stack, &plan, inputs, &moved, context).await {
+        return failed(stack, &error, context).await;
+    }
     let soonest = [decisions.look_again, memory.failures.next_retry()].into_iter().flatten().min();
     let pause = soonest.map(|at| Duration::from_secs(u64::try_from(at - observed.now).unwrap_or(0).max(1)));
     let blocked = plan.blocks.iter().any(|block| !block.blocked.is_empty());
@@ -127,16 +134,65 @@ async fn converge(stack: &Stack, context: &Context, memory: &mut Memory) -> Resu
     Ok(soonest_of([told, pause, references]))
 }
 
+/// The inputs of the plan, after moves of data that are over are said to be: from then on they bind nobody.
+async fn dereferenced(stack: &Stack, context: &Context) -> Result<(Inputs, u64), CallError> {
+    let found = dereference(stack, context).await?;
+    let settled = settle(stack, &found.0);
+    if settled.is_empty() {
+        return Ok(found);
+    }
+    moving::write_all(context, stack, &settled).await?;
+    dereference(stack, context).await
+}
+
+/// What follows from Jobs that have brought data, or could not. Who approved that it is brought approved what comes of it:
+/// nobody should have to say so twice while the block stands still.
+async fn carry_on(
+    stack: &Stack,
+    plan: &Plan,
+    mut inputs: Inputs,
+    moved: &Moves,
+    context: &Context,
+) -> Result<(), CallError> {
+    if moved.is_empty() {
+        return Ok(());
+    }
+    if stack.spec.change_policy.approval == Approval::Required {
+        inputs.moves.extend(moved.clone());
+        let next = plinth_plan::plan(stack, &inputs).map(|next| next.hash).unwrap_or_default();
+        let approved = stack.status.as_ref().and_then(|status| status.approved_hash.as_deref());
+        match approved {
+            Some(approved) if approved == next => {}
+            Some(approved) if approved == plan.hash => {
+                let steps = stack.status.as_ref().map(|s| s.approved_steps.as_slice()).unwrap_or_default();
+                match context.status.approve(stack, Some(&next), steps).await {
+                    // The Stack has changed since it was read: the next look sees it as it is.
+                    Err(error) if error.is_conflict() => {
+                        context.clusters.home().observer.triggers().poke(plan.stack.clone());
+                        return Ok(());
+                    }
+                    other => other?,
+                }
+            }
+            _ => return Ok(()),
+        }
+    }
+    moving::write_all(context, stack, moved).await?;
+    context.clusters.home().observer.triggers().poke(plan.stack.clone());
+    Ok(())
+}
+
 /// The plan, made anew only when the Stack or what it points to has changed.
 fn planned(
     stack: &Stack,
-    (inputs, digest): (plinth_plan::Inputs, u64),
+    inputs: &Inputs,
+    digest: u64,
     memory: &mut Memory,
 ) -> Result<Arc<Plan>, Vec<Finding>> {
     let made_from = (stack.metadata.generation.unwrap_or_default(), digest);
     let planned = match memory.plan.take() {
         Some(planned) if planned.made_from == made_from => planned,
-        _ => Planned { made_from, result: plinth_plan::plan(stack, &inputs).map(Arc::new) },
+        _ => Planned { made_from, result: plinth_plan::plan(stack, inputs).map(Arc::new) },
     };
     memory.plan.insert(planned).result.clone()
 }

@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod component;
+pub mod moves;
 pub mod onboarding;
 pub mod operation;
 pub mod product;

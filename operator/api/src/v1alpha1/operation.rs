@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::schema;
 
-/// One request, asked once, by a person: approve a plan, rotate a secret.
+/// One request, asked once, by a person: approve a plan, rotate a secret, bring data to another provider.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "plinth.dev",
@@ -32,6 +32,7 @@ use super::schema;
     validation = Rule::new("self.type == 'Approve' ? has(self.planHash) != has(self.step) : !has(self.planHash) && !has(self.step)")
         .message("planHash, step: type Approve needs one of them, other types have none"),
     validation = Rule::new("(self.type == 'Rotate') == has(self.rotate)").message("rotate: required exactly for type Rotate"),
+    validation = Rule::new("(self.type == 'MigrateProvider') == has(self.migrateProvider)").message("migrateProvider: required exactly for type MigrateProvider"),
 )]
 pub struct OperationSpec {
     /// Stack in the same namespace.
@@ -53,6 +54,9 @@ pub struct OperationSpec {
     /// Which secret is rotated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate: Option<RotateTarget>,
+    /// Whose data is brought to the provider that the Stack chooses by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrate_provider: Option<MigrateTarget>,
 }
 
 /// What an Operation asks.
@@ -62,6 +66,8 @@ pub enum OperationType {
     Approve,
     /// Give a generated secret a new value.
     Rotate,
+    /// Bring a block's data from the provider that runs to the one that the Stack chooses by now.
+    MigrateProvider,
 }
 
 /// Which secret is rotated.
@@ -75,6 +81,16 @@ pub struct RotateTarget {
     /// Key inside it; every generated key when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+}
+
+/// Whose data is brought to another provider.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MigrateTarget {
+    /// Block name.
+    pub block: String,
+    /// Capability whose provider changes, for example `postgresql`.
+    pub capability: String,
 }
 
 /// What happened.

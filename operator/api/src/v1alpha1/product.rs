@@ -15,6 +15,7 @@ pub use super::component::{
     Component, Connection, Egress, InitStep, Mount, PerProfile, PodSecurity, Port, Probe, Probes, Resources,
     Security, SecurityException, Volume, Workload,
 };
+pub use super::moves::Move;
 pub use super::onboarding::{Call, Method, Onboarding, Request};
 use super::schema;
 pub use super::secret::{
@@ -40,7 +41,10 @@ use super::stack::{Profile, Provider};
     validation = Rule::new("self.metadata.name.size() <= 40").message("metadata.name: at most 40 characters")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("(self.role == 'Block') == has(self.block)").message("block: required exactly when role is Block"))]
+#[x_kube(
+    validation = Rule::new("(self.role == 'Block') == has(self.block)").message("block: required exactly when role is Block"),
+    validation = Rule::new("self.role == 'Backing' || !has(self.moves)").message("moves: for role Backing only"),
+)]
 pub struct ProductSpec {
     /// Whether it plays a building block or serves as a backing service inside one.
     #[serde(default)]
@@ -121,6 +125,10 @@ pub struct ProductSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub onboarding: Vec<Onboarding>,
+    /// For a backing service: from which others it takes data over, and how.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["from"]))]
+    pub moves: Vec<Move>,
 }
 
 /// Where a product stands.

@@ -243,14 +243,15 @@ pub struct ExternalCapability {
 /// Who provides a backing service.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("(self.provider == 'External') == has(self.external)").message("external: required exactly when provider is External"))]
+#[x_kube(validation = Rule::new("self.provider != 'External' || has(self.external)").message("external: required when provider is External"))]
 pub struct Backing {
     /// Capability, for example `postgresql`.
     pub capability: String,
     /// Embedded (an instance in each block that needs it), Operator (objects of the ecosystem's operator) or External.
     #[serde(default)]
     pub provider: Provider,
-    /// The running service, when `External`. Secret keys are `<block>.<requirement>.<output>`.
+    /// The running service, when `External`. Secret keys are `<block>.<requirement>.<output>`. With another provider it is
+    /// where an Operation of type MigrateProvider finds the data that it brings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalCapability>,
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::text::has_word;
 use super::world::World;
+use crate::expr::compiles;
 use crate::model::Finding;
 use crate::render::frame::Frame;
 use crate::render::images;
@@ -54,7 +55,8 @@ pub fn declared(world: &World<'_>, findings: &mut Vec<Finding>) {
                     .iter()
                     .any(|o| images::mentions(&Value::Object(o.object.clone()).to_string(), image))
             };
-            if !spec.components.iter().any(run) && !named() {
+            let moves = || spec.moves.iter().any(|way| &way.image == image);
+            if !spec.components.iter().any(run) && !named() && !moves() {
                 let at = format!("spec.versions[{}].images[{image}]", frame.instance.version.version);
                 findings.push(frame.finding(&at, "is run by no component and named by no object".to_owned()));
             }
@@ -87,6 +89,37 @@ pub fn provided(world: &World<'_>, findings: &mut Vec<Finding>) {
             findings.extend(
                 frame.instance.claims.iter().filter_map(|c| frame.outputs(provision, Some(c), domain).err()),
             );
+        }
+    }
+}
+
+/// A way to bring data is rendered on the day that it is needed. What it names is there before.
+pub fn moves(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for frame in world.frames.values().flatten() {
+        let spec = &frame.instance.entry.spec;
+        for way in &spec.moves {
+            let mut say = |field: &str, message: String| {
+                findings.push(frame.finding(&format!("spec.moves[{}].{field}", way.from), message));
+            };
+            if !frame.instance.version.images.contains_key(&way.image) {
+                say("image", format!("`{}` is no image of the version", way.image));
+            }
+            for mount in &way.mounts {
+                let config = mount.config.iter().find(|name| !spec.configs.iter().any(|c| c.name == **name));
+                let secret = mount.secret.iter().find(|name| !spec.secrets.iter().any(|s| s.name == **name));
+                for name in config.into_iter().chain(secret) {
+                    say("mounts", format!("`{name}` is no config and no secret of the entry"));
+                }
+            }
+            let own = way.env.iter().filter_map(|variable| variable.cel.as_deref());
+            for source in own.chain(way.when.as_deref()) {
+                if let Err(message) = compiles(source) {
+                    say("env", message);
+                }
+            }
+            if way.resources.get(world.stack.spec.profile).is_none() {
+                say("resources", "no profile has requests and limits".to_owned());
+            }
         }
     }
 }

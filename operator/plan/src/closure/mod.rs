@@ -54,6 +54,7 @@ const CHECKS: &[Check] = &[
     ("pods are sized, probed and free of default passwords", pods::pods),
     ("entries declare what they use", entry::declared),
     ("outputs can be made", entry::provided),
+    ("ways to bring data name what there is", entry::moves),
     ("siblings of an image agree", entry::siblings),
     ("images get what they expect", contract::kept),
 ];

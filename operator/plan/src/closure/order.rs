@@ -60,7 +60,8 @@ pub fn jobs(world: &World<'_>, findings: &mut Vec<Finding>) {
                 findings.push(world.at(run, "after", message));
             }
             // A backing service's Job for one claim has run before anybody uses that claim.
-            let claimed = job.entry.is_some_and(|(frame, _)| {
+            // One that is only being filled is used by nobody yet.
+            let claimed = job.entry.filter(|(frame, _)| !frame.instance.filling).is_some_and(|(frame, _)| {
                 run.links.iter().filter(|l| !l.later).any(|link| {
                     let mine = frame
                         .instance
@@ -74,6 +75,10 @@ pub fn jobs(world: &World<'_>, findings: &mut Vec<Finding>) {
                 let message = format!("uses what Job `{}` makes without waiting for it", job.unit);
                 findings.push(world.at(run, "after", message));
             }
+        }
+        // Once it has run, the plan is another one: nothing of this one waits for it.
+        if world.brings(job.unit) {
+            continue;
         }
         // A Job that nobody waits for comes last: it waits for a component itself, by name.
         let awaited = world.plan.units().any(|unit| world.waits(&unit.id, job.unit));

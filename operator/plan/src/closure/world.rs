@@ -299,6 +299,11 @@ impl<'a> World<'a> {
         run
     }
 
+    /// Whether a unit brings data from one backing service to another.
+    pub fn brings(&self, unit: &UnitId) -> bool {
+        self.plan.blocks.iter().filter_map(|block| block.moving.as_ref()).any(|m| m.jobs.contains(unit))
+    }
+
     /// Whether the products of a block give this text, or one that contains it, to whoever asks them.
     pub fn gives(&self, block: &str, text: &str) -> bool {
         self.given

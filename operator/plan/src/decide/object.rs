@@ -164,6 +164,45 @@ fn readiness(unit: &Unit, desired: &Desired, live: &Live, observed: &Observed) -
     }
 }
 
+/// The judgement on an object of a component that must have no pods: it is settled when the last one is gone, not when the
+/// controllers have promised so.
+pub(super) fn stopped(judged: Judged, unit: &Unit, desired: &Desired, observed: &Observed) -> Judged {
+    let Some(live) =
+        observed.live.get(&desired.key).filter(|_| judged.clean && ready::runs_pods(&desired.key.kind))
+    else {
+        return judged;
+    };
+    let number = |path: &str| live.body.pointer(path).and_then(Value::as_i64).unwrap_or_default();
+    let is_true = |kind: &str| {
+        let conditions = live.body.pointer("/status/conditions").and_then(Value::as_array);
+        conditions.into_iter().flatten().any(|c| c["type"] == kind && c["status"] == "True")
+    };
+    let heard = match desired.key.kind.as_str() {
+        "Job" => ["Suspended", "Complete", "Failed"].into_iter().any(is_true),
+        _ => number("/status/observedGeneration") >= number("/metadata/generation"),
+    };
+    let pods = observed.pods.get(&unit.id).map_or(0, |pods| pods.iter().filter(|pod| !pod.finished).count());
+    let counted = number("/status/replicas").max(number("/status/active"));
+    let left = i64::try_from(pods).unwrap_or(i64::MAX).max(counted);
+    let settled = heard && left == 0;
+    let (state, message) = match (settled, left) {
+        (true, _) => {
+            (State::Suspended, "is stopped while its data is brought to another provider".to_owned())
+        }
+        (false, 0) => (State::Progressing, "is being stopped".to_owned()),
+        (false, 1) => (State::Progressing, "is being stopped: 1 pod is not gone yet".to_owned()),
+        (false, n) => (State::Progressing, format!("is being stopped: {n} pods are not gone yet")),
+    };
+    Judged {
+        state,
+        reason: Reason::Moving,
+        message: format!("{}: {message}", desired.key),
+        settled,
+        recheck: None,
+        ..judged
+    }
+}
+
 /// The pods of one workload. Pods are known by component; where a component has several workloads, the longest name
 /// that a pod's name begins with is its owner.
 fn pods_of(unit: &Unit, desired: &Desired, observed: &Observed) -> Vec<PodBrief> {

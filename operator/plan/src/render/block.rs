@@ -12,7 +12,7 @@ use super::frame::Frame;
 use super::meta::{Belongs, Draft};
 use super::network::{Paths, Peer, default_deny};
 use super::product::Product;
-use super::{Gateway, Met, UnitDraft, meet, of_block};
+use super::{Gateway, Met, UnitDraft, meet, moving, of_block};
 use crate::backing;
 use crate::expr::as_text;
 use crate::model::{FOUNDATION, Finding, Piece, SecretKeyRef, SecretSource, StackId, UnitId};
@@ -74,6 +74,7 @@ pub fn render(context: &Context<'_>, paths: &mut Paths, findings: &mut Vec<Findi
         product.objects(&mut units, findings);
         product.routes(&mut units, paths, findings);
     }
+    moving::jobs(context, &mut units, paths, findings);
     collisions(frames, &units, findings);
     units
 }

@@ -48,6 +48,7 @@ impl<'a> Frame<'a> {
             ("params".to_owned(), Value::Object(instance.params.clone())),
             ("images".to_owned(), images::vars(stack, instance)),
             ("claims".to_owned(), Value::Array(instance.claims.iter().map(Claim::value).collect())),
+            ("moving".to_owned(), json!(instance.filling)),
         ]);
         base.insert("routes".to_owned(), route_vars(&instance.entry, stack));
         let mut frame = Frame {

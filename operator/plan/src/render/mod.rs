@@ -5,6 +5,7 @@ mod edges;
 pub(crate) mod frame;
 pub(crate) mod images;
 mod meta;
+mod moving;
 mod network;
 mod onboarding;
 mod pod;
@@ -23,7 +24,7 @@ pub use meta::full_digest;
 use self::frame::Frame;
 use self::meta::{Belongs, Draft};
 use self::network::Paths;
-use crate::model::{BlockPlan, Finding, StackId, Unit, UnitId};
+use crate::model::{BlockPlan, Finding, Moving, StackId, Unit, UnitId};
 use crate::resolve::{Binding, Inputs, Resolved, finding, stack_id};
 
 /// Objects of a unit before overrides and digests.
@@ -79,15 +80,23 @@ pub fn render(
     for frame in frames.values().flatten() {
         named.entry(frame.block).or_default().extend(images::of_objects(stack, frame, &mut findings));
     }
+    let moving: BTreeMap<&str, Moving> = resolved
+        .iter()
+        .filter_map(|r| Some((r.block.name.as_str(), moving::moving(r, frames.get(r.block.name.as_str())?)?)))
+        .collect();
+    for (block, moving) in &moving {
+        drafts.get_mut(block).into_iter().for_each(|units| moving::hold(moving, units));
+    }
     if !findings.is_empty() {
         findings.sort();
         findings.dedup();
         return Err(findings);
     }
     let published = gateway.is_some();
-    let block = |r: &Resolved<'_>| {
-        let images = named.remove(r.block.name.as_str()).unwrap_or_default();
-        BlockPlan { images, ..block_plan(stack, r, &frames, &mut drafts, published) }
+    let block = |r: &Resolved<'_>| BlockPlan {
+        images: named.remove(r.block.name.as_str()).unwrap_or_default(),
+        moving: moving.get(r.block.name.as_str()).cloned(),
+        ..block_plan(stack, r, &frames, &mut drafts, published)
     };
     Ok(resolved.iter().map(block).collect())
 }
@@ -233,6 +242,7 @@ fn block_plan(
             .map(|f| endpoints(stack, f, published))
             .unwrap_or_else(|| external_endpoints(resolved)),
         images: BTreeSet::new(),
+        moving: None,
         name,
     }
 }

@@ -8,8 +8,10 @@ use plinth_api::v1alpha1::block::{BuildingBlockStatus, ComponentStatus, ObjectSt
 
 use super::{MAX_LISTED, NOBODY_NEEDED, merged, verdict};
 use crate::model::{
-    Action, BlockPlan, Decisions, ObjectDecision, Observed, Plan, SecretSource, Step, Unit, UnitDecision,
+    Action, BlockPlan, Decisions, Moving, ObjectDecision, Observed, Plan, SecretSource, Step, Unit,
+    UnitDecision,
 };
+use crate::moving::{Move, Phase, after_failure};
 
 /// What can be said about one block.
 pub(super) struct Assessment<'a> {
@@ -61,6 +63,28 @@ pub(super) fn assess<'a>(
     planned.chain(dropped).collect()
 }
 
+/// In one line: what is brought where, who asked for it, and what it waits for.
+fn being_moved(moving: &Moving, worst: Option<&UnitDecision>) -> (State, Reason, String) {
+    let Move { operation, capability, from, to, .. } = &moving.record;
+    let claims = moving.claims.join(", ");
+    let what = format!(
+        "its {capability} ({claims}) is being brought from `{from}` to `{to}` by Operation {operation}"
+    );
+    if let Some(why) = moving.record.message.as_ref().filter(|_| moving.record.phase == Phase::Failed) {
+        let advice = after_failure(&moving.record);
+        return (State::Unhealthy, Reason::MoveFailed, format!("{what}, which failed: {why}; {advice}"));
+    }
+    match worst.filter(|worst| worst.state.severity() > 0) {
+        None => (State::Progressing, Reason::Moving, format!("{what}: it is there, the block follows")),
+        // What keeps it from going on has a reason of its own: a missing kind, a conflict, a pause.
+        Some(worst) => {
+            let own = worst.state.severity() >= State::Unhealthy.severity();
+            let reason = if own { worst.reason } else { Reason::Moving };
+            (worst.state, reason, format!("{what}: {}", worst.message))
+        }
+    }
+}
+
 /// Higher is worse. Ready alone is zero: Suspended is not urgent and still not Ready.
 fn urgency(state: State) -> (u8, bool) {
     (state.severity(), state != State::Ready)
@@ -96,6 +120,11 @@ impl<'a> Assessment<'a> {
             return (State::Blocked, Reason::Blocked, format!("{finding}{more}"));
         }
         let worst = units.iter().rev().map(|(_, u)| *u).max_by_key(|u| urgency(u.state));
+        if let Some(moving) = plan.and_then(|p| p.moving.as_ref())
+            && moving.record.phase != Phase::Moved
+        {
+            return being_moved(moving, worst);
+        }
         if let Some(worst) = worst.filter(|u| u.state != State::Ready) {
             return (worst.state, worst.reason, worst.message.clone());
         }

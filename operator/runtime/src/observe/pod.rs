@@ -95,6 +95,7 @@ impl Ingest for PodSeen {
             trouble,
             message: message.flatten(),
             restarts: self.status.containers().map(|c| c.restart_count).sum(),
+            finished: matches!(self.status.phase.as_str(), "Succeeded" | "Failed"),
         };
         Some(Seen { key, version, stack, content: Content::Pod(unit, brief) })
     }
