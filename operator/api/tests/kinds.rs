@@ -179,7 +179,7 @@ async fn what_cel_can_say_is_rejected_at_admission_with_the_reason() {
         (
             "an external provider without address",
             |s| s["spec"]["backing"] = json!([{ "capability": "postgresql", "provider": "External" }]),
-            "external: required exactly when provider is External",
+            "external: required when provider is External",
         ),
         ("a profile that is none", |s| s["spec"]["profile"] = json!("huge"), "sandbox"),
         (

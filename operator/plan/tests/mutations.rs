@@ -21,7 +21,7 @@ const FLOOR: usize = 95;
 const EACH: usize = 80;
 const FEW: usize = 20;
 /// So many mutants are made of an entry that has more, evenly spread: MOSIP has thousands.
-const SHARE: usize = 200;
+const SHARE: usize = 50;
 
 /// What became of a mutant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ fn at_least_95_of_100_mutations_of_the_catalogue_are_caught() {
         // Cases come in the order of the profiles: the first of a Stack is its smallest.
         smallest.entry(stem(&case.name).to_owned()).or_insert(case.name);
     }
-    let baselines: Vec<Baseline> = closure_stacks::cases()
+    let mut baselines: Vec<Baseline> = closure_stacks::cases()
         .into_iter()
         .filter(|case| !case.products.is_empty() && smallest.get(stem(&case.name)) == Some(&case.name))
         .map(|case| {
@@ -55,6 +55,8 @@ fn at_least_95_of_100_mutations_of_the_catalogue_are_caught() {
             Baseline { case, plan }
         })
         .collect();
+    // The smallest first: most are caught there, and need not be planned in a whole country.
+    baselines.sort_by_key(|baseline| baseline.plan.units().count());
     // `MUTATIONS_ONLY=a,b`: these entries alone, all of their mutants and all that is missed.
     let only = std::env::var("MUTATIONS_ONLY").ok();
     let mutants: Vec<(String, Mutant)> = catalogue

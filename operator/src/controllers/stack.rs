@@ -216,7 +216,6 @@ async fn observe(
     let (now, _) = now();
     let mut observed = context.clusters.home().observer.observe(stack, plan, looked_up, now).await;
     observed.failures = memory.failures.view();
-
     observed
 }
 

@@ -1,0 +1,151 @@
+//! What the tests of a running operator share: a cluster with the kinds, the operator, waiting with a limit.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{ListParams, PostParams};
+use kube::{Api, Client, CustomResourceExt};
+use plinth::run::{Options, run_until};
+use plinth_api::{BuildingBlock, Operation, Product, Stack, names};
+use plinth_cluster::testing::TestCluster;
+use plinth_runtime::clusters::Access;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A whole country on a busy machine takes a minute; a stuck one must not take an hour.
+pub(crate) const LIMIT: Duration = Duration::from_secs(420);
+
+pub(crate) async fn eventually<T>(
+    what: &str,
+    mut attempt: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let started = tokio::time::Instant::now();
+    loop {
+        if let Some(found) = attempt().await? {
+            return Ok(found);
+        }
+        if started.elapsed() > LIMIT {
+            bail!("not within {LIMIT:?}: {what}");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+pub(crate) struct Operator {
+    stop: CancellationToken,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Operator {
+    pub(crate) fn start(cluster: &TestCluster, identity: &str) -> Self {
+        let options = Options {
+            access: Access { kubeconfig: Some(cluster.kubeconfig()), context: None },
+            identity: Some(identity.to_owned()),
+            ..Options::default()
+        };
+        let stop = CancellationToken::new();
+        Self { task: tokio::spawn(run_until(options, stop.clone())), stop }
+    }
+
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.stop.cancel();
+        self.task.await?
+    }
+
+    /// As SIGKILL would: nothing is finished, the lease is not released.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+}
+
+pub(crate) async fn prepare(cluster: &TestCluster) -> Result<Client> {
+    let client = cluster.client().await?;
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for definition in [Stack::crd(), BuildingBlock::crd(), Operation::crd(), Product::crd()] {
+        definitions.create(&PostParams::default(), &definition).await?;
+    }
+    eventually("the kinds are served", async || {
+        let stacks = Api::<Stack>::all(client.clone()).list(&ListParams::default()).await;
+        let operations = Api::<Operation>::all(client.clone()).list(&ListParams::default()).await;
+        let products = Api::<Product>::all(client.clone()).list(&ListParams::default()).await;
+        let blocks = Api::<BuildingBlock>::all(client.clone()).list(&ListParams::default()).await;
+        Ok((stacks.is_ok() && operations.is_ok() && products.is_ok() && blocks.is_ok()).then_some(()))
+    })
+    .await?;
+    let namespace = json!({ "metadata": { "name": "dpi" } });
+    Api::<Namespace>::all(client.clone())
+        .create(&PostParams::default(), &serde_json::from_value(namespace)?)
+        .await?;
+    Ok(client)
+}
+
+pub(crate) fn smallest() -> Result<Stack> {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/smallest.yaml"))?;
+    Ok(serde_yaml::from_str(&text)?)
+}
+
+pub(crate) fn condition<'a>(stack: &'a Stack, kind: &str) -> Option<(&'a str, &'a str, &'a str)> {
+    let condition = stack.status.as_ref()?.conditions.iter().find(|c| c.type_ == kind)?;
+    Some((&condition.status, &condition.reason, &condition.message))
+}
+
+pub(crate) async fn ready(stacks: &Api<Stack>, name: &str) -> Result<Stack> {
+    let mut last = String::new();
+    let found = eventually("the Stack is Ready", async || {
+        let stack = stacks.get(name).await?;
+        let observed = stack.status.as_ref().and_then(|status| status.observed_generation);
+        last = serde_json::to_string(&stack.status)?;
+        let is_ready = matches!(condition(&stack, "Ready"), Some(("True", ..)));
+        Ok((is_ready && observed == stack.metadata.generation).then_some(stack))
+    })
+    .await;
+    found.with_context(|| last)
+}
+/// Mutating requests of the operator so far, without those for its lease.
+pub(crate) fn writes(cluster: &TestCluster) -> Result<Vec<String>> {
+    let log = std::fs::read_to_string(cluster.audit_log())?;
+    let mut writes = Vec::new();
+    for line in log.lines() {
+        let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
+        let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
+        let mutates = matches!(text("verb").as_str(), "create" | "update" | "patch" | "delete");
+        let object = &event["objectRef"];
+        if !mutates || !text("userAgent").starts_with("plinth/") || object["resource"] == "leases" {
+            continue;
+        }
+        if event["stage"] == "ResponseComplete" {
+            writes.push(format!("{} {}", text("verb"), text("requestURI")));
+        }
+    }
+    Ok(writes)
+}
+
+pub(crate) async fn values(client: &Client) -> Result<Vec<(String, String)>> {
+    let selector = format!("{}={}", names::LABEL_MANAGED_BY, names::MANAGED_BY);
+    let secrets = Api::<Secret>::all(client.clone()).list(&ListParams::default().labels(&selector)).await?;
+    secrets
+        .items
+        .into_iter()
+        .map(|s| Ok((s.metadata.name.unwrap_or_default(), serde_json::to_string(&s.data)?)))
+        .collect()
+}
+
+/// Lets people approve the plans of Stacks.
+pub(crate) async fn let_approve(client: &Client, people: &[&str]) -> Result<()> {
+    let role = json!({ "metadata": { "name": "approver" }, "rules": [
+        { "apiGroups": [names::GROUP], "resources": ["stacks"], "verbs": ["approve"] } ] });
+    let roles: Api<k8s_openapi::api::rbac::v1::Role> = Api::namespaced(client.clone(), "dpi");
+    roles.create(&PostParams::default(), &serde_json::from_value(role)?).await?;
+    let group = "rbac.authorization.k8s.io";
+    let subjects: Vec<_> =
+        people.iter().map(|name| json!({ "apiGroup": group, "kind": "User", "name": name })).collect();
+    let binding = json!({ "metadata": { "name": "approver" }, "subjects": subjects,
+        "roleRef": { "apiGroup": group, "kind": "Role", "name": "approver" } });
+    let bindings: Api<k8s_openapi::api::rbac::v1::RoleBinding> = Api::namespaced(client.clone(), "dpi");
+    bindings.create(&PostParams::default(), &serde_json::from_value(binding)?).await?;
+    Ok(())
+}
