@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use futures::future::try_join_all;
 use plinth_api::names;
 use plinth_api::v1alpha1::stack::DeletionPolicy;
 use plinth_cluster::testing::TestCluster;
@@ -30,18 +31,24 @@ async fn on_a_cluster(test: impl AsyncFnOnce(&ControlPlane) -> Result<()>) -> Re
     TestCluster::run(Nodes::Simulated(1), test).await
 }
 
+/// The cases mostly wait, so two control planes take them side by side.
 async fn survives(action: Action) -> Result<()> {
-    on_a_cluster(async |plane| {
-        let session = Session::new(plane).await?;
-        let report = every_write(&session, &smallest()?, action).await?;
-        eprintln!("{action} every write: {report}");
-        ensure!(report.failures.is_empty(), "{} of the cases above have failed", report.failures.len());
-        ensure!(report.struck > 0, "no fault has struck");
-        let (hit, all) = report.contents;
-        ensure!(hit == all, "{} writes were never hit", all - hit);
-        Ok(())
+    on_a_cluster(async |one| {
+        on_a_cluster(async |two| on_a_cluster(async |three| campaign(&[one, two, three], action).await).await)
+            .await
     })
     .await
+}
+
+async fn campaign(planes: &[&ControlPlane], action: Action) -> Result<()> {
+    let sessions = try_join_all(planes.iter().map(|plane| Session::new(plane))).await?;
+    let report = every_write(&sessions, &smallest()?, action).await?;
+    eprintln!("{action} every write: {report}");
+    ensure!(report.failures.is_empty(), "{} of the cases above have failed", report.failures.len());
+    ensure!(report.struck > 0, "no fault has struck");
+    let (hit, all) = report.contents;
+    ensure!(hit == all, "{} writes were never hit", all - hit);
+    Ok(())
 }
 
 #[tokio::test]

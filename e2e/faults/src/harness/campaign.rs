@@ -1,10 +1,12 @@
 //! The same fault at every write of an example, one case each.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use futures::future::try_join_all;
 
 use super::audit::Counts;
 use super::case::{Case, Example, Outcome, Route};
@@ -89,32 +91,84 @@ pub async fn undisturbed(session: &Session<'_>, example: &Example, route: Route)
 }
 
 /// Hits every write of the example, each in a run of its own: first by number, and then by content what the numbers
-/// have missed because the order was another.
-pub async fn every_write(session: &Session<'_>, example: &Example, action: Action) -> Result<Report> {
+/// have missed because the order was another. The control planes share the cases, one at a time on each.
+pub async fn every_write(sessions: &[Session<'_>], example: &Example, action: Action) -> Result<Report> {
     let began = Instant::now();
-    let reference = undisturbed(session, example, Route::Proxy(None)).await?;
+    let first = sessions.first().context("a campaign needs a control plane")?;
+    let reference = undisturbed(first, example, Route::Proxy(None)).await?;
     let counted = || reference.writes.iter().filter(|write| write.k.is_some());
     let all: BTreeSet<String> = counted().map(content).collect();
-    let mut report = Report { writes: counted().count(), ..Report::default() };
-    let mut hit = BTreeSet::new();
-    for k in 1..=report.writes as u64 {
-        let fault = Fault { trigger: Trigger::Nth(k), action };
-        one(session, example, &reference, fault, &mut report, &mut hit).await?;
-        if report.failures.len() >= ENOUGH {
-            break;
+    let campaign = Campaign { sessions, example, reference: &reference, found: RefCell::default() };
+
+    let writes = counted().count();
+    campaign.run((1..=writes as u64).map(|k| Fault { trigger: Trigger::Nth(k), action }).collect()).await?;
+    let missed = all.difference(&campaign.found.borrow().hit).cloned().collect::<Vec<_>>().into_iter();
+    let by_content = |target| Fault { trigger: Trigger::Write(Key { target, occurrence: 1 }), action };
+    campaign.run(missed.map(by_content).collect()).await?;
+
+    let Found { struck, hit, failures } = campaign.found.into_inner();
+    let contents = (all.intersection(&hit).count(), all.len());
+    Ok(Report { writes, struck, contents, failures, took: began.elapsed() })
+}
+
+/// The runs of one example under one kind of fault.
+struct Campaign<'a> {
+    sessions: &'a [Session<'a>],
+    example: &'a Example,
+    reference: &'a Outcome,
+    found: RefCell<Found>,
+}
+
+/// What the runs so far have come to.
+#[derive(Default)]
+struct Found {
+    struck: usize,
+    hit: BTreeSet<String>,
+    failures: Vec<Failure>,
+}
+
+impl Campaign<'_> {
+    /// One run a fault; each control plane takes the next when it is free.
+    async fn run(&self, faults: VecDeque<Fault>) -> Result<()> {
+        let faults = RefCell::new(faults);
+        let planes = self.sessions.iter().map(async |session| {
+            while self.found.borrow().failures.len() < ENOUGH {
+                let Some(fault) = faults.borrow_mut().pop_front() else { break };
+                self.one(session, fault).await?;
+            }
+            anyhow::Ok(())
+        });
+        try_join_all(planes).await.map(drop)
+    }
+
+    async fn one(&self, session: &Session<'_>, fault: Fault) -> Result<()> {
+        let mut case = Case::start(session, self.example, Route::Proxy(Some(fault.clone()))).await?;
+        let log = case.log().to_path_buf();
+        let ended = run(&mut case, self.reference).await;
+        self.note(fault, log, ended);
+        case.discard().await
+    }
+
+    fn note(&self, fault: Fault, log: PathBuf, ended: Result<(Outcome, Vec<String>)>) {
+        let mut found = self.found.borrow_mut();
+        let (write, differences) = match ended {
+            Ok((outcome, differences)) => {
+                let victim = outcome.writes.iter().find(|write| write.fault.is_some());
+                found.hit.extend(victim.map(content));
+                found.struck += usize::from(victim.is_some());
+                // Fewer writes than in the run without a fault: there was nothing to hit.
+                (victim.map(|write| write.key.to_string()), differences)
+            }
+            Err(error) => (None, vec![format!("{error:#}")]),
+        };
+        let verdict = if differences.is_empty() { "ok" } else { "FAILED" };
+        eprintln!("{fault}: {} {verdict}", write.as_deref().unwrap_or("-"));
+        if !differences.is_empty() {
+            let failure = Failure { fault, write, differences, log };
+            eprintln!("{failure}");
+            found.failures.push(failure);
         }
     }
-    let missed: Vec<String> = all.difference(&hit).cloned().collect();
-    for target in missed {
-        if report.failures.len() >= ENOUGH {
-            break;
-        }
-        let fault = Fault { trigger: Trigger::Write(Key { target, occurrence: 1 }), action };
-        one(session, example, &reference, fault, &mut report, &mut hit).await?;
-    }
-    report.contents = (all.intersection(&hit).count(), all.len());
-    report.took = began.elapsed();
-    Ok(report)
 }
 
 /// What a write is, whichever time it comes. The name of an event ends in a number that nobody knows before.
@@ -124,39 +178,6 @@ fn content(write: &Record) -> String {
         Some((stem, _)) if target.contains("/events ") => format!("{stem}.*"),
         _ => target.clone(),
     }
-}
-
-async fn one(
-    session: &Session<'_>,
-    example: &Example,
-    reference: &Outcome,
-    fault: Fault,
-    report: &mut Report,
-    hit: &mut BTreeSet<String>,
-) -> Result<()> {
-    let mut case = Case::start(session, example, Route::Proxy(Some(fault.clone()))).await?;
-    let log = case.log().to_path_buf();
-    let (write, differences) = match run(&mut case, reference).await {
-        Ok((outcome, differences)) => {
-            let victim = outcome.writes.iter().find(|write| write.fault.is_some());
-            hit.extend(victim.map(content));
-            report.struck += usize::from(victim.is_some());
-            // Fewer writes than in the run without a fault: there was nothing to hit.
-            (victim.map(|write| write.key.to_string()), differences)
-        }
-        Err(error) => (None, vec![format!("{error:#}")]),
-    };
-    eprintln!(
-        "{fault}: {} {}",
-        write.as_deref().unwrap_or("-"),
-        if differences.is_empty() { "ok" } else { "FAILED" }
-    );
-    if !differences.is_empty() {
-        let failure = Failure { fault, write, differences, log };
-        eprintln!("{failure}");
-        report.failures.push(failure);
-    }
-    case.discard().await
 }
 
 async fn run(case: &mut Case<'_>, reference: &Outcome) -> Result<(Outcome, Vec<String>)> {
