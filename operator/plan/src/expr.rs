@@ -4,6 +4,8 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use cel::{Context, Env, Program};
 use plinth_api::v1alpha1::product::Named;
 use serde_json::{Map, Value};
@@ -59,6 +61,7 @@ fn templates() -> minijinja::Environment<'static> {
     environment.set_keep_trailing_newline(true);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.set_fuel(Some(TEMPLATE_FUEL));
+    environment.add_filter("b64encode", |text: String| BASE64.encode(text));
     environment
 }
 

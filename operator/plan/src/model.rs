@@ -253,6 +253,17 @@ pub enum SecretSource {
         /// Names that it is valid for.
         dns_names: Vec<String>,
     },
+    /// What a step of onboarding handed over, sealed, in the message with which its pod ended. Kept when that is gone.
+    Captured {
+        /// Unit of the step, in the same block.
+        step: String,
+        /// Its Job, in the namespace of the Secret.
+        job: String,
+        /// Name of the value.
+        value: String,
+        /// The key that it is sealed with.
+        seal: SecretKeyRef,
+    },
     /// Text with secret values inside it, resolved in `apply`. One text piece alone is a plain value.
     Compose {
         /// The pieces, in order.

@@ -6,15 +6,16 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use plinth_api::v1alpha1::onboarding::Part;
 use plinth_api::v1alpha1::product::{
-    Call, Component, Config, ConfigFile, Method, Mount, Onboarding, PerProfile, Request, Resources, Security,
-    Workload,
+    Alphabet, Call, Component, Config, ConfigFile, Generator, Method, Mount, Named, Onboarding, PerProfile,
+    Request, Resources, Secret, SecretKey, Security, Workload,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::catalogue::Entry;
-use crate::expr::{Scope, compiles};
+use crate::expr::{Scope, compiles, listed};
 use crate::token;
 
 /// Key, in place of one of a version's `images`, of Plinth's own image.
@@ -27,23 +28,67 @@ const FILE: &str = "onboarding.json";
 const BUDGET: u32 = 300;
 /// User of Plinth's own image.
 const USER: i64 = 65532;
+/// Variable with the key that a step seals with what it hands over; 64 hexadecimal digits.
+pub const SEAL_VARIABLE: &str = "PLINTH_SEAL";
+/// Key of the Secret with it.
+pub const SEAL: &str = "seal";
+/// A moment that stands for `now` while planning.
+const SOME_MOMENT: &str = "2000-01-01T00:00:00.000Z";
 
 /// Name of a step's component, and of its configuration.
 pub fn component_name(step: &Onboarding) -> String {
     format!("onboard-{}", step.name)
 }
 
-/// The entry with a component and a configuration for each step.
+/// What a step hands over to Secrets: names of captured values.
+fn handed_over(entry: &Entry, step: &Onboarding) -> BTreeSet<String> {
+    let keys = entry.spec.secrets.iter().flat_map(|secret| &secret.keys);
+    let captured = keys.filter_map(|key| key.captured.as_ref());
+    captured.filter(|captured| captured.step == step.name).map(|captured| captured.value.clone()).collect()
+}
+
+/// Name of the secret of the entry that holds a step's seal, under [`SEAL`].
+pub fn seal_secret(step: &str) -> String {
+    format!("onboard-{step}")
+}
+
+/// The entry with a component and a configuration for each step, and a seal for each step that hands something over.
 pub fn expanded(entry: &Entry) -> Cow<'_, Entry> {
     if entry.spec.onboarding.is_empty() {
         return Cow::Borrowed(entry);
     }
     let mut entry = entry.clone();
     let steps = entry.spec.onboarding.clone();
+    let sealing: BTreeSet<String> = steps
+        .iter()
+        .filter(|step| !handed_over(&entry, step).is_empty())
+        .map(|step| step.name.clone())
+        .collect();
     let spec = Arc::make_mut(&mut entry.spec);
     spec.configs.extend(steps.iter().map(config));
-    spec.components.extend(steps.into_iter().map(component));
+    spec.secrets.extend(steps.iter().filter(|step| sealing.contains(&step.name)).map(seal));
+    spec.components.extend(steps.into_iter().map(|step| {
+        let seals = sealing.contains(&step.name);
+        component(step, seals)
+    }));
     Cow::Owned(entry)
+}
+
+/// The seal lasts: with another one, what was handed over before could not be read again.
+fn seal(step: &Onboarding) -> Secret {
+    let key = SecretKey {
+        name: SEAL.to_owned(),
+        generate: Some(Generator { alphabet: Alphabet::Hex, length: 64 }),
+        permanent: true,
+        ..SecretKey::default()
+    };
+    Secret {
+        name: seal_secret(&step.name),
+        when: step.when.clone(),
+        kind: "Opaque".to_owned(),
+        keys: vec![key],
+        ..Secret::default()
+    }
 }
 
 fn config(step: &Onboarding) -> Config {
@@ -56,8 +101,13 @@ fn config(step: &Onboarding) -> Config {
     }
 }
 
-fn component(step: Onboarding) -> Component {
+fn component(step: Onboarding, seals: bool) -> Component {
     let name = component_name(&step);
+    let mut env = step.variables;
+    if seals {
+        let reference = Some(format!("secrets.{}.{SEAL}", seal_secret(&step.name)));
+        env.push(Named { name: SEAL_VARIABLE.to_owned(), reference, ..Named::default() });
+    }
     let size = Resources {
         cpu: "10m".to_owned(),
         memory: "32Mi".to_owned(),
@@ -72,7 +122,7 @@ fn component(step: Onboarding) -> Component {
         image: OWN_IMAGE.to_owned(),
         command: vec!["plinth".to_owned()],
         args: vec!["onboard".to_owned(), format!("{FOLDER}/{FILE}")],
-        env: step.variables,
+        env,
         startup_budget_seconds: Some(step.startup_budget_seconds.unwrap_or(BUDGET)),
         resources: PerProfile { sandbox: Some(size), ..PerProfile::default() },
         mounts: vec![Mount { path: FOLDER.to_owned(), config: Some(name.clone()), ..Mount::default() }],
@@ -96,6 +146,12 @@ pub struct Document {
     pub variables: BTreeSet<String>,
     /// Those of them whose values nobody may read.
     pub secrets: BTreeSet<String>,
+    /// The variable whose value is the certificates that https calls trust.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<String>,
+    /// Names of captured values that the step hands over, sealed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub hands_over: BTreeSet<String>,
     /// The calls, in order.
     pub calls: Vec<Call>,
 }
@@ -104,14 +160,16 @@ pub struct Document {
 ///
 /// # Errors
 /// What is wrong, with the call at fault.
-pub fn document(step: &Onboarding, scope: &Scope<'_>) -> Result<Document, String> {
+pub fn document(entry: &Entry, step: &Onboarding, scope: &Scope<'_>) -> Result<Document, String> {
     let mut document = Document {
         name: step.name.clone(),
+        trust: step.trust.clone(),
+        hands_over: handed_over(entry, step),
         budget_seconds: step.startup_budget_seconds.unwrap_or(BUDGET),
         calls: step.calls.iter().map(|call| planned(call, scope)).collect::<Result<_, _>>()?,
         ..Document::default()
     };
-    let mut known = Known::default();
+    let mut known = Known { now: SOME_MOMENT.to_owned(), ..Known::default() };
     for variable in &step.variables {
         if !scope.when(variable.when.as_deref())? {
             continue;
@@ -122,6 +180,17 @@ pub fn document(step: &Onboarding, scope: &Scope<'_>) -> Result<Document, String
         }
         document.variables.insert(variable.name.clone());
         known.env.insert(variable.name.clone(), text.into());
+    }
+    if let Some(name) = document.trust.as_ref().filter(|name| !document.variables.contains(*name)) {
+        let known: Vec<&String> = document.variables.iter().collect();
+        return Err(format!("trust: `{name}` is no variable of the step; it has {}", listed(&known)));
+    }
+    if step.for_each.is_some() && !document.hands_over.is_empty() {
+        return Err("a secret takes a captured value from it, therefore it has no forEach".to_owned());
+    }
+    let captured: BTreeSet<&String> = document.calls.iter().flat_map(|call| call.capture.keys()).collect();
+    if let Some(name) = document.hands_over.iter().find(|name| !captured.contains(name)) {
+        return Err(format!("a secret takes `{name}` from it, which no call captures"));
     }
     let mut names = BTreeSet::new();
     for call in &document.calls {
@@ -168,7 +237,9 @@ fn tried(call: &Call, known: &Known) -> Result<(), String> {
             filled(request, &scope).map_err(|message| format!("{field}.{message}"))?;
         }
     }
-    call.exists.as_deref().map_or(Ok(()), compiles).map_err(|message| format!("exists: {message}"))?;
+    for (field, source) in [("when", &call.when), ("exists", &call.exists)] {
+        source.as_deref().map_or(Ok(()), compiles).map_err(|message| format!("{field}: {message}"))?;
+    }
     for (name, source) in &call.capture {
         compiles(source).map_err(|message| format!("capture.{name}: {message}"))?;
     }
@@ -182,6 +253,8 @@ pub struct Known {
     pub env: Map<String, Value>,
     /// What earlier calls took from answers.
     pub captured: Map<String, Value>,
+    /// This moment, UTC.
+    pub now: String,
 }
 
 impl Known {
@@ -193,7 +266,8 @@ impl Known {
     /// The names that `exists` and `capture` see.
     pub fn answered(&self, answer: &Answer) -> Scope<'static> {
         let mut names = self.names();
-        names.insert("response".to_owned(), json!({ "status": answer.status, "body": answer.body }));
+        let Answer { status, headers, body } = answer;
+        names.insert("response".to_owned(), json!({ "status": status, "headers": headers, "body": body }));
         Scope::new(names)
     }
 
@@ -201,6 +275,7 @@ impl Known {
         Map::from_iter([
             ("env".to_owned(), Value::Object(self.env.clone())),
             ("captured".to_owned(), Value::Object(self.captured.clone())),
+            ("now".to_owned(), Value::String(self.now.clone())),
         ])
     }
 }
@@ -210,6 +285,8 @@ impl Known {
 pub struct Answer {
     /// Status code.
     pub status: u16,
+    /// Headers, names in lower case; of several with one name the first.
+    pub headers: BTreeMap<String, String>,
     /// JSON where it is JSON, else a text; null where it is empty.
     pub body: Value,
 }
@@ -275,6 +352,10 @@ pub enum Content {
     Json(Value),
     /// Fields of a form.
     Form(BTreeMap<String, String>),
+    /// A text as it is.
+    Text(String),
+    /// Parts of a `multipart/form-data` request.
+    Parts(Vec<Part>),
 }
 
 /// A request with its templates filled in. Strict: an unknown name is an error.
@@ -291,11 +372,22 @@ pub fn filled(request: &Request, scope: &Scope<'_>) -> Result<Filled, String> {
             .map(|(name, text)| Ok((name.clone(), scope.template(&format!("{field}.{name}"), text)?)))
             .collect()
     };
-    let content = match (&request.body, &request.form) {
-        (Some(_), Some(_)) => return Err("body: give body or form, not both".to_owned()),
-        (Some(body), None) => Some(Content::Json(value(body, "body", scope)?)),
-        (None, Some(form)) => Some(Content::Form(texts("form", form)?)),
-        (None, None) => None,
+    let parts = (!request.multipart.is_empty()).then_some(&request.multipart);
+    let content = match (&request.body, &request.form, &request.text, parts) {
+        (None, None, None, None) => None,
+        (Some(body), None, None, None) => Some(Content::Json(value(body, "body", scope)?)),
+        (None, Some(form), None, None) => Some(Content::Form(texts("form", form)?)),
+        (None, None, Some(text), None) => Some(Content::Text(scope.template("text", text)?)),
+        (None, None, None, Some(parts)) => Some(Content::Parts(
+            parts
+                .iter()
+                .map(|part| {
+                    let value = scope.template(&format!("multipart.{}", part.name), &part.value)?;
+                    Ok(Part { value, ..part.clone() })
+                })
+                .collect::<Result<_, String>>()?,
+        )),
+        _ => return Err("body: give one of body, form, text and multipart".to_owned()),
     };
     Ok(Filled { method: request.method, url, headers: texts("headers", &request.headers)?, content })
 }
@@ -357,8 +449,23 @@ mod tests {
         .unwrap()
     }
 
+    fn planned_document(calls: Value) -> Result<Document, String> {
+        let entry = Entry {
+            name: "a".to_owned(),
+            builtin: false,
+            spec: Arc::new(
+                serde_json::from_value(json!({
+                    "block": "x-a", "title": "A", "description": "A test.", "licence": "Apache-2.0",
+                    "maturity": "stable", "asOf": "2026-11-24", "versions": [],
+                }))
+                .unwrap(),
+            ),
+        };
+        document(&entry, &step(calls), &scope())
+    }
+
     fn refusal(calls: Value) -> String {
-        document(&step(calls), &scope()).unwrap_err()
+        planned_document(calls).unwrap_err()
     }
 
     #[test]
@@ -367,7 +474,7 @@ mod tests {
             "method": "POST", "url": "{{ env.URL }}/a",
             "headers": { "authorization": "Bearer {{ env.PASSWORD }}" },
         } }]);
-        let document = document(&step(calls), &scope()).unwrap();
+        let document = planned_document(calls).unwrap();
         assert_eq!(document.secrets, BTreeSet::from(["PASSWORD".to_owned()]));
         assert_eq!(document.variables.len(), 3, "a variable that is off is not asked for");
         let text = serde_json::to_string(&document).unwrap();
@@ -390,7 +497,7 @@ mod tests {
             (json!([{ "name": "a", "act": act("http://a"), "capture": { "x": "(" } }]), "capture.x"),
             (
                 json!([{ "name": "a", "act": { "url": "http://a", "body": 1, "form": {} } }]),
-                "give body or form",
+                "give one of body, form, text",
             ),
             (
                 json!([{ "name": "a", "act": { "url": "http://a", "body": { "x": ["{{ env.NOPE }}"] } } }]),
@@ -411,14 +518,18 @@ mod tests {
         let known = Known {
             env: Map::from_iter([("LIMIT".to_owned(), json!("5"))]),
             captured: Map::from_iter([("id".to_owned(), json!(7))]),
+            now: SOME_MOMENT.to_owned(),
         };
         let request: Request = serde_json::from_value(json!({
             "method": "PUT", "url": "http://a/{{ captured.id }}",
             "body": { "id": "{{ captured.id }}", "limit": "{{ env.LIMIT|int }}", "text": "no. {{ captured.id }}" },
+            "headers": { "authorization": "Basic {{ ('a:' ~ env.LIMIT)|b64encode }}", "date": "{{ now }}" },
         }))
         .unwrap();
         let filled = filled(&request, &known.scope()).unwrap();
         assert_eq!(filled.url, "http://a/7");
+        assert_eq!(filled.headers["authorization"], "Basic YTo1");
+        assert_eq!(filled.headers["date"], SOME_MOMENT);
         assert_eq!(filled.content, Some(Content::Json(json!({ "id": 7, "limit": 5, "text": "no. 7" }))));
     }
 
@@ -431,12 +542,12 @@ mod tests {
             "capture": { "first": "response.body[0].type" },
         }))
         .unwrap();
-        let answer = Answer { status: 200, body: json!([{ "type": "HUB" }]) };
+        let answer = Answer { status: 200, body: json!([{ "type": "HUB" }]), ..Answer::default() };
         assert!(answer.settles(&call, &known).unwrap());
         assert_eq!(answer.captured(&call, &known).unwrap()["first"], "HUB");
-        let empty = Answer { status: 200, body: json!([]) };
+        let empty = Answer { status: 200, body: json!([]), ..Answer::default() };
         assert!(!empty.settles(&call, &known).unwrap());
-        assert!(Answer { status: 409, body: Value::Null }.is_expected(&call) && !answer.is_expected(&call));
+        assert!(Answer { status: 409, ..Answer::default() }.is_expected(&call) && !answer.is_expected(&call));
         assert!(Answer { status: 503, ..Answer::default() }.may_pass() && !answer.may_pass());
     }
 }

@@ -18,6 +18,7 @@ pub mod apply;
 pub mod call;
 pub mod clusters;
 pub mod events;
+pub mod handover;
 pub mod inventory;
 mod keys;
 pub mod lease;

@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 use crate::apply::classify::{Trouble, classify};
 use crate::call::{Answer, Applying, CallError, Served, Writer};
 use crate::clusters::Cluster;
+use crate::handover;
 use crate::keys;
 use crate::observe::ingest::{Ingest, Veiled};
 
@@ -278,6 +279,23 @@ impl Hand<'_> {
             data.insert(name.clone(), value);
         }
         for (name, source) in &desired.secret {
+            let SecretSource::Captured { job, value, seal, .. } = source else { continue };
+            let told = self.captured(job, value, seal, &mut others).await?;
+            let known = told.or_else(|| live.and_then(|live| live.value(name)).cloned());
+            let value = match known {
+                Some(value) => value,
+                None if self.is_simulated().await? => Secret::of(handover::simulated(value).as_bytes()),
+                None => {
+                    let message = format!(
+                        "no pod of Job {}/{job} tells `{value}` any more; delete the Job, it is then run again",
+                        seal.namespace
+                    );
+                    return Err(Trouble::new(Reason::Waiting, message));
+                }
+            };
+            data.insert(name.clone(), value);
+        }
+        for (name, source) in &desired.secret {
             let SecretSource::Compose { pieces } = source else { continue };
             let mut plain = Zeroizing::new(Vec::new());
             for piece in pieces {
@@ -291,6 +309,30 @@ impl Hand<'_> {
             data.insert(name.clone(), Secret::of(&plain));
         }
         Ok(data)
+    }
+
+    /// A value that a step has handed over, as long as one of its pods is there to tell.
+    async fn captured<'k>(
+        &self,
+        job: &str,
+        name: &str,
+        seal: &'k SecretKeyRef,
+        others: &mut BTreeMap<(&'k str, &'k str), Option<LiveSecret>>,
+    ) -> Result<Option<Secret>, Trouble> {
+        let key = self.fetch(seal, &Data::new(), others).await?;
+        let key = Zeroizing::new(String::from_utf8_lossy(&key).into_owned());
+        let job = ObjectKey {
+            api_version: "batch/v1".to_owned(),
+            kind: "Job".to_owned(),
+            namespace: Some(seal.namespace.clone()),
+            name: job.to_owned(),
+        };
+        let told = handover::read(self.cluster, &job, &key).await?;
+        Ok(told.as_ref().and_then(|values| values.get(name)).map(|value| Secret::of(value.as_bytes())))
+    }
+
+    async fn is_simulated(&self) -> Result<bool, Trouble> {
+        self.cluster.observer.simulated().await.map_err(|error| classify(self.key, &error))
     }
 
     /// A value that another value is composed of: from this Secret as it is about to be, or from another one as it is.

@@ -15,13 +15,7 @@ use plinth_plan::model::SecretSource;
 use plinth_runtime::secrets::rotate;
 use serde_json::json;
 
-use support::{House, compose, generate, namespace, plan, secret, stack};
-
-async fn values(house: &House, namespace: &str, name: &str) -> Result<BTreeMap<String, String>> {
-    let secrets: Api<Secret> = Api::namespaced(house.client(), namespace);
-    let data = secrets.get(name).await?.data.unwrap_or_default();
-    data.into_iter().map(|(key, value)| Ok((key, String::from_utf8(value.0)?))).collect()
-}
+use support::{House, compose, generate, namespace, plan, secret, stack, values};
 
 #[tokio::test]
 async fn a_value_is_made_once_whoever_asks_again() -> Result<()> {

@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use plinth_plan::onboarding::Document;
+use jiff::Timestamp;
+use plinth_plan::onboarding::{Document, SEAL_VARIABLE};
 use plinth_runtime::onboard;
 
 use super::exit::Exit;
@@ -27,15 +28,26 @@ pub async fn run(args: Args) -> Result<Exit> {
         std::fs::read_to_string(&args.file).with_context(|| format!("reading {}", args.file.display()))?;
     let document: Document =
         serde_json::from_str(&text).with_context(|| format!("reading {}", args.file.display()))?;
-    let said = onboard::run(&document, |name| std::env::var(name).ok(), |line| println!("{line}")).await;
-    let (exit, outcome) = match said {
-        Ok(outcome) => (Exit::Ok, outcome),
-        Err(error) => (Exit::Failed, format!("{error:#}")),
-    };
+    let variable = |name: &str| std::env::var(name).ok();
+    let taken = onboard::run(&document, variable, Timestamp::now, |line| println!("{line}")).await;
+    let (exit, said, message) =
+        match taken.and_then(|outcome| Ok((message(&outcome, variable)?, outcome.said))) {
+            Ok((message, said)) => (Exit::Ok, said, message),
+            Err(error) => (Exit::Failed, format!("{error:#}"), format!("{error:#}")),
+        };
     // Never made here: where nobody asks for it, nobody gets it.
     if let Ok(mut file) = File::options().write(true).truncate(true).open(&args.outcome) {
-        let _ = file.write_all(outcome.as_bytes());
+        let _ = file.write_all(message.as_bytes());
     }
-    println!("{outcome}");
+    println!("{said}");
     Ok(exit)
+}
+
+/// The message with which the pod ends: what a step hands over is in it, sealed.
+fn message(outcome: &onboard::Outcome, variable: impl Fn(&str) -> Option<String>) -> Result<String> {
+    if outcome.handed_over.is_empty() {
+        return Ok(outcome.said.clone());
+    }
+    let seal = variable(SEAL_VARIABLE).with_context(|| format!("variable {SEAL_VARIABLE} is not set"))?;
+    onboard::sealed(&outcome.said, &outcome.handed_over, &seal)
 }

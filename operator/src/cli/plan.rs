@@ -251,6 +251,7 @@ pub fn recipe(source: &SecretSource) -> String {
         }
         SecretSource::PublicKey { of } => format!("the public key of {of}"),
         SecretSource::Certificate { of, .. } => format!("a self-signed certificate of {of}"),
+        SecretSource::Captured { step, value, .. } => format!("{value}, as {step} captures it"),
         SecretSource::Compose { pieces } => {
             let references: Vec<String> = pieces
                 .iter()

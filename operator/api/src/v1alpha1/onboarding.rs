@@ -1,10 +1,11 @@
 //! What is said to a product once it runs: the part of the catalogue's language for calls into its own API.
 //!
 //! A step becomes a Job in the block's namespace, with Plinth's own image; no path leads from the operator into blocks.
-//! Every string of a request is a MiniJinja template that the Job fills in over `env` (the step's variables) and
-//! `captured` (what earlier calls took from answers). Before that, a text `${…}` is CEL that planning evaluates over what
-//! components see, and its value keeps its type. CEL in `exists` and `capture` sees `response`, with `status` and
-//! `body`, beside both.
+//! Every string of a request is a MiniJinja template that the Job fills in over `env` (the step's variables), `captured`
+//! (what earlier calls took from answers) and `now` (UTC, `2026-11-24T02:10:00.000Z`). Before that, a text `${…}` is CEL
+//! that planning evaluates over what components see, and its value keeps its type. CEL in `when`, `exists` and `capture`
+//! sees the same three; in the last two also `response`, with `status`, `headers` (names in lower case) and `body`.
+//! What a call captures becomes a Secret where a secret of the product says so ([`super::secret::Captured`]).
 
 use std::collections::BTreeMap;
 
@@ -41,6 +42,9 @@ pub struct Onboarding {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub variables: Vec<Named>,
+    /// The variable whose value is PEM certificates: what https calls trust, in place of the public authorities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<String>,
     /// The calls, in order.
     #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub calls: Vec<Call>,
@@ -64,6 +68,9 @@ pub struct Call {
     /// Name, for messages.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
+    /// Only when this is true (CEL). What a call that is left out would have captured does not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
     /// Asks whether the work is done already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Request>,
@@ -82,7 +89,8 @@ pub struct Call {
     pub capture: BTreeMap<String, String>,
 }
 
-/// An HTTP request. It has a `body` or a `form`, not both; the schema cannot say so of a value of any shape.
+/// An HTTP request. It has at most one of `body`, `form`, `text` and `multipart`; the schema cannot say so where one is a
+/// value of any shape.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
@@ -102,6 +110,29 @@ pub struct Request {
     /// Fields, sent as a form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub form: Option<BTreeMap<String, String>>,
+    /// A text, sent as it is: `text/plain` unless a header says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Parts, sent as `multipart/form-data`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub multipart: Vec<Part>,
+}
+
+/// A part of a `multipart/form-data` request.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Part {
+    /// Name of the field.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// Name of the file that it is, for a field that wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<String>,
+    /// Type of its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
 }
 
 /// Method of a request.

@@ -19,7 +19,7 @@ pub use super::moves::Move;
 pub use super::onboarding::{Call, Method, Onboarding, Request};
 use super::schema;
 pub use super::secret::{
-    Alphabet, CertificateOf, Generator, KeyAlgorithm, KeyPair, Secret, SecretClass, SecretKey,
+    Alphabet, Captured, CertificateOf, Generator, KeyAlgorithm, KeyPair, Secret, SecretClass, SecretKey,
 };
 use super::stack::{Profile, Provider};
 

@@ -68,6 +68,9 @@ pub struct SecretKey {
     /// A self-signed certificate of a `keyPair` of the same secret; PEM (X.509), valid for ten years.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_of: Option<CertificateOf>,
+    /// What a step of onboarding has taken from the product's own answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub captured: Option<Captured>,
     /// A fixed text beside the secret ones, for example a user name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
@@ -113,6 +116,16 @@ pub struct CertificateOf {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub dns_names: Vec<String>,
+}
+
+/// A value that only the product knows. The step hands it over sealed; who needs the secret waits for the step.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Captured {
+    /// Name of the step. It has no `forEach`.
+    pub step: String,
+    /// Name under which one of its calls captures the value.
+    pub value: String,
 }
 
 /// How a generated value is made.

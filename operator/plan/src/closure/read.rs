@@ -198,6 +198,7 @@ pub fn composed(source: &SecretSource) -> String {
     match source {
         SecretSource::Generate { .. }
         | SecretSource::KeyPair { .. }
+        | SecretSource::Captured { .. }
         | SecretSource::PublicKey { .. }
         | SecretSource::Certificate { .. } => String::new(),
         SecretSource::Compose { pieces } => pieces

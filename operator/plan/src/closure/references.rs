@@ -205,6 +205,7 @@ pub fn secret_keys(world: &World<'_>, findings: &mut Vec<Finding>) {
                         key: of.clone(),
                     });
                 }
+                SecretSource::Captured { seal, .. } => drop(read.insert(seal.clone())),
                 SecretSource::Generate { .. } | SecretSource::KeyPair { .. } => {}
             }
         }

@@ -84,6 +84,7 @@ pub fn render(
         .iter()
         .filter_map(|r| Some((r.block.name.as_str(), moving::moving(r, frames.get(r.block.name.as_str())?)?)))
         .collect();
+    drafts.values_mut().for_each(|units| onboarding::hand_over(units));
     for (block, moving) in &moving {
         drafts.get_mut(block).into_iter().for_each(|units| moving::hold(moving, units));
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use plinth_api::v1alpha1::product::{Config, ConfigFile};
 
+use super::UnitDraft;
 use super::frame::Frame;
 use crate::expr::Scope;
-use crate::model::Step;
+use crate::model::{SecretSource, Step};
 use crate::naming::keyed;
 use crate::onboarding::{component_name, document, step_of};
 
@@ -19,10 +20,28 @@ pub fn text(
 ) -> Result<String, String> {
     match step_of(&frame.instance.entry, &config.name) {
         Some(step) => {
-            let document = document(step, scope)?;
+            let document = document(&frame.instance.entry, step, scope)?;
             serde_json::to_string_pretty(&document).map_err(|error| error.to_string())
         }
         None => scope.template(&file.name, file.template.as_deref().unwrap_or_default()),
+    }
+}
+
+/// Tells the Secrets of a block which Jobs hand their captured values over. A step that is done again has another Job, so
+/// that the Secret is written again after it.
+pub fn hand_over(units: &mut [UnitDraft]) {
+    let jobs: BTreeMap<String, String> = units
+        .iter()
+        .flat_map(|unit| unit.drafts.iter().map(|draft| (unit.id.name.clone(), draft.key())))
+        .filter(|(_, key)| key.kind == "Job")
+        .map(|(unit, key)| (unit, key.name))
+        .collect();
+    for source in
+        units.iter_mut().flat_map(|unit| &mut unit.drafts).flat_map(|draft| draft.secret.values_mut())
+    {
+        if let SecretSource::Captured { step, job, .. } = source {
+            jobs.get(step).unwrap_or(&String::new()).clone_into(job);
+        }
     }
 }
 

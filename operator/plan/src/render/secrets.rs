@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use plinth_api::v1alpha1::product::{Secret, SecretClass, SecretKey};
+use plinth_api::v1alpha1::product::{Captured, Secret, SecretClass, SecretKey};
 use serde_json::json;
 
 use super::UnitDraft;
-use super::block::detail;
+use super::block::{detail, unit_id};
 use super::meta::Draft;
 use super::product::Product;
-use crate::expr::{Scope, as_text};
+use crate::expr::{Scope, as_text, listed};
 use crate::model::{Finding, Piece, SecretKeyRef, SecretSource, UnitId};
+use crate::onboarding::{SEAL, component_name, seal_secret};
 use crate::token;
 
 impl Product<'_> {
@@ -33,14 +34,26 @@ impl Product<'_> {
                     json!({ "type": secret.kind }),
                 );
                 draft.data = secret.opens_data;
+                let mut after = BTreeSet::new();
                 for declared in &secret.keys {
                     let path = format!("{at}.keys[{}]", declared.name);
                     match self.secret_source(secret, declared, &scope) {
-                        Ok(source) => drop(draft.secret.insert(declared.name.clone(), source)),
+                        Ok(source) => {
+                            if let SecretSource::Captured { step, seal, .. } = &source {
+                                after.insert(unit_id(self.context, step));
+                                after.insert(self.secret_unit(&seal.name));
+                            }
+                            draft.secret.insert(declared.name.clone(), source);
+                        }
                         Err(message) => findings.push(self.frame.finding(&path, message)),
                     }
                 }
-                units.push(detail(self.context, &format!("secret/{name}"), vec![draft], Vec::new()));
+                units.push(detail(
+                    self.context,
+                    &format!("secret/{name}"),
+                    vec![draft],
+                    after.into_iter().collect(),
+                ));
             }
         }
     }
@@ -80,13 +93,23 @@ impl Product<'_> {
         declared: &SecretKey,
         scope: &Scope<'_>,
     ) -> Result<SecretSource, String> {
-        let SecretKey { name, generate, key_pair, public_key_of, certificate_of, value, cel, permanent } =
-            declared;
+        let SecretKey {
+            name,
+            generate,
+            key_pair,
+            public_key_of,
+            certificate_of,
+            captured,
+            value,
+            cel,
+            permanent,
+        } = declared;
         let given = [
             generate.is_some(),
             key_pair.is_some(),
             public_key_of.is_some(),
             certificate_of.is_some(),
+            captured.is_some(),
             value.is_some(),
             cel.is_some(),
         ];
@@ -95,9 +118,11 @@ impl Product<'_> {
             (SecretClass::Supplied, 0) => return self.supplied(&secret.name, name),
             (SecretClass::Supplied, 1) if value.is_some() || cel.is_some() => {}
             _ => {
-                return Err("give exactly one of generate, keyPair, publicKeyOf, certificateOf, value, cel \
-                            (value, cel or none of them for class Supplied)"
-                    .to_owned());
+                return Err(
+                    "give exactly one of generate, keyPair, publicKeyOf, certificateOf, captured, value, \
+                            cel (value, cel or none of them for class Supplied)"
+                        .to_owned(),
+                );
             }
         }
         let private = |key: &String| {
@@ -106,6 +131,9 @@ impl Product<'_> {
                 .ok_or_else(|| format!("`{key}` is no keyPair of secret `{}`", secret.name))
         };
         let permanent = *permanent;
+        if let Some(captured) = captured {
+            return self.captured(captured, scope);
+        }
         Ok(match (generate, key_pair, public_key_of, certificate_of, value, cel) {
             (Some(generator), ..) => SecretSource::Generate { generator: generator.clone(), permanent },
             (_, Some(pair), ..) => SecretSource::KeyPair { algorithm: pair.algorithm, permanent },
@@ -125,6 +153,31 @@ impl Product<'_> {
                 SecretSource::Compose { pieces: token::pieces(&as_text(&scope.cel(source)?)) }
             }
             _ => return Err("has no value".to_owned()),
+        })
+    }
+
+    /// A value that a step hands over. Its Job has no name yet: that comes from the Job's content.
+    fn captured(&self, captured: &Captured, scope: &Scope<'_>) -> Result<SecretSource, String> {
+        let steps = &self.frame.instance.entry.spec.onboarding;
+        let step = steps.iter().find(|step| step.name == captured.step).ok_or_else(|| {
+            let known: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
+            format!("`{}` is no step of onboarding; there are {}", captured.step, listed(&known))
+        })?;
+        if !scope.when(step.when.as_deref())? {
+            return Err(format!(
+                "comes from step `{}`, which is left out here; give the secret its `when`",
+                step.name
+            ));
+        }
+        Ok(SecretSource::Captured {
+            step: component_name(step),
+            job: String::new(),
+            value: captured.value.clone(),
+            seal: SecretKeyRef {
+                namespace: self.frame.namespace.to_owned(),
+                name: self.frame.secret_object(&seal_secret(&step.name), None),
+                key: SEAL.to_owned(),
+            },
         })
     }
 

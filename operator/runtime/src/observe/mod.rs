@@ -406,7 +406,7 @@ impl Observer {
     }
 
     /// Whether every node is simulated. Two reads of at most one line each, believed for a while.
-    async fn simulated(&self) -> Result<bool, CallError> {
+    pub(crate) async fn simulated(&self) -> Result<bool, CallError> {
         let mut cached = self.inner.nodes.lock().await;
         if let Some((until, simulated)) = *cached
             && Instant::now() < until

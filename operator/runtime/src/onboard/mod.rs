@@ -3,20 +3,27 @@
 
 mod http;
 mod mask;
+mod seal;
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use jiff::Timestamp;
 use plinth_api::v1alpha1::onboarding::{Call, Request};
+use plinth_plan::expr::as_text;
 use plinth_plan::onboarding::{Answer, Document, Known, filled};
 use tokio::time::{Instant, sleep};
+use zeroize::Zeroizing;
 
 use self::http::Http;
 use self::mask::Mask;
+pub use self::seal::{Values, opened, sealed};
 
 /// Between the first try and the second; each further wait is twice as long, up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// How `now` is written.
+const MOMENT: &str = "%Y-%m-%dT%H:%M:%S%.3fZ";
 /// Characters of an answer that a message quotes.
 const LONGEST_QUOTE: usize = 300;
 
@@ -31,6 +38,8 @@ enum Settled {
     Found,
     /// What is done each time, a login for one, is done.
     Done,
+    /// It is not wanted here.
+    LeftOut,
 }
 
 impl Settled {
@@ -40,6 +49,7 @@ impl Settled {
             Self::Adopted => "adopted",
             Self::Found => "found",
             Self::Done => "done",
+            Self::LeftOut => "left out",
         }
     }
 }
@@ -52,15 +62,26 @@ enum Failed {
     Final(String),
 }
 
-/// Takes one step. `variable` reads the environment; `say` gets a line for each call, and one for each wait.
+/// What a step came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// One line for people, without secrets.
+    pub said: String,
+    /// What it hands over.
+    pub handed_over: Values,
+}
+
+/// Takes one step. `variable` reads the environment, `now` the clock; `say` gets a line for each call, and one for each
+/// wait.
 ///
 /// # Errors
 /// The call that failed (`say` has not heard of it), with method, address, status and the beginning of the answer; secrets are hidden.
 pub async fn run(
     document: &Document,
     variable: impl Fn(&str) -> Option<String>,
+    now: impl Fn() -> Timestamp,
     mut say: impl FnMut(&str),
-) -> Result<String> {
+) -> Result<Outcome> {
     let mut known = Known::default();
     let mut mask = Mask::default();
     for name in &document.variables {
@@ -71,7 +92,8 @@ pub async fn run(
         known.env.insert(name.clone(), value.into());
     }
     let deadline = Instant::now() + Duration::from_secs(document.budget_seconds.into());
-    let mut step = Step { http: Http::new()?, known, mask, deadline };
+    let trusted = document.trust.as_ref().and_then(|name| known.env.get(name)?.as_str());
+    let mut step = Step { http: Http::new(trusted)?, known, mask, deadline, now };
     let (mut made, mut adopted) = (0, 0);
     for call in &document.calls {
         match step.settle(call, &mut say).await {
@@ -85,17 +107,23 @@ pub async fn run(
             }
         }
     }
-    Ok(format!("{}: {made} made, {adopted} adopted", document.name))
+    let value = |name: &String| {
+        let value = step.known.captured.get(name).with_context(|| format!("nothing captured {name}"))?;
+        Ok((name.clone(), Zeroizing::new(as_text(value))))
+    };
+    let handed_over = document.hands_over.iter().map(value).collect::<Result<_>>()?;
+    Ok(Outcome { said: format!("{}: {made} made, {adopted} adopted", document.name), handed_over })
 }
 
-struct Step {
+struct Step<N> {
     http: Http,
     known: Known,
     mask: Mask,
     deadline: Instant,
+    now: N,
 }
 
-impl Step {
+impl<N: Fn() -> Timestamp> Step<N> {
     /// Tries a call until it is settled, cannot be, or the budget is spent.
     async fn settle(&mut self, call: &Call, say: &mut impl FnMut(&str)) -> Result<Settled, String> {
         let mut wait = FIRST_WAIT;
@@ -116,6 +144,11 @@ impl Step {
 
     /// One try: look, and act where nothing is there. A retry looks again, for a lost answer may hide a success.
     async fn attempt(&mut self, call: &Call) -> Result<Settled, Failed> {
+        self.known.now = (self.now)().strftime(MOMENT).to_string();
+        let wanted = self.known.scope().when(call.when.as_deref());
+        if !wanted.map_err(|message| Failed::Final(format!("when: {message}")))? {
+            return Ok(Settled::LeftOut);
+        }
         if let Some(check) = &call.check {
             let (answer, said) = self.send(check).await?;
             if answer.may_pass() {
@@ -139,8 +172,11 @@ impl Step {
     }
 
     /// Sends a request; with the answer comes what to say about it.
-    async fn send(&self, request: &Request) -> Result<(Answer, String), Failed> {
+    async fn send(&mut self, request: &Request) -> Result<(Answer, String), Failed> {
         let request = filled(request, &self.known.scope()).map_err(Failed::Final)?;
+        // What is secret in them may be written in another way than it came.
+        let words = request.headers.values().flat_map(|header| header.split_whitespace());
+        words.for_each(|word| self.mask.add_if_long(word));
         let what = format!("{} {}", request.method.as_str(), request.url);
         let answer = self.http.send(&request).await.map_err(|error| match error {
             http::Error::Request(message) => Failed::Final(format!("{what}: {message}")),

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use kube::Client;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
 use plinth_api::names;
 use plinth_api::v1alpha1::product::Generator;
 use plinth_cluster::testing::TestCluster;
@@ -186,6 +187,13 @@ pub fn secret(stack: &StackId, name: &str, recipe: BTreeMap<String, SecretSource
     desired.body["metadata"]["annotations"][names::ANNOTATION_HASH] = desired.hash.as_str().into();
     desired.secret = recipe;
     desired
+}
+
+/// The values of a Secret.
+pub async fn values(house: &House, namespace: &str, name: &str) -> Result<BTreeMap<String, String>> {
+    let secrets: Api<Secret> = Api::namespaced(house.client(), namespace);
+    let data = secrets.get(name).await?.data.unwrap_or_default();
+    data.into_iter().map(|(key, value)| Ok((key, String::from_utf8(value.0)?))).collect()
 }
 
 pub fn generate(permanent: bool) -> SecretSource {
