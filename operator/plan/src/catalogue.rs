@@ -49,8 +49,11 @@ impl Catalogue {
         let mut entries = Vec::new();
         let mut findings = Vec::new();
         for folder in BUILTIN.dirs() {
-            let read = |name: &str| file_of(folder, name);
-            let Some(text) = read(ENTRY_FILE) else { continue };
+            let read = |name: &str| match name.contains('/') {
+                true => BUILTIN.get_file(name).and_then(|file| file.contents_utf8()).map(str::to_owned),
+                false => file_of(folder, name).map(str::to_owned),
+            };
+            let Some(text) = file_of(folder, ENTRY_FILE) else { continue };
             match parse_folder(text, &folder.path().join(ENTRY_FILE).display().to_string(), read) {
                 Ok(mut entry) => {
                     entry.builtin = true;
@@ -237,24 +240,30 @@ fn file_of<'a>(folder: &'a Dir<'a>, name: &str) -> Option<&'a str> {
     folder.get_file(folder.path().join(name)).and_then(|file| file.contents_utf8())
 }
 
-/// Parse the entry of a folder; `read` gives the files beside it, whose text takes the place of their names.
+/// Parse the entry of a folder; `read` gives the files beside it, whose text takes the place of their names, and those of
+/// the folders beside the entry's own, as `<folder>/<name>`.
 ///
 /// # Errors
 /// The field at fault, or the file that is missing.
-pub fn parse_folder<'a>(
-    text: &str,
-    path: &str,
-    read: impl Fn(&str) -> Option<&'a str>,
-) -> Result<Entry, Finding> {
+pub fn parse_folder(text: &str, path: &str, read: impl Fn(&str) -> Option<String>) -> Result<Entry, Finding> {
     let mut entry = parse(text, path)?;
     for config in &mut Arc::make_mut(&mut entry.spec).configs {
         for file in &mut config.files {
             let Some(name) = file.file.take() else { continue };
-            let text = read(&name).ok_or_else(|| Finding {
+            let wrong = |message: String| Finding {
                 path: format!("{path}: spec.configs[{}].files[{}].file", config.name, file.name),
-                message: format!("`{name}` does not exist beside the entry"),
-            })?;
-            file.template = Some(text.to_owned());
+                message,
+            };
+            let segments: Vec<&str> = name.split('/').collect();
+            if segments.len() > 2
+                || segments.iter().any(|segment| segment.is_empty() || segment.starts_with('.'))
+            {
+                return Err(wrong(format!(
+                    "`{name}` must be FILE, or FOLDER/FILE of an entry beside this one"
+                )));
+            }
+            file.template =
+                Some(read(&name).ok_or_else(|| wrong(format!("`{name}` does not exist beside the entry")))?);
         }
     }
     Ok(entry)
@@ -292,4 +301,41 @@ pub fn parse_samples(text: &str, path: &str) -> Result<Vec<Stack>, Finding> {
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(file: &str) -> Result<Entry, Finding> {
+        let text = serde_json::json!({
+            "apiVersion": "plinth.dev/v1alpha1",
+            "kind": "Product",
+            "metadata": { "name": "a" },
+            "spec": {
+                "block": "x-a", "title": "A", "description": "A test.", "licence": "Apache-2.0",
+                "maturity": "stable", "asOf": "2026-11-24", "sources": [], "versions": [],
+                "configs": [{ "name": "c", "files": [{ "name": "f", "file": file }] }],
+            },
+        });
+        parse_folder(&text.to_string(), "a/product.yaml", |name| Some(format!("text of {name}")))
+    }
+
+    #[test]
+    fn a_file_is_read_from_the_entry_and_from_those_beside_it() {
+        for file in ["move.sh", "postgresql/move.sh"] {
+            let entry = entry(file).unwrap();
+            let wanted = format!("text of {file}");
+            assert_eq!(entry.spec.configs[0].files[0].template.as_deref(), Some(wanted.as_str()));
+        }
+    }
+
+    #[test]
+    fn a_file_elsewhere_is_refused_with_the_field() {
+        for file in ["../../etc/passwd", "../b/f", "/etc/passwd", "a/b/c", "b/", ".git/config"] {
+            let found = entry(file).unwrap_err();
+            assert_eq!(found.path, "a/product.yaml: spec.configs[c].files[f].file");
+            assert!(found.message.starts_with(&format!("`{file}` must be FILE")), "{}", found.message);
+        }
+    }
 }

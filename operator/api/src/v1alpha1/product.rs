@@ -450,7 +450,7 @@ pub struct ConfigFile {
     /// MiniJinja template, strict: an unknown name is an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
-    /// Template in a file beside the built-in entry; only built-in entries can use it.
+    /// Template in a file beside the entry, or in `FOLDER/FILE` of an entry beside it; only entries in folders can use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! Stacks that exercise every entry of the catalogue, for the tests of the closure check.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use plinth_api::Stack;
@@ -62,15 +62,12 @@ fn on_disk() -> Vec<Entry> {
 }
 
 fn read(folder: &Path) -> Entry {
-    let text = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
-    let files: BTreeMap<String, String> = std::fs::read_dir(folder)
-        .expect("an entry's folder")
-        .filter_map(|file| file.ok()?.file_name().into_string().ok())
-        .filter_map(|name| Some((name.clone(), text(&name)?)))
-        .collect();
-    let entry = parse_folder(&files[ENTRY_FILE], &folder.display().to_string(), |name| {
-        files.get(name).map(String::as_str)
-    });
+    let read = |name: &str| {
+        let base = if name.contains('/') { folder.parent()? } else { folder };
+        std::fs::read_to_string(base.join(name)).ok()
+    };
+    let text = read(ENTRY_FILE).expect("an entry's folder");
+    let entry = parse_folder(&text, &folder.display().to_string(), read);
     Entry { builtin: true, ..entry.unwrap_or_else(|finding| panic!("{finding}")) }
 }
 

@@ -97,16 +97,10 @@ fn siblings(folder: &Path) -> Result<Vec<PathBuf>> {
 fn entry_of(folder: &Path) -> Result<Option<Entry>, Finding> {
     let path = folder.join(ENTRY_FILE);
     let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
-    let files: BTreeMap<String, String> = fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|file| {
-            let name = file.file_name().into_string().ok()?;
-            Some((name, fs::read_to_string(file.path()).ok()?))
-        })
-        .collect();
-    let read = |name: &str| files.get(name).map(String::as_str);
+    let read = |name: &str| {
+        let base = if name.contains('/') { folder.parent()? } else { folder };
+        fs::read_to_string(base.join(name)).ok()
+    };
     parse_folder(&text, &path.display().to_string(), read).map(Some)
 }
 
