@@ -205,25 +205,72 @@ async fn what_cel_can_say_is_rejected_at_admission_with_the_reason() {
     }
 }
 
+/// A Product with one more field.
+fn product(field: &str, value: Value) -> Value {
+    let mut product = json!({
+        "apiVersion": "plinth.dev/v1alpha1", "kind": "Product", "metadata": { "name": "bank" },
+        "spec": {
+            "block": "x-bank", "title": "Bank", "description": "A test.", "licence": "MIT", "maturity": "beta",
+            "asOf": "2026-11-23", "sources": [{ "repository": "plinth", "says": "a test" }],
+            "versions": [{ "version": "1", "images": { "app": "registry.example/bank:1" } }],
+        },
+    });
+    product["spec"][field] = value;
+    product
+}
+
+async fn products() -> Api<DynamicObject> {
+    let (_, client) = cluster().await;
+    Api::all_with(client, &kube::core::ApiResource::erase::<Product>(&()))
+}
+
+async fn is_rejected(api: &Api<DynamicObject>, product: Value, expected: &str) {
+    let object: DynamicObject = serde_json::from_value(product.clone()).expect("an object");
+    let params = PatchParams::apply("test").force().dry_run().validation_strict();
+    let answer = api.patch("bank", &params, &Patch::Apply(&object)).await;
+    let error = answer.err().unwrap_or_else(|| panic!("{product}: was accepted")).to_string();
+    assert!(error.contains(expected), "{product}:\n  expected: {expected}\n  said: {error}");
+}
+
+#[tokio::test]
+async fn a_list_of_objects_survives_the_schema_and_objects_that_nothing_tells_apart_are_rejected() {
+    let api = products().await;
+    let parameter = |kind: &str, more: Value| {
+        let mut parameter = json!({ "name": "banks", "type": kind, "description": "Banks." });
+        if !more.is_null() {
+            parameter["fields"] = more;
+        }
+        product("parameters", json!([parameter]))
+    };
+    let name = json!({ "name": "name", "type": "string", "description": "A name.", "pattern": "[a-z]+" });
+    let limit =
+        json!({ "name": "limit", "type": "integer", "description": "A cap.", "default": 1, "minimum": 0 });
+    round_trip::<Product>(&api, &parameter("objects", json!([name, limit])), Path::new("a list of objects"))
+        .await;
+    for (kind, fields, expected) in [
+        ("objects", json!([limit]), "fields: one is `name`, a string"),
+        ("objects", Value::Null, "fields: required exactly when type is objects"),
+        ("strings", json!([name]), "fields: required exactly when type is objects"),
+        (
+            "objects",
+            json!([name, { "name": "x", "type": "objects", "description": "x" }]),
+            "Unsupported value",
+        ),
+    ] {
+        is_rejected(&api, parameter(kind, fields), expected).await;
+    }
+}
+
 #[tokio::test]
 async fn onboarding_survives_the_schema_and_a_call_that_makes_no_sense_is_rejected() {
+    let api = products().await;
     let product = |call: Value| {
-        json!({
-            "apiVersion": "plinth.dev/v1alpha1", "kind": "Product", "metadata": { "name": "bank" },
-            "spec": {
-                "block": "x-bank", "title": "Bank", "description": "A test.", "licence": "MIT", "maturity": "beta",
-                "asOf": "2026-11-23", "sources": [{ "repository": "plinth", "says": "a test" }],
-                "versions": [{ "version": "1", "images": { "app": "registry.example/bank:1" } }],
-                "onboarding": [{
-                    "name": "hub", "description": "A step.", "requiresApproval": "Real money.",
-                    "variables": [{ "name": "URL", "value": "http://bank" }], "calls": [call],
-                }],
-            },
-        })
+        let step = json!({
+            "name": "hub", "description": "A step.", "requiresApproval": "Real money.",
+            "variables": [{ "name": "URL", "value": "http://bank" }], "calls": [call],
+        });
+        product("onboarding", json!([step]))
     };
-    let (_, client) = cluster().await;
-    let resource = kube::core::ApiResource::erase::<Product>(&());
-    let api: Api<DynamicObject> = Api::all_with(client, &resource);
     let request = json!({ "url": "{{ env.URL }}" });
     let whole = json!({
         "name": "account", "check": request, "exists": "response.status == 200", "expect": [201],
@@ -238,11 +285,7 @@ async fn onboarding_survives_the_schema_and_a_call_that_makes_no_sense_is_reject
         (json!({ "name": "a", "act": { "url": "x", "method": "HEAD" } }), "Unsupported value: \"HEAD\""),
         (json!({ "name": "a", "act": request, "expect": [1] }), "should be greater than or equal to 100"),
     ] {
-        let object: DynamicObject = serde_json::from_value(product(call.clone())).expect("an object");
-        let params = PatchParams::apply("test").force().dry_run().validation_strict();
-        let answer = api.patch("bank", &params, &Patch::Apply(&object)).await;
-        let error = answer.err().unwrap_or_else(|| panic!("{call}: was accepted")).to_string();
-        assert!(error.contains(expected), "{call}:\n  expected: {expected}\n  said: {error}");
+        is_rejected(&api, product(call), expected).await;
     }
 }
 

@@ -1,5 +1,7 @@
 //! Parameters of a product: what a Stack gives, checked against what the entry declares, with defaults filled in.
 
+use std::collections::BTreeSet;
+
 use plinth_api::v1alpha1::product::{Parameter, ParameterType};
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -8,6 +10,9 @@ use crate::expr::listed;
 use crate::model::Finding;
 use crate::resolve::finding;
 
+/// The field that tells the objects of a list apart.
+const NAME: &str = "name";
+
 /// Every declared parameter with its value.
 pub(crate) fn parameters(
     declared: &[Parameter],
@@ -15,18 +20,31 @@ pub(crate) fn parameters(
     at: &str,
     findings: &mut Vec<Finding>,
 ) -> Map<String, Value> {
+    values(declared, given, at, "parameter of the product", findings)
+}
+
+/// The same for parameters and for fields of one object; `what` is what a name has to be one of.
+fn values(
+    declared: &[Parameter],
+    given: &Map<String, Value>,
+    at: &str,
+    what: &str,
+    findings: &mut Vec<Finding>,
+) -> Map<String, Value> {
     let known: Vec<&str> = declared.iter().map(|p| p.name.as_str()).collect();
     for name in given.keys().filter(|name| !known.contains(&name.as_str())) {
-        findings.push(finding(
-            &format!("{at}.{name}"),
-            format!("is no parameter of the product; it has {}", listed(&known)),
-        ));
+        let message = format!("is no {what}; it has {}", listed(&known));
+        findings.push(finding(&format!("{at}.{name}"), message));
     }
     let mut values = Map::new();
     for parameter in declared {
         let path = format!("{at}.{}", parameter.name);
         match given.get(&parameter.name).or(parameter.default.as_ref()) {
             None => findings.push(finding(&path, format!("is required: {}", parameter.description))),
+            Some(value) if parameter.kind == ParameterType::Objects => {
+                let objects = objects(parameter, value, &path, findings);
+                values.insert(parameter.name.clone(), objects.into());
+            }
             Some(value) => match check_parameter(parameter, value) {
                 Ok(()) => drop(values.insert(parameter.name.clone(), value.clone())),
                 Err(message) => findings.push(finding(&path, message)),
@@ -34,6 +52,36 @@ pub(crate) fn parameters(
         }
     }
     values
+}
+
+/// The elements of a list of objects, each with its defaults filled in; their names differ.
+fn objects(parameter: &Parameter, value: &Value, at: &str, findings: &mut Vec<Finding>) -> Vec<Value> {
+    let fields: Vec<Parameter> = parameter.fields.iter().map(Parameter::from).collect();
+    let is_name = |f: &Parameter| f.name == NAME && f.kind == ParameterType::String && f.default.is_none();
+    if !fields.iter().any(is_name) {
+        let message = format!("the product declares no field `{NAME}` for it, a string without default");
+        findings.push(finding(at, message));
+    }
+    let Some(items) = value.as_array() else {
+        findings.push(finding(at, format!("is {value}, must be a list of objects")));
+        return Vec::new();
+    };
+    let mut names = BTreeSet::new();
+    let mut elements = Vec::new();
+    for (i, item) in items.iter().enumerate() {
+        let at = format!("{at}[{i}]");
+        let Some(given) = item.as_object() else {
+            findings.push(finding(&at, format!("is {item}, must be an object")));
+            continue;
+        };
+        let element = values(&fields, given, &at, "field of its objects", findings);
+        if let Some(name) = element.get(NAME).filter(|name| !names.insert(name.to_string())) {
+            findings
+                .push(finding(&format!("{at}.{NAME}"), format!("is {name} once more; names must differ")));
+        }
+        elements.push(Value::Object(element));
+    }
+    elements
 }
 
 fn check_parameter(parameter: &Parameter, value: &Value) -> Result<(), String> {
@@ -64,7 +112,7 @@ fn check_parameter(parameter: &Parameter, value: &Value) -> Result<(), String> {
             Some(items) if items.iter().all(Value::is_string) => Ok(()),
             _ => wrong("a list of texts"),
         },
-        ParameterType::Boolean => Ok(()),
+        ParameterType::Boolean | ParameterType::Objects => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod component;
 pub mod moves;
 pub mod onboarding;
 pub mod operation;
+pub mod parameter;
 pub mod product;
 pub mod schema;
 pub mod secret;

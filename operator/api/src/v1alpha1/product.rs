@@ -17,6 +17,7 @@ pub use super::component::{
 };
 pub use super::moves::Move;
 pub use super::onboarding::{Call, Method, Onboarding, Request};
+pub use super::parameter::{Field, FieldType, Parameter, ParameterType};
 use super::schema;
 pub use super::secret::{
     Alphabet, Captured, CertificateOf, Generator, KeyAlgorithm, KeyPair, Secret, SecretClass, SecretKey,
@@ -258,52 +259,6 @@ pub enum Rollback {
     Possible,
     /// Only a restore point taken before leads back.
     RestorePoint,
-}
-
-/// A parameter that a Stack may set.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Parameter {
-    /// Name, in camelCase.
-    pub name: String,
-    /// Type of its value.
-    #[serde(rename = "type")]
-    pub kind: ParameterType,
-    /// What it does.
-    pub description: String,
-    /// Value where the Stack sets none. A parameter without default is required.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::any_value")]
-    pub default: Option<Value>,
-    /// The values that are allowed, for type `string`.
-    #[serde(rename = "enum", default, skip_serializing_if = "Vec::is_empty")]
-    pub allowed: Vec<String>,
-    /// Regular expression that a string must match as a whole.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pattern: Option<String>,
-    /// Smallest integer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub minimum: Option<i64>,
-    /// Largest integer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub maximum: Option<i64>,
-    /// Set before the first start, guarded after.
-    #[serde(default)]
-    pub immutable: bool,
-}
-
-/// Type of a parameter.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum ParameterType {
-    /// Text.
-    String,
-    /// A whole number.
-    Integer,
-    /// true or false.
-    Boolean,
-    /// A list of texts.
-    Strings,
 }
 
 /// Something the product needs.

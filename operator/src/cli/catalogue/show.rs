@@ -135,8 +135,14 @@ fn text(view: &View) -> String {
     if !spec.parameters.is_empty() {
         let mut table = table(["PARAMETER", "DEFAULT", "WHAT IT DOES"]);
         for parameter in &spec.parameters {
-            let default = parameter.default.as_ref().map_or("(required)".to_owned(), ToString::to_string);
-            table.add_row([parameter.name.clone(), default, parameter.description.clone()]);
+            let shown = |default: &Option<serde_json::Value>| {
+                default.as_ref().map_or("(required)".to_owned(), ToString::to_string)
+            };
+            table.add_row([parameter.name.clone(), shown(&parameter.default), parameter.description.clone()]);
+            for field in &parameter.fields {
+                let name = format!("{}[].{}", parameter.name, field.name);
+                table.add_row([name, shown(&field.default), field.description.clone()]);
+            }
         }
         text += &format!("\n{}\n", lines(&table));
     }
