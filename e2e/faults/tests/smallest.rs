@@ -31,7 +31,7 @@ async fn on_a_cluster(test: impl AsyncFnOnce(&ControlPlane) -> Result<()>) -> Re
     TestCluster::run(Nodes::Simulated(1), test).await
 }
 
-/// The cases mostly wait, so two control planes take them side by side.
+/// The cases mostly wait, so control planes take them side by side.
 async fn survives(action: Action) -> Result<()> {
     on_a_cluster(async |one| {
         on_a_cluster(async |two| on_a_cluster(async |three| campaign(&[one, two, three], action).await).await)

@@ -42,6 +42,8 @@ pub const ANNOTATION_OWNER: &str = "plinth.dev/owner";
 /// Annotation on a block's namespace: which product serves each backing capability, as a JSON object; `external` for a
 /// service that runs elsewhere. Another one is refused while this one holds data.
 pub const ANNOTATION_BACKING: &str = "plinth.dev/backing";
+/// Annotation on a block's namespace: the immutable parameters that its product was started with, as a JSON object.
+pub const ANNOTATION_FIXED: &str = "plinth.dev/fixed-parameters";
 /// Annotation on a block's namespace, beside the data that it is about: how far an Operation of type MigrateProvider is, as
 /// a JSON object.
 pub const ANNOTATION_MOVE: &str = "plinth.dev/backing-move";
@@ -116,6 +118,7 @@ mod tests {
                 super::ANNOTATION_REVISION,
                 super::ROTATE_MANAGER,
                 super::ANNOTATION_BACKING,
+                super::ANNOTATION_FIXED,
                 super::ANNOTATION_MOVE,
                 super::MOVE_MANAGER,
             ],

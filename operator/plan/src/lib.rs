@@ -16,6 +16,7 @@ pub mod closure;
 pub mod decide;
 pub mod diff;
 pub mod expr;
+pub mod fixed;
 pub mod graph;
 pub mod lint;
 pub mod model;

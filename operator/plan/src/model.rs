@@ -261,6 +261,8 @@ pub enum SecretSource {
         job: String,
         /// Name of the value.
         value: String,
+        /// It is there for people: nothing else has to read it.
+        for_people: bool,
         /// The key that it is sealed with.
         seal: SecretKeyRef,
     },

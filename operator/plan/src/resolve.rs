@@ -13,6 +13,7 @@ use crate::backing::{Running, switched};
 use crate::catalogue::{Catalogue, Entry};
 use crate::claim::{self, Claim};
 use crate::expr::{Scope, listed};
+use crate::fixed::{self, Fixed};
 use crate::model::{Finding, StackId};
 use crate::moving::{Incoming, Moves};
 use crate::onboarding::expanded;
@@ -29,6 +30,8 @@ pub struct Inputs {
     pub config_maps: Option<BTreeMap<String, BTreeMap<String, String>>>,
     /// What serves the blocks that are on the cluster; empty when nobody looked.
     pub running: Running,
+    /// What blocks that are on the cluster were started with; empty when nobody looked.
+    pub fixed: Fixed,
     /// Data that is being brought from one backing service to another.
     pub moves: Moves,
 }
@@ -151,6 +154,8 @@ pub fn resolve<'a>(stack: &'a Stack, inputs: &'a Inputs) -> Result<Vec<Resolved<
         };
         let installed = if blocked.is_empty() { installed } else { None };
         blocked.extend(installed.iter().flat_map(|installed| switched(stack, block, installed, inputs)));
+        let entry = products.get(block.name.as_str());
+        blocked.extend(entry.into_iter().flat_map(|entry| fixed::changed(block, entry, &inputs.fixed)));
         resolved.push(Resolved { block, namespace: namespace_of(stack, &block.name), installed, blocked });
     }
     claim::hand_over(&mut resolved);
@@ -282,7 +287,7 @@ fn install<'a>(
     };
     let params = parameters(
         &entry.spec.parameters,
-        &block.parameters,
+        &fixed::given(block, entry, &inputs.fixed),
         &format!("spec.blocks[{}].parameters", block.name),
         &mut findings,
     );

@@ -99,7 +99,7 @@ fn the_secret_waits_for_the_step_and_its_users_wait_for_the_secret() {
 
     let step = unit(&plan, "onboard-licence");
     let job = &step.job().expect("a Job").key.name;
-    let SecretSource::Captured { step, job: told, value, seal } = &secret.objects[0].secret["key"] else {
+    let SecretSource::Captured { step, job: told, value, seal, .. } = &secret.objects[0].secret["key"] else {
         panic!("{:?}", secret.objects[0].secret);
     };
     assert_eq!((step.as_str(), told, value.as_str()), ("onboard-licence", job, "licence"));
@@ -139,6 +139,18 @@ fn a_plan_with_a_captured_value_is_closed() {
     let plan = planned(bank());
     let findings = closure::check(&plan, &land(), &inputs);
     assert!(findings.is_empty(), "{findings:#?}");
+
+    // One that nothing reads is for people, or a mistake.
+    let mut lonely = bank();
+    lonely["components"][1]["env"] = json!([]);
+    let mut shown = lonely.clone();
+    shown["secrets"][0]["keys"][0]["captured"]["forPeople"] = json!("The bank's office stamps it.");
+    for (product, wanted) in [(lonely, 1), (shown, 0)] {
+        let inputs = self::inputs(product.clone());
+        let findings = closure::check(&planned(product), &land(), &inputs);
+        let unread = findings.iter().filter(|finding| finding.message == "is read by nobody");
+        assert_eq!(unread.count(), wanted, "{findings:#?}");
+    }
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn handed_over(stack: &StackId, job: &str) -> Plan {
         step: "unit-0".to_owned(),
         job: job.to_owned(),
         value: "licence".to_owned(),
+        for_people: false,
         seal: SecretKeyRef { namespace: namespace(stack), name: "seal".to_owned(), key: "seal".to_owned() },
     };
     let taken = secret(stack, "licence", [("key".to_owned(), captured)].into());

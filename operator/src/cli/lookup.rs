@@ -9,13 +9,12 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 use plinth::controllers::dereference::has_references;
 use plinth_api::{Product, Stack, names};
-use plinth_plan::Inputs;
-use plinth_plan::backing::{Running, recorded};
 use plinth_plan::model::StackId;
 use plinth_plan::resolve::stack_id;
+use plinth_plan::{Inputs, backing, fixed};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::exit::explain_request;
 use super::input::Input;
@@ -49,12 +48,15 @@ pub async fn inputs(client: &Client, input: &Input, stack: &Stack) -> Result<Inp
         inputs.secrets = secrets.map(|all| all.into_iter().map(|(name, data)| (name, keys(data))).collect());
         inputs.config_maps = data(client, "configmaps", &namespace).await?;
     }
-    inputs.running = running(client, &stack_id(stack)).await?;
+    let stack = stack_id(stack);
+    let namespaces = of_blocks(client, &stack).await?;
+    inputs.running = backing::recorded(&stack, &namespaces);
+    inputs.fixed = fixed::recorded(&stack, &namespaces);
     Ok(inputs)
 }
 
-/// What serves the blocks that are on the cluster.
-async fn running(client: &Client, stack: &StackId) -> Result<Running> {
+/// The namespaces of the blocks that are on the cluster.
+async fn of_blocks(client: &Client, stack: &StackId) -> Result<Vec<Value>> {
     let of_stack = [
         (names::LABEL_MANAGED_BY, names::MANAGED_BY),
         (names::LABEL_STACK_NAMESPACE, &stack.namespace),
@@ -63,13 +65,13 @@ async fn running(client: &Client, stack: &StackId) -> Result<Running> {
     let selector: Vec<String> = of_stack.iter().map(|(label, value)| format!("{label}={value}")).collect();
     let namespaces: Api<Namespace> = Api::all(client.clone());
     match namespaces.list_metadata(&ListParams::default().labels(&selector.join(","))).await {
-        Ok(list) => {
-            let bodies = list.items.iter().map(|item| json!({ "metadata": item.metadata }));
-            Ok(recorded(stack, &bodies.collect::<Vec<_>>()))
-        }
+        Ok(list) => Ok(list.items.iter().map(|item| json!({ "metadata": item.metadata })).collect()),
         Err(kube::Error::Api(status)) if status.code == 403 => {
-            note(&format!("warning: what serves the blocks that run is not known: {}", status.message));
-            Ok(Running::new())
+            note(&format!(
+                "warning: what the blocks that run were started with is not known: {}",
+                status.message
+            ));
+            Ok(Vec::new())
         }
         Err(error) => Err(error).context("listing the namespaces of the blocks"),
     }

@@ -10,7 +10,7 @@ use plinth_api::v1alpha1::stack::ExternalCapability;
 use plinth_plan::Inputs;
 use plinth_plan::backing::{differences, recorded};
 use plinth_plan::model::ObjectKey;
-use plinth_plan::moving;
+use plinth_plan::{fixed, moving};
 use plinth_runtime::call::{Answer, CallError};
 use plinth_runtime::status::id_of;
 use serde::Deserialize;
@@ -53,7 +53,10 @@ pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u6
     let running = recorded(&id_of(stack), bodies());
     let moves = moving::recorded(&id_of(stack), bodies());
     moves.hash(&mut digest);
-    let inputs = Inputs { catalogue, secrets: Some(secrets), config_maps: Some(config_maps), running, moves };
+    let fixed = fixed::recorded(&id_of(stack), bodies());
+    fixed.hash(&mut digest);
+    let inputs =
+        Inputs { catalogue, secrets: Some(secrets), config_maps: Some(config_maps), running, fixed, moves };
     // What runs as the Stack has it makes no other plan than what does not run yet.
     differences(stack, &inputs).hash(&mut digest);
     Ok((inputs, digest.finish()))

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use plinth_api::Stack;
+use plinth_api::v1alpha1::product::Alphabet;
 use plinth_plan::Inputs;
 use plinth_plan::catalogue::Catalogue;
 use plinth_plan::model::{BlockPlan, Piece, Plan, SecretKeyRef, SecretSource, Unit, UnitId};
@@ -190,6 +191,10 @@ impl MadeUp<'_> {
                     Piece::Secret(other) => self.secret(other),
                 })
                 .collect(),
+            Some(SecretSource::Generate { generator, .. }) if generator.alphabet == Alphabet::Hex => {
+                let digits: String = key.name.bytes().map(|byte| format!("{byte:02x}")).collect();
+                digits.chars().cycle().take(generator.length.into()).collect()
+            }
             _ => format!("made-up-{}-{}", key.name, key.key),
         }
     }

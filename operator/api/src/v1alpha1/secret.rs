@@ -126,6 +126,9 @@ pub struct Captured {
     pub step: String,
     /// Name under which one of its calls captures the value.
     pub value: String,
+    /// What people do with it, where nothing else reads it: a request that an authority signs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_people: Option<String>,
 }
 
 /// How a generated value is made.

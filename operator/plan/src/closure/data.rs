@@ -208,20 +208,21 @@ pub fn served(world: &World<'_>, findings: &mut Vec<Finding>) {
         // What a requirement hands out is for the requirement.
         let elsewhere: BTreeSet<SecretKeyRef> =
             run.links.iter().flat_map(|l| l.outputs.keys().filter_map(|name| l.secret(name))).collect();
-        for edge in &component.connects {
-            let Some((name, _)) = edge.split_once(':') else { continue };
-            for server in world.beside(run.namespace).filter(|r| {
-                r.entry.is_some_and(|(f, c)| {
-                    f.instance.entry.name == frame.instance.entry.name && c.name == name
+        let called =
+            component.connects.iter().filter_map(|edge| edge.split_once(':')).flat_map(|(name, _)| {
+                world.beside(run.namespace).filter(move |r| {
+                    r.entry.is_some_and(|(f, c)| {
+                        f.instance.entry.name == frame.instance.entry.name && c.name == name
+                    })
                 })
-            }) {
-                let login = run.reads.difference(&elsewhere).any(|s| s.key == "password");
-                if login && run.reads.is_disjoint(&server.reads) {
-                    let message =
-                        format!("logs in to `{}`, and they read no Secret key in common", server.unit);
-                    findings.push(world.at(run, "env", message));
-                }
-            }
+            });
+        // Who calls several servers may log in to one of them and only ask the others.
+        let servers: Vec<_> = called.collect();
+        let login = run.reads.difference(&elsewhere).any(|s| s.key == "password");
+        if login && !servers.is_empty() && servers.iter().all(|server| run.reads.is_disjoint(&server.reads)) {
+            let names: Vec<String> = servers.iter().map(|server| server.unit.to_string()).collect();
+            let message = format!("logs in to {}, and they read no Secret key in common", listed(&names));
+            findings.push(world.at(run, "env", message));
         }
     }
 }

@@ -226,7 +226,8 @@ pub fn secret_keys(world: &World<'_>, findings: &mut Vec<Finding>) {
                 name: object.key.name.clone(),
                 key: key.clone(),
             };
-            let for_people = text && object.data;
+            let for_people =
+                text && object.data || matches!(source, SecretSource::Captured { for_people: true, .. });
             let copy = object.key.name.contains("-requires-");
             // Who issues a generated value must know it; a fixed text may be there for consumers alone.
             let output = text && world.gives(&unit.block, &token::token(&reference));

@@ -15,6 +15,7 @@ use super::product::Product;
 use super::{Gateway, Met, UnitDraft, meet, moving, of_block};
 use crate::backing;
 use crate::expr::as_text;
+use crate::fixed;
 use crate::model::{FOUNDATION, Finding, Piece, SecretKeyRef, SecretSource, StackId, UnitId};
 use crate::resolve::{Inputs, Resolved};
 use crate::token;
@@ -124,6 +125,9 @@ fn foundation(context: &Context<'_>, frames: &[Frame<'_>]) -> UnitDraft {
     if let Some(serving) = frames.first().and_then(|f| backing::record(f.instance, &context.inputs.catalogue))
     {
         home.annotate(names::ANNOTATION_BACKING, &serving);
+    }
+    if let Some(started) = frames.first().and_then(|f| fixed::record(f.instance)) {
+        home.annotate(names::ANNOTATION_FIXED, &started);
     }
     for (component, exception) in exceptions {
         home.annotate(&format!("plinth.dev/pod-security-{component}"), &exception.reason);

@@ -65,10 +65,15 @@ fn parts(image: &str) -> Value {
     json!({ "reference": image, "registry": registry, "repository": repository, "tag": tag, "digest": digest })
 }
 
-/// Images that the entry's objects name, checked as those of pods are.
-pub fn of_objects(stack: &Stack, frame: &Frame<'_>, findings: &mut Vec<Finding>) -> BTreeSet<String> {
+/// Images that the entry's objects name, as far as those are rendered, checked as those of pods are.
+pub fn of_objects(
+    stack: &Stack,
+    frame: &Frame<'_>,
+    rendered: impl Fn(&str) -> bool,
+    findings: &mut Vec<Finding>,
+) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for object in &frame.instance.entry.spec.objects {
+    for object in frame.instance.entry.spec.objects.iter().filter(|object| rendered(&object.name)) {
         let text = Value::Object(object.object.clone()).to_string();
         for name in frame.instance.version.images.keys().filter(|name| mentions(&text, name)) {
             found.insert(image(stack, frame, name, &format!("spec.objects[{}]", object.name), findings));

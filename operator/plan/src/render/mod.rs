@@ -78,7 +78,16 @@ pub fn render(
     override_objects(stack, &mut drafts, &mut findings);
     let mut named: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for frame in frames.values().flatten() {
-        named.entry(frame.block).or_default().extend(images::of_objects(stack, frame, &mut findings));
+        let rendered = |object: &str| {
+            let unit = format!("object/{object}");
+            drafts.get(frame.block).is_some_and(|units| units.iter().any(|draft| draft.id.name == unit))
+        };
+        named.entry(frame.block).or_default().extend(images::of_objects(
+            stack,
+            frame,
+            rendered,
+            &mut findings,
+        ));
     }
     let moving: BTreeMap<&str, Moving> = resolved
         .iter()

@@ -173,6 +173,7 @@ impl Product<'_> {
             step: component_name(step),
             job: String::new(),
             value: captured.value.clone(),
+            for_people: captured.for_people.is_some(),
             seal: SecretKeyRef {
                 namespace: self.frame.namespace.to_owned(),
                 name: self.frame.secret_object(&seal_secret(&step.name), None),
