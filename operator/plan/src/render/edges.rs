@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use plinth_api::v1alpha1::product::{Component, Connection};
+use serde_json::Value;
 
 use super::block::unit_id;
 use super::network::{Paths, Peer, Target, ranges};
 use super::product::Product;
 use crate::expr::{Scope, listed};
 use crate::model::{Finding, UnitId};
+use crate::naming::keyed;
 
 impl Product<'_> {
     /// Order and network paths of one component.
@@ -136,10 +138,7 @@ impl Product<'_> {
         }
         if let Some(component) = self.frame.component(edge) {
             // A component that is switched off is waited for by nobody.
-            let off = component.for_each.is_none()
-                && self.scope.when(component.when.as_deref()).is_ok_and(|on| !on);
-            let names = if off { Vec::new() } else { self.frame.component_objects(component, key) };
-            return Ok(names.iter().map(|n| unit_id(self.context, n)).collect());
+            return Ok(self.running(component, key).iter().map(|n| unit_id(self.context, n)).collect());
         }
         if let Some(object) = self.frame.instance.entry.spec.objects.iter().find(|o| o.name == edge) {
             let off =
@@ -151,6 +150,21 @@ impl Product<'_> {
         Err(format!("`{edge}` is no component; the entry has {}", listed(&known)))
     }
 
+    /// Object names of a component's instances that are switched on; only that of `key` when there is one of that key.
+    fn running(&self, component: &Component, key: Option<&str>) -> Vec<String> {
+        let all = self.frame.component_objects(component, key);
+        let Some(when) = component.when.as_deref() else { return all };
+        let all: BTreeSet<String> = all.into_iter().collect();
+        let name = |(key, item): (Option<String>, Value)| {
+            let name = keyed(&component.name, key.as_deref());
+            let scope = self.scope.with(self.frame.element(key.as_deref(), &item));
+            // What is wrong with a `when` is found where the component is rendered.
+            (all.contains(&name) && scope.when(Some(when)).unwrap_or(true)).then_some(name)
+        };
+        self.frame.instances(component.for_each.as_ref()).into_iter().filter_map(name).collect()
+    }
+
+    /// The way to a port of a component of this block; none where that is off.
     pub(super) fn component_targets(
         &self,
         edge: &str,
@@ -165,8 +179,7 @@ impl Product<'_> {
             format!("`{name}` has no port `{port}`; it has {}", listed(&known))
         })?;
         Ok(self
-            .frame
-            .component_objects(component, key)
+            .running(component, key)
             .into_iter()
             .map(|object| {
                 let peer = Peer { namespace: self.frame.namespace.to_owned(), component: Some(object) };
