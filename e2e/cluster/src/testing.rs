@@ -1,4 +1,4 @@
-//! Control planes for tests: alone or shared by the tests of one process, and gone afterwards.
+//! Control planes for tests: alone or shared by the tests of one process, and gone afterwards. Waiting for what they do.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,9 @@ const RUNNING: &str = "test-";
 const FAILED: &str = "failed-test-";
 /// How long the logs of a failed test are kept.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Between two tries of [`eventually`].
+const PAUSE: Duration = Duration::from_millis(50);
 
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 /// A static is never dropped. Its processes end with ours, by the end of their standard input, and its folder is removed
@@ -62,6 +65,28 @@ impl TestCluster {
     /// a namespace of your own.
     pub async fn shared() -> Result<&'static Self> {
         SHARED.get_or_try_init(|| Self::start(Nodes::Simulated(3))).await
+    }
+}
+
+/// Tries until it holds, in short steps, within `limit`.
+///
+/// # Errors
+/// What `attempt` says at once, and `what` was waited for when the time is up.
+pub async fn eventually<T, E: From<Error>>(
+    limit: Duration,
+    what: &str,
+    mut attempt: impl AsyncFnMut() -> Result<Option<T>, E>,
+) -> Result<T, E> {
+    let started = tokio::time::Instant::now();
+    loop {
+        if let Some(found) = attempt().await? {
+            return Ok(found);
+        }
+        if started.elapsed() > limit {
+            let (what, last) = (what.to_owned(), "not yet".to_owned());
+            return Err(Error::Timeout { what, seconds: limit.as_secs(), last }.into());
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -164,7 +164,8 @@ async fn a_plan_waits_for_four_eyes_and_a_broken_spec_leaves_what_runs() -> Resu
             .find(|m| m.name.as_ref().is_some_and(|n| n.starts_with("onboard-client-desk")))
             .and_then(|m| m.uid))
     };
-    let first = client_job().await?.context("no Job makes the client")?;
+    // The rotation before may be making it anew at this moment.
+    let first = eventually("a Job makes the client", async || client_job().await).await?;
     let spec = json!({ "stack": "small", "type": "Rotate", "reason": "leaked",
         "rotate": { "block": "x-desk", "secret": "desk-client" } });
     let operation = ask("rotate-client", "ben", spec).await?;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, CustomResourceExt};
 use plinth::run::{Options, run_until};
 use plinth_api::{BuildingBlock, Operation, Product, Stack, names};
-use plinth_cluster::testing::TestCluster;
+use plinth_cluster::testing::{self, TestCluster};
 use plinth_runtime::clusters::Access;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -18,20 +18,9 @@ use tokio_util::sync::CancellationToken;
 /// A whole country on a busy machine takes a minute; a stuck one must not take an hour.
 pub(crate) const LIMIT: Duration = Duration::from_secs(420);
 
-pub(crate) async fn eventually<T>(
-    what: &str,
-    mut attempt: impl AsyncFnMut() -> Result<Option<T>>,
-) -> Result<T> {
-    let started = tokio::time::Instant::now();
-    loop {
-        if let Some(found) = attempt().await? {
-            return Ok(found);
-        }
-        if started.elapsed() > LIMIT {
-            bail!("not within {LIMIT:?}: {what}");
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+/// Tries until it holds, within [`LIMIT`].
+pub(crate) async fn eventually<T>(what: &str, attempt: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    testing::eventually(LIMIT, what, attempt).await
 }
 
 pub(crate) struct Operator {

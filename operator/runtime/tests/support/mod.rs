@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use plinth_api::names;
 use plinth_api::v1alpha1::product::Generator;
-use plinth_cluster::testing::TestCluster;
+use plinth_cluster::testing::{self, TestCluster};
 use plinth_plan::decide::{Gate, decide, teardown};
 use plinth_plan::model::{
     BlockPlan, Decisions, Desired, FOUNDATION, ObjectKey, Observed, Piece, Plan, SecretKeyRef, SecretSource,
@@ -28,18 +28,9 @@ use serde_json::{Value, json};
 /// Longest wait for anything.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// Tries until it holds, in short steps, within [`LIMIT`].
-pub async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
-    let started = tokio::time::Instant::now();
-    loop {
-        if let Some(found) = attempt().await? {
-            return Ok(found);
-        }
-        if started.elapsed() > LIMIT {
-            bail!("not within {LIMIT:?}: {what}");
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+/// Tries until it holds, within [`LIMIT`].
+pub async fn eventually<T>(what: &str, attempt: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    testing::eventually(LIMIT, what, attempt).await
 }
 
 /// One operator process: its caches, its failures.
