@@ -456,7 +456,7 @@ mod tests {
             spec: Arc::new(
                 serde_json::from_value(json!({
                     "block": "x-a", "title": "A", "description": "A test.", "licence": "Apache-2.0",
-                    "maturity": "stable", "asOf": "2026-11-24", "versions": [],
+                    "maturity": "stable", "asOf": "2026-11-24", "sources": [], "versions": [],
                 }))
                 .unwrap(),
             ),

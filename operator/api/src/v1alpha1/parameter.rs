@@ -41,7 +41,8 @@ pub struct Parameter {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub fields: Vec<Field>,
-    /// Set before the first start, guarded after.
+    /// Set before the first start, guarded after: its value stands on the namespace of the block, and another one is refused.
+    /// What is empty may be set later, once.
     #[serde(default)]
     pub immutable: bool,
 }

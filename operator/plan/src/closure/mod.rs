@@ -37,6 +37,7 @@ const CHECKS: &[Check] = &[
     ("open paths are used", network::open_paths),
     ("references resolve", references::resolve),
     ("Secret keys are read", references::secret_keys),
+    ("Secret keys hold what they are named after", references::keys_of_requirements),
     ("configuration is mounted", references::mounted),
     ("files are there", references::files),
     ("scripts find their variables", references::variables),

@@ -9,6 +9,7 @@ use super::text;
 use super::world::{Place, Run, Source, World, items};
 use crate::expr::listed;
 use crate::model::{Finding, Piece, SecretKeyRef, SecretSource};
+use crate::naming::dashed;
 use crate::token;
 
 /// Every Secret, ConfigMap and key that pods, recipes and Gateways name is in the plan, or in the Stack's namespace.
@@ -183,6 +184,27 @@ fn names_text(value: &Value, name: &str) -> bool {
         Value::Array(items) => items.iter().any(|item| names_text(item, name)),
         Value::Object(fields) => fields.values().any(|field| names_text(field, name)),
         _ => false,
+    }
+}
+
+/// A key that carries the name of a requirement holds what that one gives: charts are told of several databases by keys of one
+/// Secret, and nothing of theirs says which is which.
+pub fn keys_of_requirements(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for (unit, object) in world.secrets.values() {
+        let frames = world.frames.get(unit.block.as_str()).into_iter().flatten();
+        let requirements: BTreeSet<String> =
+            frames.flat_map(|f| &f.instance.entry.spec.requires).map(|r| dashed(&r.name)).collect();
+        for (key, source) in &object.secret {
+            let SecretSource::Compose { pieces } = source else { continue };
+            let [Piece::Secret(reference)] = &pieces[..] else { continue };
+            let given = ["-claim-", "-requires-"].iter().find_map(|mark| reference.name.rsplit_once(mark));
+            let Some((_, given)) = given else { continue };
+            let named = requirements.iter().find(|name| key.starts_with(&format!("{name}-")));
+            if let Some(named) = named.filter(|named| *named != given && requirements.contains(given)) {
+                let message = format!("is named after requirement `{named}` and holds what `{given}` gives");
+                findings.push(world.on(unit, object, &format!("data[{key}]"), message));
+            }
+        }
     }
 }
 
