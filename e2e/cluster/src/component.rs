@@ -296,7 +296,7 @@ impl Context<'_> {
             .path("kubeconfig", &self.layout.kubeconfig(Component::Kwok.name()))
             .flag("manage-all-nodes", false)
             .flag("manage-nodes-with-label-selector", format!("{SIMULATED_LABEL}=true"))
-            .flag("node-lease-duration-seconds", 40)
+            .flag("node-lease-duration-seconds", 0)
             .flag("cidr", POD_RANGE)
             .flag("node-ip", "10.0.0.1");
         for (file, _) in STAGES.into_iter().filter(|stage| self.gateway_api || *stage != GATEWAY_STAGE) {

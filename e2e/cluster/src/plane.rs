@@ -21,7 +21,7 @@ use crate::process::{self, GRACE, Process};
 use crate::progress::Progress;
 use crate::ready::Question;
 use crate::record::{Lock, Record};
-use crate::seed::{release_nodes, seed};
+use crate::seed::seed;
 
 const STAGE: &str = "Starting the control plane";
 /// Another process may just be starting or stopping the same cluster.
@@ -342,7 +342,6 @@ impl ControlPlane {
         };
         if component == Component::Kwok && serves {
             self.wait(Question::ApiServer).await?;
-            release_nodes(&self.bootstrap_client().await?).await?;
         }
         self.spawn_all(&pki, &[component]).await?;
         let serves = self.state.lock().await.serves(&self.layout);
@@ -401,7 +400,6 @@ impl ControlPlane {
         self.spawn_all(pki, &[Component::ControllerManager, Component::Scheduler]).await?;
         if let Nodes::Simulated(count) = self.nodes {
             let client = self.bootstrap_client().await?;
-            release_nodes(&client).await?;
             self.spawn_all(pki, &[Component::Kwok]).await?;
             seed(&client, count).await?;
         }

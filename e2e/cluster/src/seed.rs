@@ -1,10 +1,9 @@
 //! The objects a cluster starts with: its simulated nodes and the class of their volumes.
 
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::storage::v1::{CSIDriver, StorageClass};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
-use kube::{Api, Client, Resource, ResourceExt as _};
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -61,23 +60,6 @@ pub(crate) async fn seed(client: &Client, nodes: u32) -> Result<()> {
             }),
         )
         .await?;
-    }
-    Ok(())
-}
-
-/// Takes the simulated nodes away from a kwok that is dead. Each run of kwok has an identity of its own and respects the
-/// leases of the one before until they expire: for 40 seconds no pod would move.
-pub(crate) async fn release_nodes(client: &Client) -> Result<()> {
-    let leases = Api::<Lease>::namespaced(client.clone(), "kube-node-lease");
-    let nodes = Api::<Node>::all(client.clone());
-    let simulated = ListParams::default().labels(&format!("{SIMULATED_LABEL}=true"));
-    for node in nodes.list_metadata(&simulated).await.map_err(Error::api("listing nodes"))? {
-        let name = node.name_any();
-        match leases.delete(&name, &DeleteParams::default()).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
-            Err(error) => return Err(Error::api(format!("deleting the lease of {name}"))(error)),
-            Ok(_) => {}
-        }
     }
     Ok(())
 }
