@@ -216,13 +216,18 @@ pub fn served(world: &World<'_>, findings: &mut Vec<Finding>) {
                     })
                 })
             });
-        // Who calls several servers may log in to one of them and only ask the others.
         let servers: Vec<_> = called.collect();
-        let login = run.reads.difference(&elsewhere).any(|s| s.key == "password");
-        if login && !servers.is_empty() && servers.iter().all(|server| run.reads.is_disjoint(&server.reads)) {
-            let names: Vec<String> = servers.iter().map(|server| server.unit.to_string()).collect();
-            let message = format!("logs in to {}, and they read no Secret key in common", listed(&names));
-            findings.push(world.at(run, "env", message));
+        if !run.reads.difference(&elsewhere).any(|s| s.key == "password") {
+            continue;
+        }
+        // Who logs in to one server may only ask another, that knows nobody.
+        let shares = |server: &&Run<'_>| !run.reads.is_disjoint(&server.reads);
+        let logged_in = servers.iter().any(shares);
+        for server in servers.iter().filter(|server| !shares(server)) {
+            if !logged_in || !server.reads.is_empty() {
+                let message = format!("logs in to `{}`, and they read no Secret key in common", server.unit);
+                findings.push(world.at(run, "env", message));
+            }
         }
     }
 }
