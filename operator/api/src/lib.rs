@@ -7,8 +7,29 @@ pub mod names;
 pub mod v1alpha1;
 
 pub use v1alpha1::{
+    agreement::{ExchangeAgreement, ExchangeAgreementSpec, ExchangeAgreementStatus},
     block::{BuildingBlock, BuildingBlockSpec, BuildingBlockStatus},
+    member::{Member, MemberSpec, MemberStatus},
     operation::{Operation, OperationSpec, OperationStatus},
     product::{Product, ProductSpec},
+    registry::{Registry, RegistrySpec, RegistryStatus},
+    service::{PublicService, PublicServiceSpec, PublicServiceStatus},
     stack::{Stack, StackSpec, StackStatus},
 };
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+
+/// The definition of every kind.
+pub fn definitions() -> Vec<CustomResourceDefinition> {
+    vec![
+        Stack::crd(),
+        BuildingBlock::crd(),
+        Product::crd(),
+        Operation::crd(),
+        Member::crd(),
+        ExchangeAgreement::crd(),
+        Registry::crd(),
+        PublicService::crd(),
+    ]
+}

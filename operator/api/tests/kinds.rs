@@ -7,8 +7,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::{DynamicObject, GroupVersionKind};
 use kube::runtime::wait::{await_condition, conditions::is_crd_established};
-use kube::{Api, Client, CustomResourceExt, ResourceExt};
-use plinth_api::{BuildingBlock, Operation, Product, Stack, admission};
+use kube::{Api, Client, ResourceExt};
+use plinth_api::{BuildingBlock, Operation, Product, Stack, admission, definitions};
 use plinth_cluster::testing::TestCluster;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ async fn cluster() -> (&'static TestCluster, Client) {
 
 async fn install(client: Client) {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for crd in [Stack::crd(), BuildingBlock::crd(), Product::crd(), Operation::crd()] {
+    for crd in definitions() {
         let name = crd.name_any();
         crds.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(&crd))
             .await

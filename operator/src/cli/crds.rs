@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use plinth_api::admission;
+use plinth_api::{admission, definitions};
 use serde_json::{Value, json};
 
 use super::exit::Exit;
 use super::output::{Format, Out, note, yaml};
-use super::schema;
 
 /// The command that a stale folder is renewed with.
 const COMMAND: &str = "cargo run -- crds --dir crds";
@@ -28,7 +27,7 @@ pub struct Args {
 
 /// Prints or writes the definitions. YAML unless JSON is asked for: that is what `kubectl apply -f -` and people read.
 pub fn run(args: &Args, out: Out, asked: Option<Format>) -> Result<Exit> {
-    let crds = schema::crds();
+    let crds = definitions();
     let Some(dir) = &args.dir else {
         let policies = args.admission_for.as_deref().map(admission::objects).unwrap_or_default();
         let crds =

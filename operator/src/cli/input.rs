@@ -20,7 +20,8 @@ use super::problem::Problem;
 use super::schema;
 
 /// Every kind of `plinth.dev` that a file may hold.
-const KINDS: [&str; 3] = ["Stack", "Product", "Operation"];
+const KINDS: [&str; 7] =
+    ["Stack", "Product", "Operation", "Member", "ExchangeAgreement", "Registry", "PublicService"];
 
 /// One document of one file.
 #[derive(Clone, Debug)]

@@ -1,20 +1,13 @@
 //! A value against the schema of its kind, as the API server would check it, but offline and with every finding at
 //! once. Covers what the CRDs of Plinth use; rules in CEL are checked again by the planner and by admission.
 
-use kube::CustomResourceExt;
-use plinth_api::{BuildingBlock, Operation, Product, Stack};
+use plinth_api::definitions;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-/// The definitions of every kind.
-pub fn crds()
--> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> {
-    vec![Stack::crd(), BuildingBlock::crd(), Product::crd(), Operation::crd()]
-}
-
 /// The schema of a kind, `None` when Plinth has no such kind.
 pub fn of_kind(kind: &str) -> Option<Value> {
-    let crd = crds().into_iter().find(|crd| crd.spec.names.kind == kind)?;
+    let crd = definitions().into_iter().find(|crd| crd.spec.names.kind == kind)?;
     let version = crd.spec.versions.into_iter().next()?;
     serde_json::to_value(version.schema?.open_api_v3_schema?).ok()
 }

@@ -27,7 +27,6 @@ use super::connect::{ClusterArgs, DEFAULT_NAME};
 use super::exit::{Exit, Failure};
 use super::input::{Document, Input, Planned};
 use super::output::{Out, note};
-use super::schema;
 
 /// A country in one file, for whoever gives none.
 const EXAMPLE: (&str, &str) = ("examples/country.yaml", include_str!("../../../examples/country.yaml"));
@@ -146,7 +145,7 @@ async fn come_up(
 ) -> Result<Exit> {
     let cluster = session.cluster.insert(Cluster::find_or_start(args).await?);
     let client = cluster.client().await?;
-    install(&client, &schema::crds()).await?;
+    install(&client, &plinth_api::definitions()).await?;
     let kinds = Kinds::of(&client).await?;
     warn_of_missing_kinds(&kinds, planned);
     admission::ensure(&client, &kinds, &cluster.operator_user(&client).await?).await?;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ListParams, PostParams};
-use kube::{Api, Client, CustomResourceExt};
+use kube::{Api, Client};
 use plinth::run::{Options, run_until};
 use plinth_api::{BuildingBlock, Operation, Product, Stack, names};
 use plinth_cluster::testing::{self, TestCluster};
@@ -54,7 +54,7 @@ impl Operator {
 pub(crate) async fn prepare(cluster: &TestCluster) -> Result<Client> {
     let client = cluster.client().await?;
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for definition in [Stack::crd(), BuildingBlock::crd(), Operation::crd(), Product::crd()] {
+    for definition in plinth_api::definitions() {
         definitions.create(&PostParams::default(), &definition).await?;
     }
     eventually("the kinds are served", async || {

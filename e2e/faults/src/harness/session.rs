@@ -13,8 +13,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::discovery::{ApiCapabilities, ApiResource, Discovery, Scope, verbs};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client, CustomResourceExt as _};
-use plinth_api::{BuildingBlock, Operation, Product, Stack, names};
+use kube::{Api, Client};
+use plinth_api::{Stack, names};
 use plinth_cluster::ControlPlane;
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
@@ -182,7 +182,7 @@ impl<'a> Session<'a> {
 /// Plinth's kinds, served and usable.
 pub async fn install(client: &Client) -> Result<()> {
     let api = Api::<CustomResourceDefinition>::all(client.clone());
-    let definitions = [Stack::crd(), BuildingBlock::crd(), Product::crd(), Operation::crd()];
+    let definitions = plinth_api::definitions();
     for definition in &definitions {
         let name = definition.metadata.name.clone().unwrap_or_default();
         let patch = Patch::Apply(definition);

@@ -1,12 +1,17 @@
 //! Version `v1alpha1` of the kinds.
 
+pub mod agreement;
 pub mod block;
 pub mod component;
+pub mod exchange;
+pub mod member;
 pub mod moves;
 pub mod onboarding;
 pub mod operation;
 pub mod parameter;
 pub mod product;
+pub mod registry;
 pub mod schema;
 pub mod secret;
+pub mod service;
 pub mod stack;

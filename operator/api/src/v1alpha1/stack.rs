@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::exchange::Exchange;
 use super::schema;
 use crate::condition::State;
 
@@ -79,6 +80,9 @@ pub struct StackSpec {
     /// Which namespaces may refer to this Stack.
     #[serde(default)]
     pub tenants: Tenants,
+    /// Who may speak for which member and registry, and the groups that rights are granted to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Exchange>,
     /// Last words on rendered objects, where no parameter exists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]

@@ -79,7 +79,7 @@ impl Facts {
     /// The cluster does not answer.
     pub async fn gather(client: &Client, demand: &Demand) -> Result<Self> {
         let kinds = Kinds::of(client).await?;
-        let own = crate::cli::schema::crds()
+        let own = plinth_api::definitions()
             .into_iter()
             .map(|crd| (format!("{}/{}", names::GROUP, names::VERSION), crd.spec.names.kind));
         let missing_kinds = own
