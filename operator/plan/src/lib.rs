@@ -15,6 +15,7 @@ pub mod claim;
 pub mod closure;
 pub mod decide;
 pub mod diff;
+pub mod exchange;
 pub mod expr;
 pub mod fixed;
 pub mod graph;

@@ -147,6 +147,11 @@ pub fn digest(value: &Value) -> String {
     hex(&hasher.finalize()[..8])
 }
 
+/// Digest of a text: 8 hexadecimal digits, for names that must stay short.
+pub fn short_digest(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes())[..4])
+}
+
 /// Full SHA-256 of a value, independent of the order of keys.
 pub fn full_digest(value: &Value) -> String {
     let mut hasher = Sha256::new();

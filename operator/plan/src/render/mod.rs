@@ -19,7 +19,7 @@ use plinth_api::Stack;
 use plinth_api::v1alpha1::product::Route;
 use serde_json::{Map, Value, json};
 
-pub use meta::full_digest;
+pub use meta::{full_digest, short_digest};
 
 use self::frame::Frame;
 use self::meta::{Belongs, Draft};

@@ -1,0 +1,14 @@
+//! The exchange: who may call what, why, and until when. Members, their services, agreements, registries and public
+//! services become rights that servers enforce, and a word on each object. Terms are X-Road 7's.
+//!
+//! ```text
+//! compile     (Stack, Declared) -> Compiled         `tenancy`, `compile`
+//! decide      (Rights, Call)    -> allow or deny    `rights`
+//! ```
+
+pub mod declared;
+pub mod endpoint;
+pub mod id;
+pub mod rights;
+
+pub use declared::{Declared, Subject};
