@@ -11,6 +11,7 @@ use plinth_api::v1alpha1::stack::DriftPolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::exchange::Compiled;
 use crate::moving::Move;
 
 /// Identity of an object on one cluster.
@@ -83,6 +84,9 @@ pub struct Plan {
     pub hash: String,
     /// Blocks in the order of the spec.
     pub blocks: Vec<BlockPlan>,
+    /// What holds in the exchange.
+    #[serde(skip)]
+    pub exchange: Compiled,
 }
 
 impl Plan {

@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 use crate::backing::{EXTERNAL, annotated, chosen};
 use crate::catalogue::Catalogue;
 use crate::claim::Claim;
+use crate::exchange::compile;
 use crate::expr::Scope;
 use crate::model::{BlockPlan, Finding, Observed, Plan, StackId};
 use crate::resolve::{Binding, Inputs, finding, resolve};
@@ -152,7 +153,8 @@ pub fn admit(
         ));
     }
     let way = way(stack, capability, runs, wanted, &inputs.catalogue)?;
-    let resolved = resolve(stack, inputs).map_err(|findings| {
+    let exchange = compile(stack, &inputs.catalogue, &inputs.declared);
+    let resolved = resolve(stack, inputs, &exchange).map_err(|findings| {
         let first = findings.first().map(ToString::to_string).unwrap_or_default();
         format!("the Stack has to be corrected first: {first}")
     })?;

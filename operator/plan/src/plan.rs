@@ -3,6 +3,7 @@
 use plinth_api::Stack;
 use serde_json::{Value, json};
 
+use crate::exchange::{Compiled, compile};
 use crate::graph;
 use crate::model::{BlockPlan, Finding, Plan, StackId};
 use crate::render::{full_digest, render};
@@ -14,6 +15,7 @@ pub struct Validated {
     stack: StackId,
     revision: String,
     blocks: Vec<BlockPlan>,
+    exchange: Compiled,
 }
 
 /// Everything that can fail about the input fails here.
@@ -21,9 +23,11 @@ pub struct Validated {
 /// # Errors
 /// Every finding: the field, its value, what is allowed.
 pub fn validate(stack: &Stack, inputs: &Inputs) -> Result<Validated, Vec<Finding>> {
-    let resolved = resolve(stack, inputs)?;
-    let blocks = render(stack, inputs, &resolved)?;
-    Ok(Validated { stack: stack_id(stack), revision: inputs.catalogue.revision().to_owned(), blocks })
+    let exchange = compile(stack, &inputs.catalogue, &inputs.declared);
+    let resolved = resolve(stack, inputs, &exchange)?;
+    let blocks = render(stack, inputs, &exchange, &resolved)?;
+    let revision = inputs.catalogue.revision().to_owned();
+    Ok(Validated { stack: stack_id(stack), revision, blocks, exchange })
 }
 
 /// The plan of a validated Stack. Cannot fail.
@@ -45,6 +49,7 @@ pub fn assemble(validated: Validated) -> Plan {
         stack: validated.stack,
         catalogue_revision: validated.revision,
         blocks: validated.blocks,
+        exchange: validated.exchange,
     }
 }
 

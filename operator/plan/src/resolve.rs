@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::backing::{Running, switched};
 use crate::catalogue::{Catalogue, Entry};
 use crate::claim::{self, Claim};
+use crate::exchange::{Compiled, Declared};
 use crate::expr::{Scope, listed};
 use crate::fixed::{self, Fixed};
 use crate::model::{Finding, StackId};
@@ -34,6 +35,8 @@ pub struct Inputs {
     pub fixed: Fixed,
     /// Data that is being brought from one backing service to another.
     pub moves: Moves,
+    /// What agencies have declared about the Stack's exchange; nothing when nobody looked.
+    pub declared: Declared,
 }
 
 /// A block with everything decided.
@@ -129,7 +132,11 @@ pub fn namespace_of(stack: &Stack, block: &str) -> String {
 ///
 /// # Errors
 /// Everything in the spec that the user must change.
-pub fn resolve<'a>(stack: &'a Stack, inputs: &'a Inputs) -> Result<Vec<Resolved<'a>>, Vec<Finding>> {
+pub fn resolve<'a>(
+    stack: &'a Stack,
+    inputs: &'a Inputs,
+    exchange: &Compiled,
+) -> Result<Vec<Resolved<'a>>, Vec<Finding>> {
     let mut findings = stack_findings(stack, inputs);
     let mut products: BTreeMap<&str, &Entry> = BTreeMap::new();
     for block in &stack.spec.blocks {
@@ -144,7 +151,7 @@ pub fn resolve<'a>(stack: &'a Stack, inputs: &'a Inputs) -> Result<Vec<Resolved<
         let mut blocked = Vec::new();
         let installed = match products.get(block.name.as_str()) {
             None => None,
-            Some(entry) => match install(stack, block, entry, &products, inputs, &mut blocked) {
+            Some(entry) => match install(stack, block, entry, &products, inputs, exchange, &mut blocked) {
                 Ok(installed) => Some(installed),
                 Err(mut more) => {
                     findings.append(&mut more);
@@ -278,6 +285,7 @@ fn install<'a>(
     entry: &'a Entry,
     products: &BTreeMap<&str, &'a Entry>,
     inputs: &'a Inputs,
+    exchange: &Compiled,
     blocked: &mut Vec<Finding>,
 ) -> Result<Installed<'a>, Vec<Finding>> {
     let mut findings = Vec::new();
@@ -327,6 +335,7 @@ fn install<'a>(
         ("product".to_owned(), json!({ "name": entry.name, "version": version.version })),
         ("routes".to_owned(), route_vars(entry, stack)),
         ("secrets".to_owned(), claim::secret_vars(entry, &namespace)),
+        ("registries".to_owned(), Value::Array(exchange.registries_of(&block.name))),
     ]));
     for requirement in &entry.spec.requires {
         let at = format!("Product/{}: spec.requires[{}]", entry.name, requirement.name);

@@ -43,7 +43,16 @@ fn the_plan_crate_names_no_clock_file_or_thread() {
                 continue;
             }
             let text = std::fs::read_to_string(&path).expect("readable");
-            for word in ["std::fs", "std::net", "std::thread", "std::process", "SystemTime", "Instant::now", "Timestamp::now", "Zoned::now"] {
+            for word in [
+                "std::fs",
+                "std::net",
+                "std::thread",
+                "std::process",
+                "SystemTime",
+                "Instant::now",
+                "Timestamp::now",
+                "Zoned::now",
+            ] {
                 if text.contains(word) {
                     wrong.push(format!("{}: {word}", path.display()));
                 }

@@ -55,8 +55,15 @@ pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u6
     moves.hash(&mut digest);
     let fixed = fixed::recorded(&id_of(stack), bodies());
     fixed.hash(&mut digest);
-    let inputs =
-        Inputs { catalogue, secrets: Some(secrets), config_maps: Some(config_maps), running, fixed, moves };
+    let inputs = Inputs {
+        catalogue,
+        secrets: Some(secrets),
+        config_maps: Some(config_maps),
+        running,
+        fixed,
+        moves,
+        ..Inputs::default()
+    };
     // What runs as the Stack has it makes no other plan than what does not run yet.
     differences(stack, &inputs).hash(&mut digest);
     Ok((inputs, digest.finish()))

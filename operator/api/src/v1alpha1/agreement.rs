@@ -91,11 +91,11 @@ pub struct Provided {
         .message("give one of subsystem, localGroup, globalGroup"),
 )]
 pub struct Consumer {
-    /// A subsystem, as `<class>/<code>/<subsystem>`.
+    /// A subsystem, as `<class>/<code>/<subsystem>`; with the instance before it where that is a federated one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(max = 200),
-        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*){2}$")
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*){2,3}$")
     )]
     pub subsystem: Option<String>,
     /// A local access rights group of the providing subsystem.

@@ -82,6 +82,10 @@ pub struct SecurityServer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 130))]
     pub hosted_by: Option<String>,
+    /// Members that it hosts beside its own, as `<class>/<code>`. It is the grant to their `hostedBy`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(max = 130)))]
+    pub hosts: Vec<String>,
 }
 
 /// A system of a member: it calls services, or has some.
@@ -171,6 +175,14 @@ pub struct Participant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 30))]
     pub sponsor: Option<String>,
+    /// Participants that it settles for. It is the grant to their `sponsor`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(max = 30)))]
+    pub sponsors: Vec<String>,
+    /// Members whose programmes may debit its account, as `<class>/<code>`. It is the grant to their services.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(max = 130)))]
+    pub pays_for: Vec<String>,
 }
 
 /// What is.

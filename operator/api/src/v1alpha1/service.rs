@@ -66,6 +66,37 @@ pub struct PublicServiceSpec {
     /// How many people come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<Load>,
+    /// What runs it, where Plinth is to run it; whatever else runs it mounts the Secrets that the status lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Workload>,
+}
+
+/// A container that needs to know nothing of Plinth: what the service uses lies below `$SERVICE_BINDING_ROOT`, as the
+/// Service Binding specification for Kubernetes says (servicebinding.io).
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Workload {
+    /// Image.
+    #[schemars(length(min = 1, max = 512))]
+    pub image: String,
+    /// TCP port that it listens on.
+    #[schemars(range(min = 1024, max = 65535))]
+    pub port: u16,
+    /// Path that answers 2xx when it may take traffic; the open port counts where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub health: Option<String>,
+    /// Host below the Stack's domain under which the public reaches it; nobody does where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"))]
+    pub host: Option<String>,
+    /// Pods; 1 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub replicas: Option<u32>,
+    /// Variables, in plain text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
 }
 
 /// How people reach a service.
@@ -165,10 +196,10 @@ pub enum Level {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Use {
-    /// The service, as `<class>/<code>/<subsystem>/<service>`.
+    /// The service, as `<class>/<code>/<subsystem>/<service>`; with the instance before it where that is a federated one.
     #[schemars(
         length(max = 260),
-        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*){3}$")
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*){3,4}$")
     )]
     pub service: String,
     /// Which of its endpoints; all where left out.
@@ -272,6 +303,9 @@ pub struct PublicServiceStatus {
     /// Granted services of those asked for, as `2/3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted: Option<String>,
+    /// Secrets with what it uses, by the Service Binding convention, in its own namespace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bindings: Vec<BindingStatus>,
     /// Each service asked for, and what came of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["service"]))]
@@ -280,6 +314,17 @@ pub struct PublicServiceStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// A Secret with what a service uses.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct BindingStatus {
+    /// Name of the Secret.
+    pub name: String,
+    /// Type of the binding, for example `oidc-issuer`; its keys are the capability's outputs.
+    #[serde(rename = "type")]
+    pub kind: String,
 }
 
 /// What came of a request.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::exchange::Exchange;
 use super::schema;
+use super::service::Level;
 use crate::condition::State;
 
 /// A country's digital public infrastructure: which building blocks run, with which products, where and how.
@@ -83,6 +84,10 @@ pub struct StackSpec {
     /// Who may speak for which member and registry, and the groups that rights are granted to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<Exchange>,
+    /// What each level of assurance is at the identity provider. A level that is not listed, and below which none is, cannot be
+    /// reached: a service that needs it is told so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assurance: Option<AssuranceLevels>,
     /// Last words on rendered objects, where no parameter exists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -93,6 +98,31 @@ pub struct StackSpec {
     /// What happens to data when the Stack or a block goes.
     #[serde(default)]
     pub deletion: Deletion,
+}
+
+/// Levels of assurance in the identity provider's own values.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AssuranceLevels {
+    /// How identities are proofed: the claim's values that reach each level.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 3), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["level"]))]
+    pub proofing: Vec<LevelValues>,
+    /// How people authenticate: the `acr_values` that reach each level.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 3), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["level"]))]
+    pub authentication: Vec<LevelValues>,
+}
+
+/// What one level is at the identity provider.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct LevelValues {
+    /// The level.
+    pub level: Level,
+    /// The provider's values, the preferred first.
+    #[schemars(length(min = 1, max = 8), inner(length(min = 1, max = 256)))]
+    pub values: Vec<String>,
 }
 
 /// The country (or organisation) that a Stack serves.

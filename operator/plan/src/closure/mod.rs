@@ -20,7 +20,7 @@ use plinth_api::Stack;
 
 use self::world::{Frames, World};
 use crate::model::{Finding, Plan};
-use crate::render::frame::Frame;
+use crate::render::frames;
 use crate::resolve::{Inputs, resolve};
 
 /// A check: what it is called, and what it looks at.
@@ -62,20 +62,12 @@ const CHECKS: &[Check] = &[
 
 /// Everything that the plan mentions and does not have. Empty when the plan is closed.
 pub fn check(plan: &Plan, stack: &Stack, inputs: &Inputs) -> Vec<Finding> {
-    let resolved = match resolve(stack, inputs) {
+    let resolved = match resolve(stack, inputs, &plan.exchange) {
         Ok(resolved) => resolved,
         Err(findings) => return findings,
     };
     let mut findings = Vec::new();
-    let frames: Frames<'_> = resolved
-        .iter()
-        .filter_map(|r| r.installed.as_ref().map(|installed| (r, installed)))
-        .map(|(r, installed)| {
-            let frames: Vec<Frame<'_>> =
-                installed.instances.iter().map(|i| Frame::new(stack, r, i, &mut findings)).collect();
-            (r.block.name.as_str(), frames)
-        })
-        .collect();
+    let frames: Frames<'_> = frames(stack, &plan.exchange, &resolved, &mut findings);
     let world = World::new(plan, stack, inputs, &frames);
     for (_, check) in CHECKS {
         check(&world, &mut findings);

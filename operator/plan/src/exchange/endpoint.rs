@@ -105,8 +105,27 @@ mod tests {
     #[test]
     fn a_path_that_could_be_read_in_two_ways_is_refused() {
         for path in [
-            "", "a", "//", "/a//b", "/a/", "/./a", "/a/..", "/%2e%2e/a", "/a%2Fb", "/a%5cb", "/a\\b", "/a%252Fb",
-            "/a%00", "/a%", "/a%zz", "/a;b", "/a%3Bb", "/a%ff", "/a?b", "/a#b", "/a\u{7f}",
+            "",
+            "a",
+            "//",
+            "/a//b",
+            "/a/",
+            "/./a",
+            "/a/..",
+            "/%2e%2e/a",
+            "/a%2Fb",
+            "/a%5cb",
+            "/a\\b",
+            "/a%252Fb",
+            "/a%00",
+            "/a%",
+            "/a%zz",
+            "/a;b",
+            "/a%3Bb",
+            "/a%ff",
+            "/a?b",
+            "/a#b",
+            "/a\u{7f}",
         ] {
             assert!(segments(path).is_err(), "{path:?}");
         }
@@ -129,7 +148,11 @@ mod tests {
             // A star is a word of the pattern, never of the request.
             ("GET /people/1", "GET", "/people/*", false),
         ] {
-            assert_eq!(covers(&endpoint(pattern), method, &segments(path).unwrap()), covered, "{pattern} {path}");
+            assert_eq!(
+                covers(&endpoint(pattern), method, &segments(path).unwrap()),
+                covered,
+                "{pattern} {path}"
+            );
         }
     }
 

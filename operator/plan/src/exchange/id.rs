@@ -169,8 +169,8 @@ impl FromStr for SubsystemId {
     type Err = NoId;
 
     fn from_str(text: &str) -> Result<Self, NoId> {
-        let [instance, class, code, subsystem] =
-            codes(text).ok_or_else(|| NoId { text: text.to_owned(), form: "INSTANCE/CLASS/CODE/SUBSYSTEM" })?;
+        let [instance, class, code, subsystem] = codes(text)
+            .ok_or_else(|| NoId { text: text.to_owned(), form: "INSTANCE/CLASS/CODE/SUBSYSTEM" })?;
         Ok(Self { member: MemberId { instance, class, code }, subsystem })
     }
 }
@@ -213,7 +213,8 @@ mod tests {
         for text in ["UA/GOV/00032684/citizen-app", "EE/COM/1.2_3/X"] {
             assert_eq!(text.parse::<SubsystemId>().unwrap().to_string(), text);
         }
-        for text in ["", "UA/GOV/1", "UA/GOV/1/a/b", "UA//1/a", "UA/GOV/../a", "UA/GOV/1/a%2Fb", "UA/GOV/1/ä"] {
+        for text in ["", "UA/GOV/1", "UA/GOV/1/a/b", "UA//1/a", "UA/GOV/../a", "UA/GOV/1/a%2Fb", "UA/GOV/1/ä"]
+        {
             assert!(text.parse::<SubsystemId>().is_err(), "{text}");
         }
     }

@@ -6,9 +6,14 @@
 //! decide      (Rights, Call)    -> allow or deny    `rights`
 //! ```
 
+pub mod compile;
 pub mod declared;
 pub mod endpoint;
 pub mod id;
+pub mod openapi;
 pub mod rights;
+pub mod tenancy;
+pub mod vars;
 
+pub use compile::{Compiled, compile};
 pub use declared::{Declared, Subject};

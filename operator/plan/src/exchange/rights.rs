@@ -184,9 +184,8 @@ impl Rights {
         };
         let (service, rest) =
             addressed(call.path).map_err(|message| deny(Layer::Address, message, None, None))?;
-        let client = self
-            .client(call)
-            .map_err(|message| deny(Layer::Identity, message, None, Some(&service)))?;
+        let client =
+            self.client(call).map_err(|message| deny(Layer::Identity, message, None, Some(&service)))?;
         let target = &service.subsystem.member.instance;
         if *target != self.instance {
             if !matches!(call.identity, Some(Identity::Subsystem(_))) || !self.peers.contains(target) {
@@ -210,7 +209,8 @@ impl Rights {
         let mut why = format!("no agreement lets {client} call {service}");
         for right in self.rights.iter().filter(own) {
             if !has(&right.endpoints) {
-                why = format!("agreement {} does not grant {} {}", right.agreement, call.method, shown(&rest));
+                why =
+                    format!("agreement {} does not grant {} {}", right.agreement, call.method, shown(&rest));
             } else if let Some(from) = right.from.filter(|from| now < *from) {
                 why = format!("agreement {} is not in force before {from}", right.agreement);
             } else if let Some(until) = right.until.filter(|until| now >= *until) {
@@ -334,7 +334,13 @@ mod tests {
     fn what_is_agreed_may_pass_and_nothing_else() {
         let births = "/r1/UA/GOV/2/civil/births";
         for (identity, client, method, path, said) in [
-            (APP, "UA/GOV/1/app", "GET", format!("{births}/records/7?full=1"), "UA/GOV/1/app by civil/births"),
+            (
+                APP,
+                "UA/GOV/1/app",
+                "GET",
+                format!("{births}/records/7?full=1"),
+                "UA/GOV/1/app by civil/births",
+            ),
             (APP, "UA/GOV/1/app", "POST", format!("{births}/records/7"), "service: "),
             (APP, "UA/GOV/1/app", "GET", format!("{births}/records"), "service: "),
             (APP, "UA/GOV/1/app", "GET", format!("{births}/records/7/.."), "address: "),
@@ -343,14 +349,50 @@ mod tests {
             (APP, "UA/GOV/1/app", "GET", "/r2/UA/GOV/2/civil/births/records/7".into(), "address: "),
             (APP, "UA/GOV/1/app", "GET", "/r1/UA/GOV/2/civil/none".into(), "service: "),
             (APP, "UA/GOV/1/other", "GET", format!("{births}/records/7"), "identity: the certificate is"),
-            ("spiffe://ua/GOV/1/other", "UA/GOV/1/other", "GET", format!("{births}/records/7"), "agreement: no"),
-            ("spiffe://ua/GOV/1/gone", "UA/GOV/1/gone", "GET", format!("{births}/records/7"), "identity: UA/GOV/1/gone is not"),
-            ("spiffe://xx/GOV/1/app", "UA/GOV/1/app", "GET", format!("{births}/records/7"), "identity: nobody"),
+            (
+                "spiffe://ua/GOV/1/other",
+                "UA/GOV/1/other",
+                "GET",
+                format!("{births}/records/7"),
+                "agreement: no",
+            ),
+            (
+                "spiffe://ua/GOV/1/gone",
+                "UA/GOV/1/gone",
+                "GET",
+                format!("{births}/records/7"),
+                "identity: UA/GOV/1/gone is not",
+            ),
+            (
+                "spiffe://xx/GOV/1/app",
+                "UA/GOV/1/app",
+                "GET",
+                format!("{births}/records/7"),
+                "identity: nobody",
+            ),
             ("nonsense", "UA/GOV/1/app", "GET", format!("{births}/records/7"), "identity: nobody"),
-            (APP, "UA/GOV/1/app", "GET", "/r1/UA/GOV/2/civil/old".into(), "agreement: agreement civil/old has ended"),
-            (APP, "UA/GOV/1/app", "GET", "/r1/UA/GOV/2/civil/soon/".into(), "agreement: agreement civil/soon is not"),
+            (
+                APP,
+                "UA/GOV/1/app",
+                "GET",
+                "/r1/UA/GOV/2/civil/old".into(),
+                "agreement: agreement civil/old has ended",
+            ),
+            (
+                APP,
+                "UA/GOV/1/app",
+                "GET",
+                "/r1/UA/GOV/2/civil/soon/".into(),
+                "agreement: agreement civil/soon is not",
+            ),
             (APP, "UA/GOV/1/app", "GET", "/r1/UA/GOV/2/civil/part/a".into(), "UA/GOV/1/app by civil/part"),
-            (APP, "UA/GOV/1/app", "GET", "/r1/UA/GOV/2/civil/part/b".into(), "agreement: agreement civil/part does not"),
+            (
+                APP,
+                "UA/GOV/1/app",
+                "GET",
+                "/r1/UA/GOV/2/civil/part/b".into(),
+                "agreement: agreement civil/part does not",
+            ),
         ] {
             let seen = decide(identity, client, method, &path);
             assert!(seen.starts_with(said), "{identity} {client} {method} {path}: {seen}");

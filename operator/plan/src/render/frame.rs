@@ -29,9 +29,10 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The frame of one instance.
+    /// The frame of one instance. `names` are what its expressions see beyond what every product sees.
     pub fn new(
         stack: &Stack,
+        names: &Map<String, Value>,
         resolved: &'a Resolved<'a>,
         instance: &'a Instance<'a>,
         findings: &mut Vec<Finding>,
@@ -50,6 +51,7 @@ impl<'a> Frame<'a> {
             ("claims".to_owned(), Value::Array(instance.claims.iter().map(Claim::value).collect())),
             ("moving".to_owned(), json!(instance.filling)),
         ]);
+        base.extend(names.clone());
         base.insert("routes".to_owned(), route_vars(&instance.entry, stack));
         let mut frame = Frame {
             block: &resolved.block.name,

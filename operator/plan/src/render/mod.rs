@@ -3,6 +3,7 @@
 mod block;
 mod edges;
 pub(crate) mod frame;
+mod frames;
 pub(crate) mod images;
 mod meta;
 mod moving;
@@ -20,10 +21,13 @@ use plinth_api::v1alpha1::product::Route;
 use serde_json::{Map, Value, json};
 
 pub use meta::{full_digest, short_digest};
+pub(crate) use network::network_range;
 
 use self::frame::Frame;
+pub(crate) use self::frames::{RUNS_REGISTRIES, frames};
 use self::meta::{Belongs, Draft};
 use self::network::Paths;
+use crate::exchange::Compiled;
 use crate::model::{BlockPlan, Finding, Moving, StackId, Unit, UnitId};
 use crate::resolve::{Binding, Inputs, Resolved, finding, stack_id};
 
@@ -42,22 +46,12 @@ struct UnitDraft {
 pub fn render(
     stack: &Stack,
     inputs: &Inputs,
+    exchange: &Compiled,
     resolved: &[Resolved<'_>],
 ) -> Result<Vec<BlockPlan>, Vec<Finding>> {
     let mut findings = Vec::new();
     let id = stack_id(stack);
-    let frames: BTreeMap<&str, Vec<Frame<'_>>> = resolved
-        .iter()
-        .filter_map(|r| r.installed.as_ref().map(|installed| (r, installed)))
-        .map(|(r, installed)| {
-            let frames = installed
-                .instances
-                .iter()
-                .map(|i| Frame::new(stack, r, i, &mut findings))
-                .collect::<Vec<_>>();
-            (r.block.name.as_str(), frames)
-        })
-        .collect();
+    let frames = frames(stack, exchange, resolved, &mut findings);
     let gateway = gateway(stack, &frames, &mut findings);
     let mut paths = Paths::default();
     let mut drafts: BTreeMap<&str, Vec<UnitDraft>> = BTreeMap::new();

@@ -94,14 +94,15 @@ pub fn ranges(egress: &Egress, scope: &Scope<'_>) -> Result<Vec<String>, String>
     let Value::Array(items) = scope.cel(source)? else { return Err(format!("`{source}`: is no list")) };
     items
         .iter()
-        .map(|item| match item.as_str().filter(|text| is_range(text)) {
+        .map(|item| match item.as_str().filter(|text| network_range(text)) {
             Some(range) => Ok(range.to_owned()),
             None => Err(format!("{item} is no network range of the form 192.0.2.0/24 or 2001:db8::/32")),
         })
         .collect()
 }
 
-fn is_range(text: &str) -> bool {
+/// Whether the text is a network range, CIDR.
+pub fn network_range(text: &str) -> bool {
     text.split_once('/').is_some_and(|(address, length)| {
         let longest = match address.parse::<core::net::IpAddr>() {
             Ok(core::net::IpAddr::V4(_)) => 32,

@@ -1,0 +1,216 @@
+//! Public services: what they use, what the Stack has of it, and what providers have granted.
+
+use plinth_api::v1alpha1::exchange::Endpoint;
+use plinth_api::v1alpha1::service::{Assurance, Level, PublicServiceSpec, Use, UseStatus};
+use plinth_api::v1alpha1::stack::LevelValues;
+
+use super::{Compiled, Consumer, Found, Standing, What, World};
+use crate::exchange::endpoint::contains;
+use crate::exchange::id::{ServiceId, SubsystemId};
+use crate::expr::listed;
+
+impl World<'_> {
+    /// Every PublicService, with what came of what it asks for.
+    pub(super) fn public_services(&self, out: &mut Compiled) {
+        let found =
+            self.admitted("PublicService", &self.declared.services, |s| (&s.spec, &s.spec.stack_ref), out);
+        let mut consumers = Vec::new();
+        for mut one in found {
+            let client = self.caller(&mut one, out);
+            self.blocks(&mut one);
+            let acr_values = match &one.spec.uses.identity {
+                Some(assurance) => self.assured(&mut one, assurance),
+                None => Vec::new(),
+            };
+            self.programme(&mut one, out);
+            let uses: Vec<UseStatus> = one
+                .spec
+                .uses
+                .services
+                .iter()
+                .map(|wanted| self.asked(wanted, client.as_ref(), out))
+                .collect();
+            let pending = uses.iter().filter(|u| !u.granted).map(|u| format!("{}: {}", u.service, u.message));
+            let waits = pending.collect();
+            let what = What::PublicService { client: client.clone(), uses: uses.clone() };
+            if one.findings.is_empty() {
+                consumers.push(Consumer {
+                    namespace: one.subject.namespace.clone(),
+                    name: one.subject.name.clone(),
+                    spec: one.spec.clone(),
+                    client,
+                    uses,
+                    acr_values,
+                });
+            }
+            out.standing.insert(one.subject, Standing { findings: one.findings, waits, what });
+        }
+        out.consumers = consumers;
+    }
+
+    /// As whom it calls: a subsystem of a Member of the same namespace.
+    fn caller(&self, one: &mut Found<'_, PublicServiceSpec>, out: &Compiled) -> Option<SubsystemId> {
+        let Some(client) = &one.spec.client else {
+            if !one.spec.uses.services.is_empty() {
+                one.wrong("spec.client", "is missing: uses.services names services of the exchange");
+            }
+            return None;
+        };
+        let own = out
+            .members
+            .iter()
+            .find(|(_, m)| m.namespace == one.subject.namespace && m.object == client.member);
+        let Some((id, member)) = own else {
+            let message = format!(
+                "there is no Member `{}` in this namespace that takes part in the exchange",
+                client.member
+            );
+            one.wrong("spec.client.member", message);
+            return None;
+        };
+        if !member.spec.subsystems.iter().any(|s| s.code == client.subsystem) {
+            let known: Vec<&str> = member.spec.subsystems.iter().map(|s| s.code.as_str()).collect();
+            let message = format!(
+                "`{}` is no subsystem of Member `{}`; it has {}",
+                client.subsystem,
+                client.member,
+                listed(&known)
+            );
+            one.wrong("spec.client.subsystem", message);
+            return None;
+        }
+        Some(id.subsystem(&client.subsystem))
+    }
+
+    /// Building blocks that it uses and the Stack has to have.
+    fn blocks(&self, one: &mut Found<'_, PublicServiceSpec>) {
+        let uses = &one.spec.uses;
+        let wanted = [
+            ("spec.uses.identity", uses.identity.is_some(), "identity"),
+            ("spec.uses.services", !uses.services.is_empty(), "information-mediator"),
+            ("spec.uses.signature", uses.signature.is_some(), "e-signature"),
+            ("spec.uses.consent", uses.consent, "consent"),
+            ("spec.uses.messaging", !uses.messaging.is_empty(), "messaging"),
+            ("spec.uses.credentials", !uses.credentials.is_empty(), "wallet"),
+            ("spec.uses.programme", uses.programme.is_some(), "payments"),
+        ];
+        for (path, used, block) in wanted {
+            if used && !self.has_block(block) {
+                one.wrong(path, format!("the Stack has no block `{block}`"));
+            }
+        }
+        if let Some(programme) = &uses.programme
+            && !self.has_block(&programme.account_mapper)
+        {
+            let known: Vec<&str> = self.stack.spec.blocks.iter().map(|b| b.name.as_str()).collect();
+            let message =
+                format!("the Stack has no block `{}`; it has {}", programme.account_mapper, listed(&known));
+            one.wrong("spec.uses.programme.accountMapper", message);
+        }
+    }
+
+    /// The provider's values for the assurance that a service needs.
+    fn assured(&self, one: &mut Found<'_, PublicServiceSpec>, wanted: &Assurance) -> Vec<String> {
+        let levels = self.stack.spec.assurance.clone().unwrap_or_default();
+        let mut reach = |path: &str, wanted: Level, levels: &[LevelValues]| match reaching(wanted, levels) {
+            Some(values) => values,
+            // Who asks for nothing in particular takes what the provider does by itself.
+            None if wanted == Level::Low && levels.is_empty() => Vec::new(),
+            None => {
+                let known: Vec<&str> = levels.iter().map(|l| word(l.level)).collect();
+                let message = format!(
+                    "`{}` cannot be reached: spec.assurance of the Stack maps {}",
+                    word(wanted),
+                    listed(&known)
+                );
+                one.wrong(path, message);
+                Vec::new()
+            }
+        };
+        reach("spec.uses.identity.proofing", wanted.proofing, &levels.proofing);
+        reach("spec.uses.identity.authentication", wanted.authentication, &levels.authentication)
+    }
+
+    /// The account that a programme debits is its own Member's, or that Member has granted it.
+    fn programme(&self, one: &mut Found<'_, PublicServiceSpec>, out: &Compiled) {
+        let Some(programme) = &one.spec.uses.programme else { return };
+        let Some(wanted) = &programme.participant else {
+            one.wrong(
+                "spec.uses.programme.participant",
+                "is missing: the participant whose account is debited",
+            );
+            return;
+        };
+        let own: Vec<String> = out
+            .members
+            .iter()
+            .filter(|(_, member)| member.namespace == one.subject.namespace)
+            .map(|(id, _)| id.short())
+            .collect();
+        let payer = out.members.values().find(|m| m.participant.as_ref().is_some_and(|p| p.id == *wanted));
+        let granted = payer.is_some_and(|payer| {
+            payer.namespace == one.subject.namespace
+                || payer.participant.iter().any(|p| p.pays_for.iter().any(|member| own.contains(member)))
+        });
+        if !granted {
+            let message = format!(
+                "participant `{wanted}` does not exist or does not pay for a Member of this namespace; its Member says \
+                 so in spec.participant.paysFor"
+            );
+            one.wrong("spec.uses.programme.participant", message);
+        }
+        if let Some(participant) = payer.filter(|_| granted).and_then(|payer| payer.participant.as_ref())
+            && !participant.currencies.contains(&programme.currency)
+        {
+            let message = format!(
+                "`{}` is no currency of participant `{wanted}`; it has {}",
+                programme.currency,
+                listed(&participant.currencies)
+            );
+            one.wrong("spec.uses.programme.currency", message);
+        }
+    }
+
+    /// What came of one request. A service that does not exist and one that is not granted look the same.
+    fn asked(&self, wanted: &Use, client: Option<&SubsystemId>, out: &Compiled) -> UseStatus {
+        let said =
+            |granted: bool, message: String| UseStatus { service: wanted.service.clone(), granted, message };
+        let service =
+            ServiceId::within(&self.instance, &wanted.service).or_else(|| wanted.service.parse().ok());
+        let (Some(service), Some(client)) = (service, client) else {
+            return said(false, "it has no client to call as".to_owned());
+        };
+        let covered = |granted: &[Endpoint]| {
+            granted.is_empty()
+                || (!wanted.endpoints.is_empty()
+                    && wanted.endpoints.iter().all(|e| granted.iter().any(|has| contains(has, e))))
+        };
+        let own =
+            out.grants.iter().filter(|g| g.right.service == service && g.right.consumers.contains(client));
+        let (enough, partial): (Vec<_>, Vec<_>) = own.partition(|grant| covered(&grant.right.endpoints));
+        let agreement = |grants: &[&super::Grant]| grants.first().map(|grant| grant.right.agreement.clone());
+        let (now, later): (Vec<_>, Vec<_>) = enough.into_iter().partition(|grant| grant.in_force);
+        match (agreement(&now), agreement(&later), agreement(&partial)) {
+            (Some(agreement), ..) => said(true, format!("granted by {agreement}")),
+            (_, Some(agreement), _) => said(false, format!("agreement {agreement} is not in force yet")),
+            (.., Some(agreement)) => {
+                said(false, format!("agreement {agreement} grants a part of what it asks for"))
+            }
+            _ => said(false, format!("no agreement yet; member {} decides", service.subsystem.member)),
+        }
+    }
+}
+
+/// Values of the lowest level that is at least the wanted one.
+fn reaching(wanted: Level, levels: &[LevelValues]) -> Option<Vec<String>> {
+    let enough = levels.iter().filter(|known| known.level >= wanted);
+    enough.min_by_key(|known| known.level).map(|known| known.values.clone())
+}
+
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::Low => "low",
+        Level::Substantial => "substantial",
+        Level::High => "high",
+    }
+}

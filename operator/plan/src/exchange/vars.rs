@@ -1,0 +1,173 @@
+//! `exchange` as catalogue entries see it: what a product that is the exchange has to be told. Lists are in the order of their
+//! identifiers, and every `key` is a DNS label that stands for one: what `forEach` uses.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use plinth_api::v1alpha1::exchange::Texts;
+use serde_json::{Map, Value, json};
+
+use super::compile::{Compiled, Grant, Offer, Organisation, Where};
+use super::id::{MemberId, ServiceId, SubsystemId};
+use crate::render::short_digest;
+
+/// Where a service's requests go, as the exchange's servers reach it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Address {
+    /// Host name.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// It speaks TLS.
+    pub tls: bool,
+    /// What the service's paths are put behind.
+    pub base_path: String,
+}
+
+/// `exchange`. `address` knows where a service answers; `languages` are the Stack's, the first is preferred.
+pub fn vars(compiled: &Compiled, languages: &[String], address: impl Fn(&Where) -> Option<Address>) -> Value {
+    let active = || compiled.members.iter().filter(|(_, member)| !member.spec.disabled);
+    let consuming: BTreeSet<&SubsystemId> = compiled.grants.iter().flat_map(|g| &g.right.consumers).collect();
+    let serving: BTreeSet<&SubsystemId> = compiled.services.keys().map(|id| &id.subsystem).collect();
+    let subsystems: Vec<Value> = active()
+        .flat_map(|(id, member)| {
+            member.spec.subsystems.iter().map(move |s| (id.subsystem(&s.code), member, s))
+        })
+        .map(|(id, member, subsystem)| {
+            json!({
+                "id": id,
+                "key": id.key(),
+                "class": id.member.class,
+                "code": id.member.code,
+                "subsystem": id.subsystem,
+                "name": named(&subsystem.names, languages, &id.subsystem),
+                "namespace": member.namespace,
+                "consumes": consuming.contains(&id),
+                "serves": serving.contains(&id),
+                "spiffe": id.spiffe(),
+            })
+        })
+        .collect();
+    let services: Vec<Value> = compiled
+        .services
+        .iter()
+        .filter_map(|(id, offer)| Some(service(id, offer, &address(&offer.backend)?, languages)))
+        .collect();
+    json!({
+        "instance": compiled.instance,
+        "members": active().map(|(id, m)| member(id, m, languages)).collect::<Vec<_>>(),
+        "subsystems": subsystems,
+        "services": services,
+        "rights": compiled.grants.iter().map(right).collect::<Vec<_>>(),
+        "participants": active().filter_map(|(id, m)| participant(id, m)).collect::<Vec<_>>(),
+        "peers": [],
+        "rightsJson": serde_json::to_string(&compiled.rights()).unwrap_or_default(),
+    })
+}
+
+fn member(id: &MemberId, member: &Organisation, languages: &[String]) -> Value {
+    let servers = member.spec.security_servers.iter();
+    let servers: Vec<Value> = servers
+        .map(|server| match &server.hosted_by {
+            None => json!({ "code": server.code }),
+            Some(host) => json!({ "code": server.code, "hostedBy": host }),
+        })
+        .collect();
+    json!({
+        "id": id,
+        "key": id.key(),
+        "class": id.class,
+        "code": id.code,
+        "name": named(&member.spec.names, languages, &id.code),
+        "disabled": member.spec.disabled,
+        "namespace": member.namespace,
+        "securityServers": servers,
+    })
+}
+
+fn service(id: &ServiceId, offer: &Offer, address: &Address, languages: &[String]) -> Value {
+    let Address { host, port, tls, base_path } = address;
+    let scheme = if *tls { "https" } else { "http" };
+    json!({
+        "id": id,
+        "key": id.key(),
+        "class": id.subsystem.member.class,
+        "code": id.subsystem.member.code,
+        "subsystem": id.subsystem.subsystem,
+        "service": id.service,
+        "subsystemKey": id.subsystem.key(),
+        "name": named(&offer.names, languages, &id.service),
+        "host": host,
+        "port": port,
+        "tls": tls,
+        "basePath": base_path,
+        "url": format!("{scheme}://{host}:{port}{base_path}"),
+        "openApi": offer.open_api,
+        "endpoints": offer.endpoints,
+    })
+}
+
+fn right(grant: &Grant) -> Value {
+    let mut right = match serde_json::to_value(&grant.right) {
+        Ok(Value::Object(right)) => right,
+        _ => Map::new(),
+    };
+    right.insert("key".to_owned(), json!(agreement_key(&grant.right.agreement)));
+    right.insert("serviceKey".to_owned(), json!(grant.right.service.key()));
+    right.insert("inForce".to_owned(), json!(grant.in_force));
+    right.entry("endpoints").or_insert_with(|| json!([]));
+    Value::Object(right)
+}
+
+/// A DNS label that stands for an agreement `<namespace>/<name>`.
+pub fn agreement_key(agreement: &str) -> String {
+    let name = agreement.rsplit('/').next().unwrap_or_default();
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let mut words: String = name.chars().map(plain).take(23).collect();
+    words.truncate(words.trim_end_matches('-').len());
+    format!("{words}-{}", short_digest(agreement))
+}
+
+fn participant(id: &MemberId, member: &Organisation) -> Option<Value> {
+    let participant = member.participant.as_ref()?;
+    let caps: Vec<Value> = participant
+        .net_debit_cap
+        .iter()
+        .map(|(currency, amount)| json!({ "currency": currency, "amount": amount }))
+        .collect();
+    let mut value = json!({
+        "id": participant.id,
+        "key": format!("{}-{}", label(&participant.id), short_digest(&participant.id)),
+        "member": id,
+        "namespace": member.namespace,
+        "currencies": participant.currencies,
+        "caps": caps,
+    });
+    let optional = [
+        ("callbacks", &participant.callbacks),
+        ("sponsor", &participant.sponsor),
+        ("certificatesSecret", &participant.certificates),
+    ];
+    for (name, text) in optional {
+        if let Some(text) = text {
+            value[name] = json!(text);
+        }
+    }
+    Some(value)
+}
+
+fn label(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    text.chars().map(plain).take(20).collect::<String>().trim_end_matches('-').to_owned()
+}
+
+/// The name in the first of the languages that it has; any other; the code where it has none.
+pub fn named(names: &Texts, languages: &[String], code: &str) -> String {
+    let preferred = languages.iter().find_map(|language| names.get(language));
+    preferred.or_else(|| names.values().next()).cloned().unwrap_or_else(|| code.to_owned())
+}
+
+/// As [`named`], for a map that is not there at all.
+pub fn text_in(names: &BTreeMap<String, String>, language: &str, languages: &[String]) -> String {
+    let preferred: Vec<String> = [language.to_owned()].into_iter().chain(languages.iter().cloned()).collect();
+    named(names, &preferred, "")
+}

@@ -1,0 +1,101 @@
+//! The frames of every product of every block. Those that are told of the exchange come last: it says where the others answer.
+
+use std::collections::BTreeMap;
+
+use plinth_api::Stack;
+use serde_json::{Map, Value, json};
+
+use super::frame::{Frame, host};
+use crate::claim::Claim;
+use crate::exchange::Compiled;
+use crate::exchange::compile::Where;
+use crate::exchange::vars::{Address, vars};
+use crate::expr::as_text;
+use crate::model::Finding;
+use crate::resolve::{Instance, Resolved};
+
+/// Frames by block, the block's own product first.
+pub(crate) fn frames<'a>(
+    stack: &Stack,
+    exchange: &Compiled,
+    resolved: &'a [Resolved<'a>],
+    findings: &mut Vec<Finding>,
+) -> BTreeMap<&'a str, Vec<Frame<'a>>> {
+    let installed = || resolved.iter().filter_map(|r| r.installed.as_ref().map(|installed| (r, installed)));
+    let mut made: BTreeMap<&str, Vec<Option<Frame<'_>>>> = BTreeMap::new();
+    for (r, installed) in installed() {
+        let names = Map::from_iter([registries(exchange, &r.block.name)]);
+        let frame = |i| (!mentions_exchange(i)).then(|| Frame::new(stack, &names, r, i, findings));
+        made.insert(&r.block.name, installed.instances.iter().map(frame).collect());
+    }
+    let domain = &stack.spec.site.cluster_domain;
+    let address = |at: &Where| address(at, &made, domain);
+    let told = vars(exchange, &stack.spec.country.languages, address);
+    for (r, installed) in installed() {
+        let names =
+            Map::from_iter([registries(exchange, &r.block.name), ("exchange".to_owned(), told.clone())]);
+        let places = made.get_mut(r.block.name.as_str()).into_iter().flatten();
+        for (place, instance) in places.zip(&installed.instances) {
+            if place.is_none() {
+                *place = Some(Frame::new(stack, &names, r, instance, findings));
+            }
+        }
+    }
+    made.into_iter().map(|(block, frames)| (block, frames.into_iter().flatten().collect())).collect()
+}
+
+fn registries(exchange: &Compiled, block: &str) -> (String, Value) {
+    ("registries".to_owned(), Value::Array(exchange.registries_of(block)))
+}
+
+/// Whether an entry reads the exchange: it is large, and most entries do not.
+fn mentions_exchange(instance: &Instance<'_>) -> bool {
+    serde_json::to_string(&*instance.entry.spec).is_ok_and(|text| text.contains("exchange."))
+}
+
+/// Where the exchange's servers reach what answers a service; `None` while its block is not there.
+fn address(at: &Where, frames: &BTreeMap<&str, Vec<Option<Frame<'_>>>>, domain: &str) -> Option<Address> {
+    match at {
+        Where::Service { namespace, name, port, tls, base_path, .. } => Some(Address {
+            host: host(name, namespace, domain),
+            port: *port,
+            tls: *tls,
+            base_path: base_path.clone(),
+        }),
+        Where::Host { host, port, tls, base_path, .. } => {
+            Some(Address { host: host.clone(), port: *port, tls: *tls, base_path: base_path.clone() })
+        }
+        Where::Registry { block, code } => {
+            let outputs = registry_outputs(frames.get(block.as_str())?.iter().flatten(), code, domain)?;
+            let text = |name: &str| outputs.get(name).map(as_text).unwrap_or_default();
+            Some(Address {
+                host: text("host"),
+                port: text("port").parse().ok()?,
+                tls: outputs.get("tls") == Some(&json!(true)),
+                base_path: text("basePath"),
+            })
+        }
+    }
+}
+
+/// What the product that runs a registry says about it.
+fn registry_outputs<'f, 'a: 'f>(
+    mut frames: impl Iterator<Item = &'f Frame<'a>>,
+    code: &str,
+    domain: &str,
+) -> Option<Map<String, Value>> {
+    let claim = Claim {
+        name: code.to_owned(),
+        block: String::new(),
+        parameters: Map::new(),
+        copies: BTreeMap::new(),
+    };
+    frames.find_map(|frame| {
+        let provides = &frame.instance.entry.spec.provides;
+        let provision = provides.iter().find(|p| p.capability == RUNS_REGISTRIES)?;
+        frame.outputs(provision, Some(&claim), domain).ok()
+    })
+}
+
+/// Capability of a product that runs registries.
+pub(crate) const RUNS_REGISTRIES: &str = "registry";
