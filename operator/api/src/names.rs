@@ -49,6 +49,8 @@ pub const ANNOTATION_FIXED: &str = "plinth.dev/fixed-parameters";
 pub const ANNOTATION_MOVE: &str = "plinth.dev/backing-move";
 /// Annotation: the Operation that rotated a Secret last; on a pod template, the one that restarted it.
 pub const ANNOTATION_REVISION: &str = "plinth.dev/revision";
+/// Annotation on a Secret: when something in it ends so soon that it is made anew, RFC 3339.
+pub const ANNOTATION_RENEW_AT: &str = "plinth.dev/renew-at";
 /// Annotation on a pod template: digest of the configuration it mounts, so that a change rolls the pods.
 pub const ANNOTATION_CONFIG_HASH: &str = "plinth.dev/config-hash";
 /// Annotation: the object holds data that cannot be made again.
@@ -121,6 +123,7 @@ mod tests {
                 super::ANNOTATION_FIXED,
                 super::ANNOTATION_MOVE,
                 super::MOVE_MANAGER,
+                super::ANNOTATION_RENEW_AT,
             ],
             (super::MAX_STACK_NAME, super::MAX_BLOCK_NAME, super::BLOCKS, super::EXTENSION_PREFIX),
         ));

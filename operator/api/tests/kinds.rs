@@ -316,6 +316,35 @@ async fn an_operation_cannot_change_once_asked() {
     assert!(error.contains("rotate: required exactly for type Rotate"), "{error}");
 }
 
+#[tokio::test]
+async fn a_certificate_that_somebody_trusts_has_an_end() {
+    let (_, client) = cluster().await;
+    let api: Api<Product> = Api::all(client);
+    let product = |certificate: Value| -> Product {
+        serde_json::from_value(json!({
+            "apiVersion": "plinth.dev/v1alpha1", "kind": "Product", "metadata": { "name": "hub" },
+            "spec": {
+                "block": "x-hub", "title": "Hub", "description": "A test.", "licence": "Apache-2.0",
+                "maturity": "stable", "asOf": "2026-11-24", "sources": [{ "repository": "plinth", "says": "a test" }],
+                "versions": [{ "version": "1", "images": { "app": "registry.example/hub:1" } }],
+                "secrets": [{ "name": "tls", "keys": [{ "name": "tls.crt", "certificateOf": certificate }] }],
+            },
+        }))
+        .expect("a Product")
+    };
+    let signer = json!({ "secret": "authority", "certificate": "tls.crt", "key": "tls.key" });
+    for more in [json!({ "ca": true }), json!({ "signedBy": signer }), json!({ "uris": ["'spiffe://land'"] })]
+    {
+        let mut certificate = json!({ "key": "tls.key", "commonName": "hub" });
+        certificate.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let error =
+            api.create(&strict(), &product(certificate.clone())).await.expect_err("refused").to_string();
+        assert!(error.contains("validDays: required with ca, signedBy and uris"), "{error}");
+        certificate["validDays"] = json!(90);
+        api.create(&strict(), &product(certificate)).await.expect("accepted");
+    }
+}
+
 async fn as_user(cluster: &TestCluster, user: &str, groups: &[&str]) -> Client {
     let path = cluster.kubeconfig_for(user, groups).expect("a kubeconfig");
     let kubeconfig = kube::config::Kubeconfig::read_from(path).expect("readable");

@@ -248,15 +248,8 @@ pub enum SecretSource {
         /// Key of the Secret that holds the private key.
         of: String,
     },
-    /// A self-signed certificate of a private key of the same Secret; kept as long as that key is.
-    Certificate {
-        /// Key of the Secret that holds the private key.
-        of: String,
-        /// Common name of the subject.
-        common_name: String,
-        /// Names that it is valid for.
-        dns_names: Vec<String>,
-    },
+    /// An X.509 certificate of a private key of the same Secret.
+    Certificate(Certificate),
     /// What a step of onboarding handed over, sealed, in the message with which its pod ended. Kept when that is gone.
     Captured {
         /// Unit of the step, in the same block.
@@ -287,6 +280,59 @@ impl SecretSource {
     pub fn is_renewable(&self) -> bool {
         matches!(self, Self::Generate { permanent: false, .. } | Self::KeyPair { permanent: false, .. })
     }
+
+    /// Keys of Secrets that the value is made from, beside those that it names as keys of its own Secret.
+    pub fn made_from(&self) -> Vec<&SecretKeyRef> {
+        match self {
+            Self::Compose { pieces } => {
+                let secrets = pieces.iter().filter_map(|piece| match piece {
+                    Piece::Secret(reference) => Some(reference),
+                    Piece::Text(_) => None,
+                });
+                secrets.collect()
+            }
+            Self::Certificate(Certificate { signed_by: Some(signer), .. }) => {
+                vec![&signer.certificate, &signer.key]
+            }
+            Self::Captured { seal, .. } => vec![seal],
+            Self::Generate { .. } | Self::KeyPair { .. } | Self::PublicKey { .. } | Self::Certificate(_) => {
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// A certificate as it should be, PEM (X.509).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Certificate {
+    /// Key of the same Secret that holds the private key.
+    pub of: String,
+    /// Common name of the subject.
+    pub common_name: String,
+    /// DNS names (or IP addresses) that it is valid for. With one it may be a server's.
+    pub dns_names: Vec<String>,
+    /// URIs that say who presents it. With one it may be a client's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uris: Vec<String>,
+    /// It may sign others.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ca: bool,
+    /// Whose certificate and private key sign it, in any namespace; its own where `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<Signer>,
+    /// Days that it is valid for; in the last third of them, or when what it says or who signs it has changed, it is made
+    /// anew from the same private key. Where `None` it is valid for ten years and kept as long as that key is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub days: Option<u32>,
+}
+
+/// A certificate authority: where its certificate and its private key are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Signer {
+    /// The certificate, PEM.
+    pub certificate: SecretKeyRef,
+    /// The private key, PEM (PKCS#8).
+    pub key: SecretKeyRef,
 }
 
 /// A piece of a composed secret value.

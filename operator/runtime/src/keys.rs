@@ -1,12 +1,8 @@
-//! Key pairs of generated secrets: private keys, their public halves and self-signed certificates, all PEM. No value is
-//! ever logged or put in an error.
+//! Key pairs of generated secrets: private keys and their public halves, PEM. No value is ever logged or put in an error.
 
 use plinth_api::condition::Reason;
 use plinth_api::v1alpha1::product::KeyAlgorithm;
-use rcgen::{
-    CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519,
-    date_time_ymd,
-};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
 use rsa::RsaPrivateKey;
 use rsa::pkcs8::{EncodePrivateKey as _, LineEnding};
 use zeroize::Zeroizing;
@@ -48,23 +44,8 @@ pub fn public_key(private: &[u8]) -> Result<String, String> {
     Ok(read(private)?.public_key_pem())
 }
 
-/// A self-signed certificate, PEM (X.509), valid for ten years from the first day of the year before it was made, so that
-/// a clock that runs behind accepts it.
-///
-/// # Errors
-/// When the bytes are no private key that is understood, or a name is none.
-pub fn certificate(private: &[u8], common_name: &str, names: &[String]) -> Result<String, String> {
-    let key = read(private)?;
-    let mut params = CertificateParams::new(names.to_vec()).map_err(|error| error.to_string())?;
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name);
-    let year = i32::from(jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).year());
-    params.not_before = date_time_ymd(year - 1, 1, 1);
-    params.not_after = date_time_ymd(year + 10, 1, 1);
-    Ok(params.self_signed(&key).map_err(|error| error.to_string())?.pem())
-}
-
-fn read(private: &[u8]) -> Result<KeyPair, String> {
+/// A private key, read.
+pub(crate) fn read(private: &[u8]) -> Result<KeyPair, String> {
     let text = std::str::from_utf8(private).map_err(|_| "is no PEM text".to_owned())?;
     KeyPair::from_pem(text).map_err(|_| "is no private key in PEM (PKCS#8)".to_owned())
 }
@@ -74,16 +55,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn every_algorithm_gives_a_key_with_its_public_half_and_a_certificate() {
+    async fn every_algorithm_gives_a_key_with_its_public_half() {
         for algorithm in [KeyAlgorithm::Rsa2048, KeyAlgorithm::EcP256, KeyAlgorithm::Ed25519] {
             let private = private_key(algorithm).await.unwrap();
             assert!(private.starts_with("-----BEGIN PRIVATE KEY-----"), "{algorithm:?}");
             let public = public_key(private.as_bytes()).unwrap();
             assert!(public.starts_with("-----BEGIN PUBLIC KEY-----"), "{algorithm:?}");
             assert_eq!(public, public_key(private.as_bytes()).unwrap(), "{algorithm:?}");
-            let names = ["auth.example".to_owned()];
-            let certificate = certificate(private.as_bytes(), "auth", &names).unwrap();
-            assert!(certificate.starts_with("-----BEGIN CERTIFICATE-----"), "{algorithm:?}");
         }
     }
 

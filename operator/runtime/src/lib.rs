@@ -5,7 +5,7 @@
 //! clusters   clients and discovery, by cluster name
 //! observe    watches -> caches -> Observed
 //! apply      Decisions -> writes; the only author of objects
-//!   secrets    values, resolved here and nowhere else (keys: key pairs and certificates)
+//!   secrets    values, resolved here and nowhere else (keys: key pairs, certificates: who signs whom)
 //!   inventory  what Plinth owns, written before it is owned
 //! status     reports -> status subresources
 //! events     condition transitions -> events
@@ -16,6 +16,7 @@
 
 pub mod apply;
 pub mod call;
+pub mod certificates;
 pub mod clusters;
 pub mod events;
 pub mod handover;

@@ -5,17 +5,18 @@
 //! which cannot hit a Secret that appeared meanwhile; after an answer that was lost the Secret is read again before
 //! anything else. A write to an existing Secret names the version that was read.
 
+mod random;
+mod resolve;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::Timestamp;
 use plinth_api::condition::Reason;
 use plinth_api::names;
-use plinth_api::v1alpha1::product::{Alphabet, Generator};
-use plinth_plan::model::{Desired, ObjectKey, Piece, SecretKeyRef, SecretSource};
-use rand::TryRngCore;
-use rand::rngs::OsRng;
+use plinth_plan::model::{Desired, ObjectKey};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -23,8 +24,6 @@ use zeroize::Zeroizing;
 use crate::apply::classify::{Trouble, classify};
 use crate::call::{Answer, Applying, CallError, Served, Writer};
 use crate::clusters::Cluster;
-use crate::handover;
-use crate::keys;
 use crate::observe::ingest::{Ingest, Veiled};
 
 /// How often a Secret that changes under our hands is read again within one apply.
@@ -94,6 +93,11 @@ impl LiveSecret {
     fn revision(&self) -> Option<&str> {
         self.metadata.annotations.get(names::ANNOTATION_REVISION).map(String::as_str)
     }
+
+    fn renew_at(&self) -> Option<i64> {
+        let stamped = self.metadata.annotations.get(names::ANNOTATION_RENEW_AT)?;
+        stamped.parse::<Timestamp>().ok().map(Timestamp::as_second)
+    }
 }
 
 /// The object as it is sent: the rendered body with data.
@@ -104,7 +108,15 @@ struct Sent<'a> {
     data: &'a Data,
 }
 
-/// Applies a Secret by its recipe.
+/// What a Secret is to hold, and when something of it is to be made anew.
+#[derive(Default)]
+struct Content {
+    data: Data,
+    /// Seconds since the Unix epoch.
+    renew_at: Option<i64>,
+}
+
+/// Applies a Secret by its recipe, at a moment in seconds since the Unix epoch.
 ///
 /// # Errors
 /// What keeps it, without any value.
@@ -114,8 +126,9 @@ pub async fn apply(
     served: &Served,
     desired: &Desired,
     force: bool,
+    now: i64,
 ) -> Result<(), Trouble> {
-    let hand = Hand { cluster, writer, served, key: &desired.key };
+    let hand = Hand { cluster, writer, served, key: &desired.key, now };
     hand.settle(desired, &Fresh::Missing, None, force).await
 }
 
@@ -130,13 +143,14 @@ pub async fn rotate(
     desired: &Desired,
     key: Option<&str>,
     revision: &str,
+    now: i64,
 ) -> Result<(), Trouble> {
     let served = match cluster.kinds.served("v1", "Secret").await {
         Ok(Some(served)) => served,
         Ok(None) => return Err(Trouble::new(Reason::KindMissing, "the cluster serves no Secrets")),
         Err(error) => return Err(classify(&desired.key, &error)),
     };
-    let hand = Hand { cluster, writer, served: &served, key: &desired.key };
+    let hand = Hand { cluster, writer, served: &served, key: &desired.key, now };
     hand.settle(desired, &Fresh::Rotated(key), Some(revision), true).await
 }
 
@@ -164,6 +178,7 @@ struct Hand<'a> {
     writer: &'a Writer,
     served: &'a Served,
     key: &'a ObjectKey,
+    now: i64,
 }
 
 impl Hand<'_> {
@@ -183,14 +198,17 @@ impl Hand<'_> {
             if request.is_some() && carried == request {
                 return Ok(());
             }
-            let data = self.resolve(desired, live.as_ref(), fresh).await?;
-            if last.is_some() && live.as_ref().is_some_and(|live| live.is(&desired.hash, &data)) {
+            let content = self.resolve(desired, live.as_ref(), fresh).await?;
+            if last.is_some() && live.as_ref().is_some_and(|live| live.is(&desired.hash, &content.data)) {
                 // It was our own write, only its answer was lost. Another one would leave other field owners behind.
                 return self.look().await;
             }
             let result = match &live {
-                None => self.create(&with_revision(&desired.body, request), &data).await,
-                Some(live) => self.update(&desired.body, &data, live, request.or(carried), force).await,
+                None => self.create(&stamped(&desired.body, request, &content), &content.data).await,
+                Some(live) => {
+                    let body = stamped(&desired.body, request.or(carried), &content);
+                    self.update(body, &content.data, live, force).await
+                }
             };
             match result {
                 Ok(()) => return Ok(()),
@@ -221,151 +239,6 @@ impl Hand<'_> {
         Ok(())
     }
 
-    async fn resolve(
-        &self,
-        desired: &Desired,
-        live: Option<&LiveSecret>,
-        fresh: &Fresh<'_>,
-    ) -> Result<Data, Trouble> {
-        let mut data = Data::new();
-        let mut others: BTreeMap<(&str, &str), Option<LiveSecret>> = BTreeMap::new();
-        for (name, source) in &desired.secret {
-            let adopted = |permanent: bool| {
-                live.and_then(|live| live.value(name)).filter(|_| !fresh.renews(name, permanent)).cloned()
-            };
-            let value = match source {
-                SecretSource::Generate { generator, permanent } => match adopted(*permanent) {
-                    Some(value) => value,
-                    None => generate(generator)?,
-                },
-                SecretSource::KeyPair { algorithm, permanent } => match adopted(*permanent) {
-                    Some(value) => value,
-                    None => Secret::of(keys::private_key(*algorithm).await?.as_bytes()),
-                },
-                _ => continue,
-            };
-            data.insert(name.clone(), value);
-        }
-        for (name, source) in &desired.secret {
-            let (of, certificate) = match source {
-                SecretSource::PublicKey { of } => (of, None),
-                SecretSource::Certificate { of, common_name, dns_names } => {
-                    (of, Some((common_name, dns_names)))
-                }
-                _ => continue,
-            };
-            let private = data.get(of).cloned();
-            let kept = private.is_some() && live.and_then(|live| live.value(of)) == private.as_ref();
-            let known = live.and_then(|live| live.value(name)).filter(|_| kept && certificate.is_some());
-            let value = match (known, &private) {
-                (Some(certificate), _) => certificate.clone(),
-                (None, None) => return Err(Trouble::new(Reason::Invalid, format!("{of} is no private key"))),
-                (None, Some(private)) => {
-                    let pem = private.plain().ok_or_else(|| {
-                        Trouble::new(Reason::Invalid, format!("key {of} of {} is not base64", self.key))
-                    })?;
-                    let text = match certificate {
-                        None => keys::public_key(&pem),
-                        Some((common_name, names)) => keys::certificate(&pem, common_name, names),
-                    };
-                    Secret::of(
-                        text.map_err(|what| {
-                            Trouble::new(Reason::Invalid, format!("key {of} of {}: {what}", self.key))
-                        })?
-                        .as_bytes(),
-                    )
-                }
-            };
-            data.insert(name.clone(), value);
-        }
-        for (name, source) in &desired.secret {
-            let SecretSource::Captured { job, value, seal, .. } = source else { continue };
-            let told = self.captured(job, value, seal, &mut others).await?;
-            let known = told.or_else(|| live.and_then(|live| live.value(name)).cloned());
-            let value = match known {
-                Some(value) => value,
-                None if self.is_simulated().await? => Secret::of(handover::simulated(value).as_bytes()),
-                None => {
-                    let message = format!(
-                        "no pod of Job {}/{job} tells `{value}` any more; delete the Job, it is then run again",
-                        seal.namespace
-                    );
-                    return Err(Trouble::new(Reason::Waiting, message));
-                }
-            };
-            data.insert(name.clone(), value);
-        }
-        for (name, source) in &desired.secret {
-            let SecretSource::Compose { pieces } = source else { continue };
-            let mut plain = Zeroizing::new(Vec::new());
-            for piece in pieces {
-                match piece {
-                    Piece::Text(text) => plain.extend_from_slice(text.as_bytes()),
-                    Piece::Secret(wanted) => {
-                        plain.extend_from_slice(&self.fetch(wanted, &data, &mut others).await?)
-                    }
-                }
-            }
-            data.insert(name.clone(), Secret::of(&plain));
-        }
-        Ok(data)
-    }
-
-    /// A value that a step has handed over, as long as one of its pods is there to tell.
-    async fn captured<'k>(
-        &self,
-        job: &str,
-        name: &str,
-        seal: &'k SecretKeyRef,
-        others: &mut BTreeMap<(&'k str, &'k str), Option<LiveSecret>>,
-    ) -> Result<Option<Secret>, Trouble> {
-        let key = self.fetch(seal, &Data::new(), others).await?;
-        let key = Zeroizing::new(String::from_utf8_lossy(&key).into_owned());
-        let job = ObjectKey {
-            api_version: "batch/v1".to_owned(),
-            kind: "Job".to_owned(),
-            namespace: Some(seal.namespace.clone()),
-            name: job.to_owned(),
-        };
-        let told = handover::read(self.cluster, &job, &key).await?;
-        Ok(told.as_ref().and_then(|values| values.get(name)).map(|value| Secret::of(value.as_bytes())))
-    }
-
-    async fn is_simulated(&self) -> Result<bool, Trouble> {
-        self.cluster.observer.simulated().await.map_err(|error| classify(self.key, &error))
-    }
-
-    /// A value that another value is composed of: from this Secret as it is about to be, or from another one as it is.
-    async fn fetch<'k>(
-        &self,
-        wanted: &'k SecretKeyRef,
-        own: &Data,
-        others: &mut BTreeMap<(&'k str, &'k str), Option<LiveSecret>>,
-    ) -> Result<Zeroizing<Vec<u8>>, Trouble> {
-        let is_own = Some(&wanted.namespace) == self.key.namespace.as_ref() && wanted.name == self.key.name;
-        let found = if is_own {
-            own.get(&wanted.key)
-        } else {
-            let place = (wanted.namespace.as_str(), wanted.name.as_str());
-            if let std::collections::btree_map::Entry::Vacant(slot) = others.entry(place) {
-                let key = ObjectKey {
-                    api_version: "v1".to_owned(),
-                    kind: "Secret".to_owned(),
-                    namespace: Some(wanted.namespace.clone()),
-                    name: wanted.name.clone(),
-                };
-                let read = self.cluster.caller.get(self.served, &key, Answer::Whole).await;
-                slot.insert(read.map_err(|error| classify(&key, &error))?);
-            }
-            others.get(&place).and_then(Option::as_ref).and_then(|live| live.value(&wanted.key))
-        };
-        let place = format!("key {} of Secret {}/{}", wanted.key, wanted.namespace, wanted.name);
-        let Some(value) = found else {
-            return Err(Trouble::new(Reason::Waiting, format!("waits for {place}")));
-        };
-        value.plain().ok_or_else(|| Trouble::new(Reason::Invalid, format!("{place} is not base64")))
-    }
-
     async fn create(&self, body: &Value, data: &Data) -> Result<(), CallError> {
         let bytes = encode(&Sent { body, data })?;
         let veiled: Veiled = self.writer.create(self.served, self.key, bytes, Answer::Metadata).await?;
@@ -375,14 +248,12 @@ impl Hand<'_> {
 
     async fn update(
         &self,
-        body: &Value,
+        mut body: Value,
         data: &Data,
         live: &LiveSecret,
-        revision: Option<&str>,
         force: bool,
     ) -> Result<(), CallError> {
         let version = self.own_by_apply(live).await?;
-        let mut body = with_revision(body, revision);
         body["metadata"]["resourceVersion"] = version.into();
         let bytes = encode(&Sent { body: &body, data })?;
         let how = Applying { answer: Answer::Metadata, ..Applying::rendered(force) };
@@ -433,11 +304,18 @@ impl Hand<'_> {
     }
 }
 
-/// The revision is part of what we apply, or the next apply would take it away.
-fn with_revision(body: &Value, revision: Option<&str>) -> Value {
+/// What is noted on the Secret is part of what we apply, or the next apply would take it away.
+fn stamped(body: &Value, revision: Option<&str>, content: &Content) -> Value {
     let mut body = body.clone();
-    if let Some(revision) = revision {
-        body["metadata"]["annotations"][names::ANNOTATION_REVISION] = revision.into();
+    let renew_at = content.renew_at.and_then(|at| Timestamp::from_second(at).ok());
+    let notes = [
+        (names::ANNOTATION_REVISION, revision.map(str::to_owned)),
+        (names::ANNOTATION_RENEW_AT, renew_at.map(|at| at.to_string())),
+    ];
+    for (name, value) in notes {
+        if let Some(value) = value {
+            body["metadata"]["annotations"][name] = value.into();
+        }
     }
     body
 }
@@ -453,75 +331,9 @@ fn is_stale(error: &CallError) -> bool {
     error.is_conflict() && !causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict")
 }
 
-const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
-const DIGITS: &[u8] = b"0123456789";
-const HEX: &[u8] = b"0123456789abcdef";
-
-fn generate(generator: &Generator) -> Result<Secret, Trouble> {
-    let everything: Vec<u8> = [UPPER, LOWER, DIGITS].concat();
-    let length = usize::from(generator.length);
-    let value = match generator.alphabet {
-        Alphabet::Alphanumeric => random(&everything, length)?,
-        Alphabet::Hex => random(HEX, length)?,
-        Alphabet::Digits => random(DIGITS, length)?,
-        Alphabet::Pin => loop {
-            // Drawn again as a whole, so that no place is more likely to hold a digit than another.
-            let value = random(&everything, length.max(3))?;
-            let has = |set: &[u8]| value.iter().any(|byte| set.contains(byte));
-            if has(UPPER) && has(LOWER) && has(DIGITS) {
-                break value;
-            }
-        },
-    };
-    Ok(Secret::of(&value))
-}
-
-/// Characters from the operating system's generator, each equally likely: bytes beyond the last full turn of the
-/// alphabet are thrown away.
-fn random(alphabet: &[u8], length: usize) -> Result<Zeroizing<Vec<u8>>, Trouble> {
-    let limit = 256 - 256 % alphabet.len();
-    let mut value = Zeroizing::new(Vec::with_capacity(length));
-    let mut bytes = Zeroizing::new([0_u8; 64]);
-    while value.len() < length {
-        OsRng.try_fill_bytes(bytes.as_mut_slice()).map_err(|error| {
-            Trouble::new(
-                Reason::ApplyFailed,
-                format!("the operating system gives no random numbers: {error}"),
-            )
-        })?;
-        let left = length - value.len();
-        let usable = bytes.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < limit);
-        value.extend(usable.map(|byte| alphabet[byte % alphabet.len()]).take(left));
-    }
-    Ok(value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn made(alphabet: Alphabet, length: u16) -> String {
-        let secret = generate(&Generator { alphabet, length }).unwrap();
-        String::from_utf8(secret.plain().unwrap().to_vec()).unwrap()
-    }
-
-    #[test]
-    fn generated_values_have_the_length_and_the_characters_that_were_asked_for() {
-        for length in [4, 32, 512] {
-            assert!(made(Alphabet::Hex, length).bytes().all(|b| HEX.contains(&b)));
-            assert!(made(Alphabet::Digits, length).bytes().all(|b| DIGITS.contains(&b)));
-            assert_eq!(made(Alphabet::Alphanumeric, length).len(), usize::from(length));
-            let pin = made(Alphabet::Pin, length);
-            let has = |set: &[u8]| pin.bytes().any(|byte| set.contains(&byte));
-            assert!(has(UPPER) && has(LOWER) && has(DIGITS), "length {length}");
-        }
-    }
-
-    #[test]
-    fn two_generated_values_differ() {
-        assert_ne!(made(Alphabet::Alphanumeric, 32), made(Alphabet::Alphanumeric, 32));
-    }
 
     #[test]
     fn a_value_does_not_print() {

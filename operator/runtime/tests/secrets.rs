@@ -11,11 +11,11 @@ use kube::api::PostParams;
 use plinth_api::condition::Reason;
 use plinth_api::names;
 use plinth_api::v1alpha1::product::KeyAlgorithm;
-use plinth_plan::model::SecretSource;
+use plinth_plan::model::{Certificate, SecretSource};
 use plinth_runtime::secrets::rotate;
 use serde_json::json;
 
-use support::{House, compose, generate, namespace, plan, secret, stack, values};
+use support::{House, compose, generate, namespace, now, plan, secret, stack, values};
 
 #[tokio::test]
 async fn a_value_is_made_once_whoever_asks_again() -> Result<()> {
@@ -129,7 +129,7 @@ async fn a_rotation_happens_once_for_one_request_and_outlives_the_next_apply() -
     house.converge(&plan(&stack, vec![vec![desired.clone()]])).await?;
     let first = values(&house, &namespace(&stack), "db").await?;
     for _ in 0..2 {
-        rotate(&house.cluster, &house.writer, &desired, None, "request-1")
+        rotate(&house.cluster, &house.writer, &desired, None, "request-1", now())
             .await
             .map_err(|trouble| anyhow::anyhow!(trouble.message))?;
     }
@@ -138,7 +138,7 @@ async fn a_rotation_happens_once_for_one_request_and_outlives_the_next_apply() -
     let mut wider = recipe();
     wider.insert("more".to_owned(), generate(false));
     house.converge(&plan(&stack, vec![vec![secret(&stack, "db", wider)]])).await?;
-    rotate(&house.cluster, &house.writer, &desired, None, "request-1")
+    rotate(&house.cluster, &house.writer, &desired, None, "request-1", now())
         .await
         .map_err(|trouble| anyhow::anyhow!(trouble.message))?;
     let third = values(&house, &namespace(&stack), "db").await?;
@@ -151,11 +151,12 @@ async fn a_key_pair_is_made_once_with_its_public_half_and_its_certificate() -> R
     let stack = stack();
     let key = || SecretSource::KeyPair { algorithm: KeyAlgorithm::EcP256, permanent: false };
     let recipe = || {
-        let certificate = SecretSource::Certificate {
+        let certificate = SecretSource::Certificate(Certificate {
             of: "key.pem".to_owned(),
             common_name: "auth".to_owned(),
             dns_names: vec!["auth.example".to_owned()],
-        };
+            ..Certificate::default()
+        });
         let public = SecretSource::PublicKey { of: "key.pem".to_owned() };
         BTreeMap::from([
             ("cert.pem".to_owned(), certificate),
@@ -179,7 +180,7 @@ async fn a_key_pair_is_made_once_with_its_public_half_and_its_certificate() -> R
     ensure!(values(&house, &namespace(&stack), "signing").await? == made);
 
     // A rotation gives a new key, and with it a new public half and a new certificate.
-    rotate(&house.cluster, &house.writer, &changed, Some("key.pem"), "r1")
+    rotate(&house.cluster, &house.writer, &changed, Some("key.pem"), "r1", now())
         .await
         .map_err(|trouble| anyhow::anyhow!("{trouble:?}"))?;
     let renewed = values(&house, &namespace(&stack), "signing").await?;

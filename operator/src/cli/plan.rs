@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use plinth_plan::graph;
-use plinth_plan::model::{Desired, Finding, Piece, Plan, SecretSource, Unit};
+use plinth_plan::model::{Certificate, Desired, Finding, Piece, Plan, SecretSource, Signer, Unit};
 use serde::Serialize;
 
 use super::connect::ClusterArgs;
@@ -250,7 +250,15 @@ pub fn recipe(source: &SecretSource) -> String {
             format!("a private key ({algorithm:?}{permanent})")
         }
         SecretSource::PublicKey { of } => format!("the public key of {of}"),
-        SecretSource::Certificate { of, .. } => format!("a self-signed certificate of {of}"),
+        SecretSource::Certificate(Certificate { of, signed_by, ca, days, .. }) => {
+            let what = if *ca { "a certificate authority with" } else { "a certificate of" };
+            let by = match signed_by {
+                Some(Signer { key, .. }) => format!("signed by {}/{}", key.namespace, key.name),
+                None => "self-signed".to_owned(),
+            };
+            let days = days.map(|days| format!(", renewed within {days} days")).unwrap_or_default();
+            format!("{what} {of} ({by}{days})")
+        }
         SecretSource::Captured { step, value, .. } => format!("{value}, as {step} captures it"),
         SecretSource::Compose { pieces } => {
             let references: Vec<String> = pieces
@@ -280,9 +288,25 @@ mod tests {
         let generator = Generator { length: 32, ..Generator::default() };
         let source = SecretSource::Generate { generator, permanent: true };
         assert_eq!(recipe(&source), "generated (32 characters, permanent)");
-        let key = SecretKeyRef { namespace: "ns".into(), name: "db".into(), key: "password".into() };
-        let pieces = vec![Piece::Text("postgres://u:".into()), Piece::Secret(key), Piece::Text("@h".into())];
+        let key = |key: &str| SecretKeyRef { namespace: "ns".into(), name: "db".into(), key: key.into() };
+        let pieces = vec![
+            Piece::Text("postgres://u:".into()),
+            Piece::Secret(key("password")),
+            Piece::Text("@h".into()),
+        ];
         assert_eq!(recipe(&SecretSource::Compose { pieces }), "from ns/db[password]");
+        let signer = Signer { certificate: key("tls.crt"), key: key("tls.key") };
+        let mut certificate = Certificate {
+            of: "tls.key".into(),
+            signed_by: Some(signer),
+            days: Some(90),
+            ..Certificate::default()
+        };
+        let shown = recipe(&SecretSource::Certificate(certificate.clone()));
+        assert_eq!(shown, "a certificate of tls.key (signed by ns/db, renewed within 90 days)");
+        (certificate.ca, certificate.signed_by, certificate.days) = (true, None, None);
+        let shown = recipe(&SecretSource::Certificate(certificate));
+        assert_eq!(shown, "a certificate authority with tls.key (self-signed)");
         let pieces = vec![Piece::Text("admin".into())];
         assert_eq!(recipe(&SecretSource::Compose { pieces }), "fixed");
     }

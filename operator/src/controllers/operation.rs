@@ -14,7 +14,7 @@ use kube::{Resource, ResourceExt};
 use plinth_api::v1alpha1::operation::{OperationPhase, OperationType};
 use plinth_api::{Operation, OperationStatus, Stack, names};
 use plinth_plan::expr::listed;
-use plinth_plan::model::{Desired, ObjectKey, Piece, Plan, SecretSource, StackId, Unit};
+use plinth_plan::model::{Desired, ObjectKey, Plan, SecretKeyRef, SecretSource, StackId, Unit};
 use plinth_runtime::apply::classify::classify;
 use plinth_runtime::call::{Applying, CallError};
 use plinth_runtime::observe::ingest::{Ingest, Lean};
@@ -283,7 +283,8 @@ async fn rotate(operation: &Operation, id: &StackId, context: &Context) -> Resul
     let home = context.clusters.home();
     let writer = context.applier.writer();
     let revision = operation.uid().unwrap_or_else(|| operation.name_any());
-    if let Err(trouble) = secrets::rotate(home, writer, secret, target.key.as_deref(), &revision).await {
+    let (now, _) = now();
+    if let Err(trouble) = secrets::rotate(home, writer, secret, target.key.as_deref(), &revision, now).await {
         return Ok(Verdict::NotYet(format!("{}: {}", secret.key, trouble.message)));
     }
     let mut steps = vec![format!("gave {} new values", secret.key)];
@@ -292,10 +293,10 @@ async fn rotate(operation: &Operation, id: &StackId, context: &Context) -> Resul
         return Ok(Verdict::NotYet("the cluster serves no Secrets".to_owned()));
     };
     for other in &composed {
-        if let Err(trouble) = secrets::apply(home, writer, &served, other, true).await {
+        if let Err(trouble) = secrets::apply(home, writer, &served, other, true, now).await {
             return Ok(Verdict::NotYet(format!("{}: {}", other.key, trouble.message)));
         }
-        steps.push(format!("composed {} anew", other.key));
+        steps.push(format!("made {} anew", other.key));
     }
     let changed: Vec<&ObjectKey> = composed.iter().map(|o| &o.key).chain([&secret.key]).collect();
     for workload in readers(&plan, &changed) {
@@ -344,21 +345,16 @@ fn unrotatable(secret: &Desired, key: Option<&str>) -> Option<String> {
     }
 }
 
-/// Secrets that hold a value of `source`, directly or through one another, in the order in which to compose them.
+/// Secrets that hold a value made of one of `source`, directly or through one another, in the order in which to make them.
 fn composed_of<'a>(plan: &'a Plan, source: &ObjectKey) -> Vec<&'a Desired> {
     let mut found: Vec<&Desired> = Vec::new();
     let mut sources = vec![source.clone()];
     while let Some(source) = sources.pop() {
         for desired in plan.objects().filter(|desired| desired.key != source) {
-            let holds = desired.secret.values().any(|recipe| match recipe {
-                SecretSource::Compose { pieces } => pieces.iter().any(|piece| match piece {
-                    Piece::Secret(key) => {
-                        Some(&key.namespace) == source.namespace.as_ref() && key.name == source.name
-                    }
-                    Piece::Text(_) => false,
-                }),
-                _ => false,
-            });
+            let is_source = |key: &SecretKeyRef| {
+                Some(&key.namespace) == source.namespace.as_ref() && key.name == source.name
+            };
+            let holds = desired.secret.values().any(|recipe| recipe.made_from().into_iter().any(is_source));
             if holds && !found.iter().any(|known| known.key == desired.key) {
                 found.push(desired);
                 sources.push(desired.key.clone());
@@ -440,7 +436,7 @@ fn annotation(object: &impl Resource, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use plinth_api::v1alpha1::product::Generator;
-    use plinth_plan::model::{BlockPlan, SecretKeyRef, Step, UnitId};
+    use plinth_plan::model::{BlockPlan, Piece, Step, UnitId};
 
     use super::*;
 

@@ -21,6 +21,7 @@ pub use super::parameter::{Field, FieldType, Parameter, ParameterType};
 use super::schema;
 pub use super::secret::{
     Alphabet, Captured, CertificateOf, Generator, KeyAlgorithm, KeyPair, Secret, SecretClass, SecretKey,
+    Signer,
 };
 use super::stack::{Profile, Provider};
 
@@ -302,6 +303,10 @@ pub struct Provision {
     /// Component (a Job, say) or object that must have finished before a consumer starts, where it is not `component`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_after: Option<String>,
+    /// Who signs the certificates of whoever calls it, where it knows callers by their certificates: each gets one of its
+    /// own, made where the caller is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<Signer>,
     /// Further outputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]

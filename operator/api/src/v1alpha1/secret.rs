@@ -65,7 +65,7 @@ pub struct SecretKey {
     /// The public half of a `keyPair` of the same secret, by its key's name; PEM (SubjectPublicKeyInfo).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_key_of: Option<String>,
-    /// A self-signed certificate of a `keyPair` of the same secret; PEM (X.509), valid for ten years.
+    /// A certificate of a `keyPair` of the same secret; PEM (X.509).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_of: Option<CertificateOf>,
     /// What a step of onboarding has taken from the product's own answers.
@@ -104,9 +104,10 @@ pub enum KeyAlgorithm {
     Ed25519,
 }
 
-/// A self-signed certificate.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+/// A certificate: signed by itself, or by an authority that is a secret too.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.validDays) || !(has(self.ca) && self.ca || has(self.signedBy) || has(self.uris))").message("validDays: required with ca, signedBy and uris"))]
 pub struct CertificateOf {
     /// Key of the same secret that holds the private key.
     pub key: String,
@@ -116,6 +117,33 @@ pub struct CertificateOf {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub dns_names: Vec<String>,
+    /// CEL: URIs that say who presents it, one expression each: a SPIFFE id, say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub uris: Vec<String>,
+    /// It signs others, and nothing else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ca: bool,
+    /// Who signs it; itself where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<Signer>,
+    /// Days that it is valid for. In the last third of them it is made anew from the same private key; so it is when its
+    /// names or its authority change. Where left out it is valid for ten years and kept as long as the key is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 7300))]
+    pub valid_days: Option<u32>,
+}
+
+/// A secret of the entry that is a certificate authority.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Signer {
+    /// Name of the secret. It has no `forEach`.
+    pub secret: String,
+    /// Its key with the certificate, one with `ca: true`.
+    pub certificate: String,
+    /// Its key with the private key.
+    pub key: String,
 }
 
 /// A value that only the product knows. The step hands it over sealed; who needs the secret waits for the step.

@@ -200,7 +200,7 @@ pub fn composed(source: &SecretSource) -> String {
         | SecretSource::KeyPair { .. }
         | SecretSource::Captured { .. }
         | SecretSource::PublicKey { .. }
-        | SecretSource::Certificate { .. } => String::new(),
+        | SecretSource::Certificate(_) => String::new(),
         SecretSource::Compose { pieces } => pieces
             .iter()
             .map(|piece| match piece {

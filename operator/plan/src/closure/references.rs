@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::text;
 use super::world::{Place, Run, Source, World, items};
 use crate::expr::listed;
-use crate::model::{Finding, Piece, SecretKeyRef, SecretSource};
+use crate::model::{Certificate, Finding, Piece, SecretKeyRef, SecretSource};
 use crate::naming::dashed;
 use crate::token;
 
@@ -90,14 +90,10 @@ pub fn resolve(world: &World<'_>, findings: &mut Vec<Finding>) {
     }
     for (unit, object) in world.secrets.values() {
         for (key, source) in &object.secret {
-            let SecretSource::Compose { pieces } = source else { continue };
-            for piece in pieces {
-                if let Piece::Secret(reference) = piece {
-                    let found = missing(world, reference);
-                    findings.extend(
-                        found.map(|message| world.on(unit, object, &format!("data[{key}]"), message)),
-                    );
-                }
+            for reference in source.made_from() {
+                let found = missing(world, reference);
+                findings
+                    .extend(found.map(|message| world.on(unit, object, &format!("data[{key}]"), message)));
             }
         }
     }
@@ -215,20 +211,14 @@ pub fn secret_keys(world: &World<'_>, findings: &mut Vec<Finding>) {
         world.runs.iter().flat_map(|run| run.reads.iter().cloned()).collect();
     for (_, object) in world.secrets.values() {
         for source in object.secret.values() {
-            match source {
-                SecretSource::Compose { pieces } => read.extend(pieces.iter().filter_map(|p| match p {
-                    Piece::Secret(reference) => Some(reference.clone()),
-                    Piece::Text(_) => None,
-                })),
-                SecretSource::PublicKey { of } | SecretSource::Certificate { of, .. } => {
-                    read.insert(SecretKeyRef {
-                        namespace: object.key.namespace.clone().unwrap_or_default(),
-                        name: object.key.name.clone(),
-                        key: of.clone(),
-                    });
-                }
-                SecretSource::Captured { seal, .. } => drop(read.insert(seal.clone())),
-                SecretSource::Generate { .. } | SecretSource::KeyPair { .. } => {}
+            read.extend(source.made_from().into_iter().cloned());
+            if let SecretSource::PublicKey { of } | SecretSource::Certificate(Certificate { of, .. }) = source
+            {
+                read.insert(SecretKeyRef {
+                    namespace: object.key.namespace.clone().unwrap_or_default(),
+                    name: object.key.name.clone(),
+                    key: of.clone(),
+                });
             }
         }
     }

@@ -115,7 +115,13 @@ fn present(
         let message = format!("{key}: an older version of it is on the cluster");
         return Judged::needs(UPDATE, State::OutOfDate, message);
     }
-    let ready = readiness(unit, desired, live, observed);
+    let due = secrets::renewal(desired, live);
+    if due.is_some_and(|at| at <= observed.now) {
+        let message = format!("{key}: a certificate in it is near its end and is made anew");
+        return Judged::needs(UPDATE, State::OutOfDate, message);
+    }
+    let mut ready = readiness(unit, desired, live, observed);
+    ready.recheck = ready.recheck.into_iter().chain(due).min();
     match first_drift(desired, live) {
         None => ready,
         Some(what) => match drift {

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use jiff::Timestamp;
 use plinth_api::names;
 use serde_json::Value;
 
@@ -36,6 +37,14 @@ pub(super) fn lost_key(
         let volume = volume_opened(unit, units, secret, Some(proof), observed)?;
         Some(alarm(unit, secret, &volume, &format!("has lost its key {key}")))
     })
+}
+
+/// When something in the live secret is due to be made anew, in seconds since the Unix epoch.
+pub(super) fn renewal(secret: &Desired, live: &Live) -> Option<i64> {
+    let stamped = live.body.pointer("/metadata/annotations")?.get(names::ANNOTATION_RENEW_AT)?.as_str()?;
+    // A text that is no time is somebody's mistake: the next write puts it right.
+    let due = stamped.parse::<Timestamp>().map_or(i64::MIN, Timestamp::as_second);
+    (!secret.secret.is_empty()).then_some(due)
 }
 
 /// The live secret holds this key.

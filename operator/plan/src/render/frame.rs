@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use plinth_api::Stack;
-use plinth_api::v1alpha1::product::{Component, ForEach, Provision, Workload};
+use plinth_api::v1alpha1::product::{self, Component, ForEach, Provision, Workload};
 use serde_json::{Map, Value, json};
 
 use super::images;
 use crate::claim::Claim;
 use crate::expr::{Scope, is_label};
-use crate::model::{Finding, SecretKeyRef};
+use crate::model::{Finding, SecretKeyRef, Signer};
 use crate::naming::{dashed, keyed, secret_object};
 use crate::resolve::{Instance, Resolved, finding, route_vars, stack_vars};
 use crate::token::token;
@@ -117,6 +117,33 @@ impl<'a> Frame<'a> {
     /// Name of the Secret object of a secret of the entry.
     pub fn secret_object(&self, secret: &str, key: Option<&str>) -> String {
         secret_object(&self.instance.entry, secret, key)
+    }
+
+    /// Where a certificate authority of the entry is.
+    ///
+    /// # Errors
+    /// When the entry has no such authority.
+    pub fn signer(&self, signer: &product::Signer) -> Result<Signer, String> {
+        let secrets = &self.instance.entry.spec.secrets;
+        let found = secrets.iter().find(|s| s.name == signer.secret && s.for_each.is_none());
+        let secret = found
+            .ok_or_else(|| format!("`{}` is no secret of the entry without `forEach`", signer.secret))?;
+        let key = |name: &str| secret.keys.iter().find(|key| key.name == name);
+        if !key(&signer.certificate).and_then(|k| k.certificate_of.as_ref()).is_some_and(|c| c.ca) {
+            return Err(format!(
+                "`{}` of secret `{}` is no certificateOf with `ca: true`",
+                signer.certificate, signer.secret
+            ));
+        }
+        if key(&signer.key).is_none_or(|k| k.key_pair.is_none()) {
+            return Err(format!("`{}` of secret `{}` is no keyPair", signer.key, signer.secret));
+        }
+        let reference = |key: &str| SecretKeyRef {
+            namespace: self.namespace.to_owned(),
+            name: self.secret_object(&signer.secret, None),
+            key: key.to_owned(),
+        };
+        Ok(Signer { certificate: reference(&signer.certificate), key: reference(&signer.key) })
     }
 
     /// Name of the ConfigMap (or Secret) object of a config of the entry.

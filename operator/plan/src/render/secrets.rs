@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use plinth_api::v1alpha1::product::{Captured, Secret, SecretClass, SecretKey};
+use plinth_api::v1alpha1::product::{Captured, CertificateOf, Secret, SecretClass, SecretKey};
 use serde_json::json;
 
 use super::UnitDraft;
@@ -10,7 +10,7 @@ use super::block::{detail, unit_id};
 use super::meta::Draft;
 use super::product::Product;
 use crate::expr::{Scope, as_text, listed};
-use crate::model::{Finding, Piece, SecretKeyRef, SecretSource, UnitId};
+use crate::model::{Certificate, Finding, Piece, SecretKeyRef, SecretSource, UnitId};
 use crate::onboarding::{SEAL, component_name, seal_secret};
 use crate::token;
 
@@ -43,6 +43,12 @@ impl Product<'_> {
                                 after.insert(unit_id(self.context, step));
                                 after.insert(self.secret_unit(&seal.name));
                             }
+                            if let SecretSource::Certificate(Certificate { signed_by: Some(signer), .. }) =
+                                &source
+                                && signer.key.name != name
+                            {
+                                after.insert(self.secret_unit(&signer.key.name));
+                            }
                             draft.secret.insert(declared.name.clone(), source);
                         }
                         Err(message) => findings.push(self.frame.finding(&path, message)),
@@ -54,6 +60,16 @@ impl Product<'_> {
                     vec![draft],
                     after.into_iter().collect(),
                 ));
+            }
+        }
+    }
+
+    /// Who signs the certificates of those that call it has to be there.
+    pub fn signers(&self, findings: &mut Vec<Finding>) {
+        for provision in &self.frame.instance.entry.spec.provides {
+            if let Some(Err(message)) = provision.signer.as_ref().map(|signer| self.frame.signer(signer)) {
+                let at = format!("spec.provides[{}].signer", provision.capability);
+                findings.push(self.frame.finding(&at, message));
             }
         }
     }
@@ -138,15 +154,10 @@ impl Product<'_> {
             (Some(generator), ..) => SecretSource::Generate { generator: generator.clone(), permanent },
             (_, Some(pair), ..) => SecretSource::KeyPair { algorithm: pair.algorithm, permanent },
             (_, _, Some(key), ..) => SecretSource::PublicKey { of: private(key)? },
-            (_, _, _, Some(certificate), ..) => SecretSource::Certificate {
-                of: private(&certificate.key)?,
-                common_name: certificate.common_name.clone(),
-                dns_names: certificate
-                    .dns_names
-                    .iter()
-                    .map(|source| scope.cel(source).map(|name| as_text(&name)))
-                    .collect::<Result<_, _>>()?,
-            },
+            (_, _, _, Some(certificate), ..) => {
+                private(&certificate.key)?;
+                self.certificate(certificate, scope)?
+            }
             (_, _, _, _, Some(text), _) => plain(text),
             // It may name other secrets: their values are put in where Secrets are written.
             (_, _, _, _, _, Some(source)) => {
@@ -154,6 +165,21 @@ impl Product<'_> {
             }
             _ => return Err("has no value".to_owned()),
         })
+    }
+
+    fn certificate(&self, wanted: &CertificateOf, scope: &Scope<'_>) -> Result<SecretSource, String> {
+        let names = |sources: &[String]| -> Result<Vec<String>, String> {
+            sources.iter().map(|source| scope.cel(source).map(|name| as_text(&name))).collect()
+        };
+        Ok(SecretSource::Certificate(Certificate {
+            of: wanted.key.clone(),
+            common_name: wanted.common_name.clone(),
+            dns_names: names(&wanted.dns_names)?,
+            uris: names(&wanted.uris)?,
+            ca: wanted.ca,
+            signed_by: wanted.signed_by.as_ref().map(|signer| self.frame.signer(signer)).transpose()?,
+            days: wanted.valid_days,
+        }))
     }
 
     /// A value that a step hands over. Its Job has no name yet: that comes from the Job's content.

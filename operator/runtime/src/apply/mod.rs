@@ -158,7 +158,7 @@ impl Applier {
         // precedes its record; its own labels and claim say whose it is.
         let absent = batch.namespaces.iter().any(|job| !job.exists);
         if absent {
-            outcomes.extend(self.all(&batch.namespaces).await);
+            outcomes.extend(self.all(&batch.namespaces, now).await);
             if outcomes.iter().any(|outcome| outcome.result.is_err()) {
                 return outcomes;
             }
@@ -189,30 +189,30 @@ impl Applier {
             }
         }
         if !absent {
-            outcomes.extend(self.all(&batch.namespaces).await);
+            outcomes.extend(self.all(&batch.namespaces, now).await);
         }
-        outcomes.extend(self.all(&batch.rest).await);
+        outcomes.extend(self.all(&batch.rest, now).await);
         outcomes
     }
 
-    async fn all(&self, jobs: &[Job<'_>]) -> Vec<Outcome> {
+    async fn all(&self, jobs: &[Job<'_>], now: i64) -> Vec<Outcome> {
         let outcome = |job: &Job<'_>, result| Outcome {
             key: job.desired.key.clone(),
             hash: job.desired.hash.clone(),
             result,
         };
         let running: FuturesUnordered<_> =
-            jobs.iter().map(|job| async move { outcome(job, self.apply(*job).await) }).collect();
+            jobs.iter().map(|job| async move { outcome(job, self.apply(*job, now).await) }).collect();
         running.collect().await
     }
 
-    async fn apply(&self, job: Job<'_>) -> Result<(), Trouble> {
+    async fn apply(&self, job: Job<'_>, now: i64) -> Result<(), Trouble> {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
         let key = &job.desired.key;
         let result = match self.served(key).await? {
             served if !job.desired.secret.is_empty() => {
-                secrets::apply(&self.cluster, &self.writer, &served, job.desired, job.force).await
+                secrets::apply(&self.cluster, &self.writer, &served, job.desired, job.force, now).await
             }
             served => self.patch(&served, job).await.map_err(|error| classify(key, &error)),
         };

@@ -66,7 +66,7 @@ impl House {
     }
 
     pub async fn observe(&self, stack: &StackId, plan: Option<&Plan>) -> Observed {
-        let now = jiff::Timestamp::now().as_second() + self.later;
+        let now = now() + self.later;
         let mut observed = self.cluster.observer.observe(stack, plan, &mut LookedUp::default(), now).await;
         observed.failures = self.failures.view();
         observed
@@ -115,6 +115,11 @@ impl House {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// The time, in seconds since the Unix epoch.
+pub fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
 }
 
 /// A Stack name that no other test has.

@@ -1,0 +1,145 @@
+//! Certificate authorities and what they sign, in the catalogue's language and in what is decided.
+
+mod common;
+
+use common::{Cluster, block, plan, unit};
+use plinth_api::Stack;
+use plinth_api::condition::State;
+use plinth_api::names;
+use plinth_plan::Inputs;
+use plinth_plan::catalogue::Catalogue;
+use plinth_plan::model::{Action, Certificate, Finding, Plan, SecretSource};
+use serde_json::{Value, json};
+
+/// A hub with an authority of its own, and the certificate of its server.
+fn hub() -> Value {
+    json!({
+        "block": "x-hub",
+        "title": "Hub",
+        "description": "A test.",
+        "licence": "Apache-2.0",
+        "maturity": "stable",
+        "asOf": "2026-11-24",
+        "sources": [{ "repository": "plinth", "says": "a test" }],
+        "versions": [{ "version": "1", "images": { "app": "registry.example/hub:1" } }],
+        "provides": [{
+            "capability": "hub", "component": "hub", "port": "https",
+            "signer": { "secret": "authority", "certificate": "tls.crt", "key": "tls.key" },
+        }],
+        "secrets": [
+            {
+                "name": "authority",
+                "keys": [
+                    { "name": "tls.key", "keyPair": { "algorithm": "EcP256" } },
+                    { "name": "tls.crt", "certificateOf": {
+                        "key": "tls.key", "commonName": "hub", "ca": true, "validDays": 3650,
+                    } },
+                ],
+            },
+            {
+                "name": "server",
+                "keys": [
+                    { "name": "tls.key", "keyPair": { "algorithm": "EcP256" } },
+                    { "name": "tls.crt", "certificateOf": {
+                        "key": "tls.key",
+                        "commonName": "hub",
+                        "dnsNames": ["components.hub.host"],
+                        "uris": ["'spiffe://' + stack.name"],
+                        "signedBy": { "secret": "authority", "certificate": "tls.crt", "key": "tls.key" },
+                        "validDays": 90,
+                    } },
+                ],
+            },
+        ],
+        "components": [{
+            "name": "hub",
+            "description": "Serves.",
+            "image": "app",
+            "ports": [{ "name": "https", "port": 8443 }],
+            "probes": { "readiness": { "port": "https" } },
+            "resources": { "sandbox": { "cpu": "50m", "memory": "64Mi" } },
+            "mounts": [{ "path": "/tls", "secret": "server" }],
+        }],
+    })
+}
+
+fn planned(product: Value) -> Result<Plan, Vec<Finding>> {
+    let stack: Stack = serde_json::from_value(json!({
+        "apiVersion": "plinth.dev/v1alpha1",
+        "kind": "Stack",
+        "metadata": { "name": "land", "namespace": "gov" },
+        "spec": {
+            "country": { "code": "ZZ", "languages": ["en"], "currencies": ["XTS"] },
+            "profile": "sandbox",
+            "blocks": [{ "name": "x-hub", "product": "hub" }],
+        },
+    }))
+    .expect("the test's Stack is well-formed");
+    let product = serde_json::from_value(product).expect("the test's Product is well-formed");
+    let catalogue = Catalogue::default().with_products([("hub".to_owned(), product)]);
+    plinth_plan::plan(&stack, &Inputs { catalogue, ..Inputs::default() })
+}
+
+fn certificate(plan: &Plan, secret: &str) -> Certificate {
+    let object = plan.objects().find(|o| o.key.kind == "Secret" && o.key.name == secret);
+    match object.and_then(|object| object.secret.get("tls.crt")) {
+        Some(SecretSource::Certificate(certificate)) => certificate.clone(),
+        other => panic!("{secret} has no certificate: {other:?}"),
+    }
+}
+
+#[test]
+fn an_entry_has_an_authority_and_what_it_signs_waits_for_it() {
+    let plan = planned(hub()).unwrap();
+    assert!(certificate(&plan, "hub-authority").ca);
+    let server = certificate(&plan, "hub-server");
+    assert_eq!(server.dns_names, ["hub.land-x-hub.svc.cluster.local"]);
+    assert_eq!(server.uris, ["spiffe://land"]);
+    let signer = server.signed_by.expect("it is signed");
+    assert_eq!((signer.key.name.as_str(), signer.key.key.as_str()), ("hub-authority", "tls.key"));
+    let unit = plan.units().find(|unit| unit.id.name == "secret/hub-server").expect("a unit");
+    assert!(unit.after.iter().any(|id| id.name == "secret/hub-authority"), "{:?}", unit.after);
+}
+
+#[test]
+fn an_authority_that_is_none_is_named() {
+    for (field, value, said) in [
+        ("secret", "other", "`other` is no secret of the entry"),
+        ("certificate", "tls.key", "`tls.key` of secret `authority` is no certificateOf with `ca: true`"),
+        ("key", "tls.crt", "`tls.crt` of secret `authority` is no keyPair"),
+    ] {
+        for at in ["/provides/0/signer", "/secrets/1/keys/1/certificateOf/signedBy"] {
+            let mut product = hub();
+            product.pointer_mut(at).expect("is there")[field] = json!(value);
+            let findings = planned(product).expect_err("it has to be refused");
+            let words: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            assert!(words.iter().any(|word| word.contains(said)), "{at} {field}: {words:?}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_is_made_anew_when_its_note_says_so_and_not_before() {
+    let plan = plan(vec![block("identity").secret("tls").database("postgres", "tls", "1")]);
+    let mut cluster = Cluster::running(&plan);
+    let key = plan.objects().find(|o| o.key.kind == "Secret").expect("a Secret").key.clone();
+    let note = |cluster: &mut Cluster, at: &str| {
+        cluster.edit(&key, |body| body["metadata"]["annotations"][names::ANNOTATION_RENEW_AT] = json!(at));
+    };
+    cluster.observed.now = 1_800_000_000;
+    note(&mut cluster, "2027-01-15T08:00:01Z");
+    let decisions = cluster.decide(&plan);
+    assert_eq!((decisions.actions.len(), decisions.look_again), (0, Some(1_800_000_001)));
+
+    for due in ["2027-01-15T08:00:00Z", "nonsense"] {
+        note(&mut cluster, due);
+        let decisions = cluster.decide(&plan);
+        let [Action::Apply { key: written, force: true, exists: true, .. }] = &decisions.actions[..] else {
+            panic!("{due}: {:?}", decisions.actions)
+        };
+        assert_eq!(written, &key);
+        let unit = unit(&decisions, "secret/tls");
+        assert_eq!(unit.state, State::OutOfDate);
+        assert!(unit.message.contains("near its end"), "{}", unit.message);
+    }
+}
