@@ -89,6 +89,8 @@ pub const BLOCKS: &[&str] = &[
     "api-gateway",
     "trust-services",
 ];
+/// Prefix of the names under which parts of a plan in agencies' namespaces stand beside the blocks. No block has it.
+pub const TENANT_PREFIX: &str = "at-";
 /// Prefix of a block name that is not one of [`BLOCKS`].
 pub const EXTENSION_PREFIX: &str = "x-";
 

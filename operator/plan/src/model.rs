@@ -11,7 +11,7 @@ use plinth_api::v1alpha1::stack::DriftPolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::exchange::Compiled;
+use crate::exchange::{Compiled, Subject};
 use crate::moving::Move;
 
 /// Identity of an object on one cluster.
@@ -118,6 +118,9 @@ pub struct BlockPlan {
     pub blocked: Vec<Finding>,
     /// Nodes of the order graph; edges stay inside the plan but may cross blocks, also to one that is blocked.
     pub units: Vec<Unit>,
+    /// It is in an agency's namespace, for this object of the exchange; no block of the Stack.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Subject>,
     /// Observe, write nothing.
     pub paused: bool,
     /// What to do about drift.

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::backing::{Running, switched};
 use crate::catalogue::{Catalogue, Entry};
 use crate::claim::{self, Claim};
+use crate::exchange::compile::Tenant;
 use crate::exchange::{Compiled, Declared};
 use crate::expr::{Scope, listed};
 use crate::fixed::{self, Fixed};
@@ -45,6 +46,8 @@ pub struct Resolved<'a> {
     pub block: &'a Block,
     /// Namespace of its objects.
     pub namespace: String,
+    /// In an agency's namespace, for one of its objects.
+    pub tenant: Option<&'a Tenant>,
     /// What is installed; `None` when external, or blocked by something that is missing.
     pub installed: Option<Installed<'a>>,
     /// What keeps it from being installed. With `installed`, all that it lacks is leave: what others have to do with it
@@ -135,7 +138,7 @@ pub fn namespace_of(stack: &Stack, block: &str) -> String {
 pub fn resolve<'a>(
     stack: &'a Stack,
     inputs: &'a Inputs,
-    exchange: &Compiled,
+    exchange: &'a Compiled,
 ) -> Result<Vec<Resolved<'a>>, Vec<Finding>> {
     let mut findings = stack_findings(stack, inputs);
     let mut products: BTreeMap<&str, &Entry> = BTreeMap::new();
@@ -163,7 +166,19 @@ pub fn resolve<'a>(
         blocked.extend(installed.iter().flat_map(|installed| switched(stack, block, installed, inputs)));
         let entry = products.get(block.name.as_str());
         blocked.extend(entry.into_iter().flat_map(|entry| fixed::changed(block, entry, &inputs.fixed)));
-        resolved.push(Resolved { block, namespace: namespace_of(stack, &block.name), installed, blocked });
+        let namespace = namespace_of(stack, &block.name);
+        resolved.push(Resolved { block, namespace, tenant: None, installed, blocked });
+    }
+    for tenant in &exchange.tenants {
+        let mut blocked = Vec::new();
+        // What an agency gets wrong is said of its own object, and stops nobody else.
+        let installed =
+            install(stack, &tenant.block, &tenant.entry, &products, inputs, exchange, &mut blocked)
+                .map_err(|found| blocked.extend(found))
+                .ok()
+                .filter(|_| blocked.is_empty());
+        let namespace = tenant.subject.namespace.clone();
+        resolved.push(Resolved { block: &tenant.block, namespace, tenant: Some(tenant), installed, blocked });
     }
     claim::hand_over(&mut resolved);
     if findings.is_empty() { Ok(resolved) } else { Err(findings) }
@@ -326,7 +341,9 @@ fn install<'a>(
     }
     let mut bindings = BTreeMap::new();
     let mut claims: BTreeMap<String, Vec<Claim>> = BTreeMap::new();
-    let namespace = namespace_of(stack, &block.name);
+    let tenant = exchange.tenants.iter().find(|tenant| tenant.block.name == block.name);
+    let namespace =
+        tenant.map_or_else(|| namespace_of(stack, &block.name), |tenant| tenant.subject.namespace.clone());
     let mut moving = Incoming::of(stack, block, inputs, blocked);
     let scope = Scope::new(Map::from_iter([
         ("params".to_owned(), Value::Object(params.clone())),

@@ -12,6 +12,7 @@ use plinth_api::v1alpha1::stack::{BlockSummary, Stack, StackStatus};
 
 use self::block::Assessment;
 use crate::decide::Teardown;
+use crate::exchange::Subject;
 use crate::model::{Decisions, Finding, Observed, Plan, SecretSource};
 
 /// Findings and objects written out; the rest is counted.
@@ -24,6 +25,19 @@ pub struct Report {
     pub stack: StackStatus,
     /// The BuildingBlocks', by block name.
     pub blocks: BTreeMap<String, BuildingBlockStatus>,
+    /// How what is rendered into agencies' namespaces is, by the object that it is for.
+    pub tenants: BTreeMap<Subject, TenantState>,
+}
+
+/// How a part of the plan in an agency's namespace is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TenantState {
+    /// Its state.
+    pub state: State,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// One line naming the object at fault; empty when Ready.
+    pub message: String,
 }
 
 /// Where approval of the plan stands.
@@ -91,7 +105,7 @@ pub fn report(
     let previous = stack.status.clone().unwrap_or_default();
     let generation = stack.metadata.generation.unwrap_or_default();
     // Without a plan the last good picture stays: what runs is still running.
-    let kept = Report { stack: previous.clone(), blocks: previous_blocks.clone() };
+    let kept = Report { stack: previous.clone(), blocks: previous_blocks.clone(), tenants: BTreeMap::new() };
     let mut report = match outcome {
         Outcome::Invalid { findings } => amended(kept, invalid(findings), generation, &now, true),
         Outcome::Failed { reason, message } => {
@@ -102,12 +116,14 @@ pub fn report(
         }
         Outcome::Deleting { teardown } => amended(kept, deleting(teardown), generation, &now, false),
         Outcome::Planned { plan, decisions, observed, approved } => {
-            let assessments = block::assess(plan, decisions, observed);
+            let (tenants, assessments): (Vec<_>, Vec<_>) =
+                block::assess(plan, decisions, observed).into_iter().partition(Assessment::is_tenant);
             let mut report =
                 planned(plan, &assessments, observed, &approved, &previous, previous_blocks, &now);
             let verdicts = stack_verdicts(plan, &assessments, observed, &approved);
             report.stack.conditions = merged(verdicts, &previous.conditions, generation, &now);
             report.stack.observed_generation = Some(generation);
+            report.tenants = tenants.iter().filter_map(Assessment::tenant).collect();
             report
         }
     };
@@ -248,7 +264,7 @@ fn planned(
     Report {
         stack: StackStatus {
             observed_generation: None,
-            summary: Some(format!("{ready}/{}", plan.blocks.len())),
+            summary: Some(format!("{ready}/{}", plan.blocks.iter().filter(|b| b.tenant.is_none()).count())),
             conditions: Vec::new(),
             catalogue_revision: Some(plan.catalogue_revision.clone()),
             plan_hash: Some(plan.hash.clone()),
@@ -257,6 +273,7 @@ fn planned(
             blocks: assessments.iter().map(summary_of).collect(),
         },
         blocks: blocks.collect(),
+        tenants: BTreeMap::new(),
     }
 }
 
@@ -275,7 +292,7 @@ fn stack_verdicts(
         format!(
             "plan {}: {} blocks, {objects} objects, catalogue {}",
             plan.hash,
-            plan.blocks.len(),
+            plan.blocks.iter().filter(|b| b.tenant.is_none()).count(),
             plan.catalogue_revision
         ),
     ));

@@ -1,134 +1,13 @@
 //! What agencies declare, and what becomes of it: every reference is tried with somebody else's thing behind it, and access
 //! stays closed.
 
+mod exchange_world;
+
+use exchange_world::{NOW, compiled, object, world};
 use plinth_api::v1alpha1::agreement::AgreementPhase;
-use plinth_api::{ExchangeAgreement, Member, PublicService, Registry, Stack};
-use plinth_plan::catalogue::Catalogue;
+use plinth_plan::exchange::Compiled;
 use plinth_plan::exchange::compile::What;
-use plinth_plan::exchange::{Compiled, Declared, compile};
 use serde_json::{Value, json};
-
-const NOW: &str = "2026-06-01T00:00:00Z";
-
-/// A country with a civil register in `civil`, a tax office in `tax`, a bank in `bank` and an app in `app`.
-fn world() -> Vec<Value> {
-    let meta = |namespace: &str, name: &str| json!({ "namespace": namespace, "name": name });
-    let stack = json!({ "name": "ua", "namespace": "dpi" });
-    vec![
-        json!({ "kind": "Stack", "metadata": meta("dpi", "ua"), "spec": {
-            "country": { "code": "UA", "languages": ["uk", "en"] },
-            "profile": "sandbox",
-            "tenants": { "from": "Selector", "selector": { "matchLabels": { "dpi": "yes" } } },
-            "blocks": [
-                { "name": "identity", "product": "keycloak" },
-                { "name": "payments", "product": "mojaloop" },
-                { "name": "information-mediator", "product": "xroad-security-server" },
-            ],
-            "exchange": {
-                "bindings": [
-                    { "namespace": "civil", "members": ["GOV/2"], "registries": ["births"] },
-                    { "namespace": "tax", "members": ["GOV/3"] },
-                    { "namespace": "bank", "members": ["COM/1"], "participants": ["bank"] },
-                    { "namespace": "app", "members": ["GOV/1"] },
-                ],
-                "globalGroups": [{ "code": "offices", "members": ["GOV/3/desk"] }],
-            },
-            "assurance": {
-                "proofing": [{ "level": "substantial", "values": ["in-person"] }],
-                "authentication": [{ "level": "low", "values": ["pwd"] }, { "level": "substantial", "values": ["otp"] }],
-            },
-        } }),
-        json!({ "kind": "Member", "metadata": meta("civil", "civil"), "spec": {
-            "stackRef": stack, "class": "GOV", "code": "2",
-            "securityServers": [{ "code": "ss1", "hosts": ["GOV/3"] }],
-            "subsystems": [{ "code": "register",
-                "services": [{ "code": "births", "endpoints": [
-                    { "method": "GET", "path": "/records/*" }, { "method": "POST", "path": "/records" },
-                ], "registry": "births" }],
-                "localGroups": [{ "code": "partners", "members": ["GOV/1/app"] }],
-            }],
-        } }),
-        json!({ "kind": "Registry", "metadata": meta("civil", "births"), "spec": {
-            "stackRef": stack, "code": "births", "owner": "civil", "classification": "personal",
-            "external": { "host": "births.gov.example", "port": 443, "tls": true },
-        } }),
-        json!({ "kind": "Member", "metadata": meta("tax", "tax"), "spec": {
-            "stackRef": stack, "class": "GOV", "code": "3",
-            "securityServers": [{ "code": "ss1", "hostedBy": "GOV/2" }],
-            "subsystems": [{ "code": "desk" }],
-        } }),
-        json!({ "kind": "Member", "metadata": meta("bank", "bank"), "spec": {
-            "stackRef": stack, "class": "COM", "code": "1", "subsystems": [{ "code": "core" }],
-            "participant": { "id": "bank", "currencies": ["UAH"], "netDebitCap": { "UAH": "1000" }, "paysFor": ["GOV/1"] },
-        } }),
-        json!({ "kind": "Member", "metadata": meta("app", "ministry"), "spec": {
-            "stackRef": stack, "class": "GOV", "code": "1", "subsystems": [{ "code": "app" }],
-        } }),
-        json!({ "kind": "ExchangeAgreement", "metadata": meta("civil", "births-to-app"), "spec": {
-            "stackRef": stack,
-            "provider": { "member": "civil", "subsystem": "register", "service": "births" },
-            "endpoints": [{ "method": "GET", "path": "/records/*" }],
-            "consumers": [{ "subsystem": "GOV/1/app" }],
-            "purpose": { "en": "to fill in the form" },
-            "legalBasis": { "kind": "Law", "citation": "sample act, article 1" },
-        } }),
-        json!({ "kind": "PublicService", "metadata": meta("app", "birth"), "spec": {
-            "stackRef": stack, "title": { "en": "Birth" }, "channels": ["Web"],
-            "client": { "member": "ministry", "subsystem": "app" },
-            "uses": {
-                "identity": { "proofing": "low", "authentication": "substantial" },
-                "services": [{ "service": "GOV/2/register/births", "purpose": "to fill in the form",
-                    "endpoints": [{ "method": "GET", "path": "/records/*" }] }],
-                "programme": {
-                    "code": "help", "institution": "ministry", "participant": "bank", "currency": "UAH",
-                    "accountMapper": "payments", "batch": { "maker": "clerk", "checker": "head" }, "reconcileHours": 24,
-                },
-            },
-        } }),
-    ]
-}
-
-/// Compiles objects; every namespace but `stranger` is admitted.
-fn compiled(objects: &[Value]) -> Compiled {
-    fn all<T: serde::de::DeserializeOwned>(objects: &[Value], kind: &str, version: &str) -> Vec<T> {
-        objects
-            .iter()
-            .filter(|o| o["kind"] == kind)
-            .map(|o| {
-                let mut object = o.clone();
-                object["apiVersion"] = json!(version);
-                serde_json::from_value(object).unwrap_or_else(|error| panic!("{o}: {error}"))
-            })
-            .collect()
-    }
-    let version = "plinth.dev/v1alpha1";
-    let stack: Stack = all(objects, "Stack", version).remove(0);
-    let labels = |namespace: &str| match namespace {
-        "stranger" => [].into(),
-        _ => [("dpi".to_owned(), "yes".to_owned())].into(),
-    };
-    let namespaces: Vec<&str> = objects.iter().filter_map(|o| o["metadata"]["namespace"].as_str()).collect();
-    let documents = [(
-        ("civil".to_owned(), "api".to_owned()),
-        [("openapi.yaml".to_owned(), "openapi: 3.0.0\npaths: { '/records/{id}': { get: {} } }".to_owned())].into(),
-    )];
-    let declared = Declared {
-        namespaces: Some(namespaces.iter().map(|n| ((*n).to_owned(), labels(n))).collect()),
-        members: all::<Member>(objects, "Member", version),
-        agreements: all::<ExchangeAgreement>(objects, "ExchangeAgreement", version),
-        registries: all::<Registry>(objects, "Registry", version),
-        services: all::<PublicService>(objects, "PublicService", version),
-        documents: Some(documents.into()),
-        secrets: Some([].into()),
-        now: NOW.parse::<jiff::Timestamp>().unwrap().as_second(),
-    };
-    static CATALOGUE: std::sync::OnceLock<Catalogue> = std::sync::OnceLock::new();
-    compile(&stack, CATALOGUE.get_or_init(|| Catalogue::builtin().unwrap()), &declared)
-}
-
-fn object<'a>(objects: &'a mut [Value], kind: &str, name: &str) -> &'a mut Value {
-    objects.iter_mut().find(|o| o["kind"] == kind && o["metadata"]["name"] == name).expect("is there")
-}
 
 /// Everything that is said, as `Kind namespace/name: path: message`.
 fn said(compiled: &Compiled) -> Vec<String> {
@@ -165,59 +44,360 @@ type Abuse = (&'static str, &'static str, &'static str, Value, &'static str, boo
 fn every_reference_that_reaches_for_somebody_elses_thing_is_refused_with_its_path() {
     let cases: Vec<Abuse> = vec![
         // Codes: the Stack binds them, the first claimant never wins.
-        ("Member", "ministry", "/spec/code", json!("9"), "Member app/ministry: spec.code: the Stack does not bind `GOV/9`", false),
-        ("Member", "ministry", "/spec/code", json!("2"), "Member app/ministry: spec.code: the Stack does not bind `GOV/2`", false),
-        ("Registry", "births", "/spec/code", json!("land"), "Registry civil/births: spec.code: the Stack does not bind `land`", false),
-        ("Member", "bank", "/spec/participant/id", json!("other"), "Member bank/bank: spec.participant.id: the Stack does not bind `other`", true),
+        (
+            "Member",
+            "ministry",
+            "/spec/code",
+            json!("9"),
+            "Member app/ministry: spec.code: the Stack does not bind `GOV/9`",
+            false,
+        ),
+        (
+            "Member",
+            "ministry",
+            "/spec/code",
+            json!("2"),
+            "Member app/ministry: spec.code: the Stack does not bind `GOV/2`",
+            false,
+        ),
+        (
+            "Registry",
+            "births",
+            "/spec/code",
+            json!("land"),
+            "Registry civil/births: spec.code: the Stack does not bind `land`",
+            false,
+        ),
+        (
+            "Member",
+            "bank",
+            "/spec/participant/id",
+            json!("other"),
+            "Member bank/bank: spec.participant.id: the Stack does not bind `other`",
+            true,
+        ),
         // Tenancy: refused and missing look the same.
-        ("Member", "civil", "/metadata/namespace", json!("stranger"), "Member stranger/civil: spec.stackRef: Stack dpi/ua does not exist or does not admit", false),
+        (
+            "Member",
+            "civil",
+            "/metadata/namespace",
+            json!("stranger"),
+            "Member stranger/civil: spec.stackRef: Stack dpi/ua does not exist or does not admit",
+            false,
+        ),
         // Hosting is the host's to grant.
-        ("Member", "civil", "/spec/securityServers/0/hosts", json!([]), "Member tax/tax: spec.securityServers[ss1].hostedBy: member `GOV/2` does not exist or does not host", true),
-        ("Member", "tax", "/spec/securityServers/0/hostedBy", json!("GOV/7"), "member `GOV/7` does not exist or does not host", true),
+        (
+            "Member",
+            "civil",
+            "/spec/securityServers/0/hosts",
+            json!([]),
+            "Member tax/tax: spec.securityServers[ss1].hostedBy: member `GOV/2` does not exist or does not host",
+            true,
+        ),
+        (
+            "Member",
+            "tax",
+            "/spec/securityServers/0/hostedBy",
+            json!("GOV/7"),
+            "member `GOV/7` does not exist or does not host",
+            true,
+        ),
         // Money: who settles and who pays say so themselves.
-        ("Member", "bank", "/spec/participant/sponsor", json!("big"), "Member bank/bank: spec.participant.sponsor: participant `big` does not exist or does not settle", true),
-        ("Member", "bank", "/spec/participant/netDebitCap/UAH", json!("-1"), "spec.participant.netDebitCap: UAH: `-1` is no amount", true),
+        (
+            "Member",
+            "bank",
+            "/spec/participant/sponsor",
+            json!("big"),
+            "Member bank/bank: spec.participant.sponsor: participant `big` does not exist or does not settle",
+            true,
+        ),
+        (
+            "Member",
+            "bank",
+            "/spec/participant/netDebitCap/UAH",
+            json!("-1"),
+            "spec.participant.netDebitCap: UAH: `-1` is no amount",
+            true,
+        ),
         ("Member", "bank", "/spec/participant/netDebitCap/EUR", json!("1"), "has a cap in EUR", true),
-        ("Member", "bank", "/spec/participant/certificates", json!("tls"), "Secret `tls` does not exist in this namespace", true),
-        ("Member", "bank", "/spec/participant/paysFor", json!([]), "PublicService app/birth: spec.uses.programme.participant: participant `bank` does not exist or does not pay", true),
-        ("PublicService", "birth", "/spec/uses/programme/participant", json!("none"), "participant `none` does not exist or does not pay", true),
-        ("PublicService", "birth", "/spec/uses/programme/currency", json!("EUR"), "`EUR` is no currency of participant `bank`; it has UAH", true),
-        ("PublicService", "birth", "/spec/uses/programme/accountMapper", json!("x-none"), "spec.uses.programme.accountMapper: the Stack has no block `x-none`", true),
+        (
+            "Member",
+            "bank",
+            "/spec/participant/certificates",
+            json!("tls"),
+            "Secret `tls` does not exist in this namespace",
+            true,
+        ),
+        (
+            "Member",
+            "bank",
+            "/spec/participant/paysFor",
+            json!([]),
+            "PublicService app/birth: spec.uses.programme.participant: participant `bank` does not exist or does not pay",
+            true,
+        ),
+        (
+            "PublicService",
+            "birth",
+            "/spec/uses/programme/participant",
+            json!("none"),
+            "participant `none` does not exist or does not pay",
+            true,
+        ),
+        (
+            "PublicService",
+            "birth",
+            "/spec/uses/programme/currency",
+            json!("EUR"),
+            "`EUR` is no currency of participant `bank`; it has UAH",
+            true,
+        ),
+        (
+            "PublicService",
+            "birth",
+            "/spec/uses/programme/accountMapper",
+            json!("x-none"),
+            "spec.uses.programme.accountMapper: the Stack has no block `x-none`",
+            true,
+        ),
         // A service answers from its own namespace or from outside the cluster, never from somebody else's.
-        ("Registry", "births", "/spec/external/host", json!("keycloak.ua-identity.svc.cluster.local"), "Registry civil/births: spec.external.host: `keycloak.ua-identity.svc.cluster.local` is inside the cluster", false),
-        ("Registry", "births", "/spec/external/host", json!("keycloak.ua-identity.svc"), "is inside the cluster", false),
+        (
+            "Registry",
+            "births",
+            "/spec/external/host",
+            json!("keycloak.ua-identity.svc.cluster.local"),
+            "Registry civil/births: spec.external.host: `keycloak.ua-identity.svc.cluster.local` is inside the cluster",
+            false,
+        ),
+        (
+            "Registry",
+            "births",
+            "/spec/external/host",
+            json!("keycloak.ua-identity.svc"),
+            "is inside the cluster",
+            false,
+        ),
         ("Registry", "births", "/spec/external/host", json!("keycloak"), "is inside the cluster", false),
-        ("Registry", "births", "/spec/external/host", json!("127.0.0.1"), "is an address of the machine that asks", false),
-        ("Registry", "births", "/spec/external/host", json!("169.254.169.254"), "is an address of the machine that asks", false),
-        ("Registry", "births", "/spec/external/host", json!("::ffff:127.0.0.1"), "is an address of the machine that asks", false),
-        ("Registry", "births", "/spec/external/host", json!("2130706433"), "is neither a host name nor an address", false),
-        ("Registry", "births", "/spec/external/host", json!("a.localhost"), "only the machine that asks knows", false),
+        (
+            "Registry",
+            "births",
+            "/spec/external/host",
+            json!("127.0.0.1"),
+            "is an address of the machine that asks",
+            false,
+        ),
+        (
+            "Registry",
+            "births",
+            "/spec/external/host",
+            json!("169.254.169.254"),
+            "is an address of the machine that asks",
+            false,
+        ),
+        (
+            "Registry",
+            "births",
+            "/spec/external/host",
+            json!("::ffff:127.0.0.1"),
+            "is an address of the machine that asks",
+            false,
+        ),
+        (
+            "Registry",
+            "births",
+            "/spec/external/host",
+            json!("2130706433"),
+            "is neither a host name nor an address",
+            false,
+        ),
+        (
+            "Registry",
+            "births",
+            "/spec/external/host",
+            json!("a.localhost"),
+            "only the machine that asks knows",
+            false,
+        ),
         ("Registry", "births", "/spec/external/host", json!("a b"), "is no host name", false),
-        ("Registry", "births", "/spec/external/basePath", json!("/../admin"), "spec.external.basePath: `/../admin` must", false),
-        ("Registry", "births", "/spec/external/cidrs", json!(["10.0.0.0/99"]), "spec.external.cidrs[0]: `10.0.0.0/99` is no network range", false),
-        ("Registry", "births", "/spec/owner", json!("tax"), "Registry civil/births: spec.owner: there is no Member `tax` in this namespace", false),
+        (
+            "Registry",
+            "births",
+            "/spec/external/basePath",
+            json!("/../admin"),
+            "spec.external.basePath: `/../admin` must",
+            false,
+        ),
+        (
+            "Registry",
+            "births",
+            "/spec/external/cidrs",
+            json!(["10.0.0.0/99"]),
+            "spec.external.cidrs[0]: `10.0.0.0/99` is no network range",
+            false,
+        ),
+        (
+            "Registry",
+            "births",
+            "/spec/owner",
+            json!("tax"),
+            "Registry civil/births: spec.owner: there is no Member `tax` in this namespace",
+            false,
+        ),
         // Agreements are about services of the own namespace.
-        ("ExchangeAgreement", "births-to-app", "/metadata/namespace", json!("tax"), "ExchangeAgreement tax/births-to-app: spec.provider.member: there is no Member `civil` in this namespace", false),
-        ("ExchangeAgreement", "births-to-app", "/spec/provider/subsystem", json!("none"), "spec.provider.subsystem: `none` is no subsystem of Member `civil`; it has register", false),
-        ("ExchangeAgreement", "births-to-app", "/spec/provider/service", json!("none"), "spec.provider.service: `none` is no service of subsystem `register` that is right; it has births", false),
-        ("ExchangeAgreement", "births-to-app", "/spec/endpoints/0/path", json!("/all"), "spec.endpoints: `GET /all` is no endpoint of UA/GOV/2/register/births", false),
-        ("ExchangeAgreement", "births-to-app", "/spec/endpoints/0/path", json!("/**"), "spec.endpoints: `GET /**` is no endpoint", false),
-        ("ExchangeAgreement", "births-to-app", "/spec/consumers/0/subsystem", json!("GOV/1/gone"), "spec.consumers[0].subsystem: no subsystem `GOV/1/gone` takes part", false),
-        ("ExchangeAgreement", "births-to-app", "/spec/consumers/0", json!({ "localGroup": "none" }), "spec.consumers[0].localGroup: `none` is no local access rights group of the subsystem; there are partners", false),
-        ("ExchangeAgreement", "births-to-app", "/spec/consumers/0", json!({ "globalGroup": "none" }), "spec.consumers[0].globalGroup: `none` is no global access rights group of the Stack; there are offices", false),
-        ("ExchangeAgreement", "births-to-app", "/spec/consent", json!({ "block": "consent", "agreement": "a" }), "spec.consent.block: the Stack has no block `consent`", false),
+        (
+            "ExchangeAgreement",
+            "births-to-app",
+            "/metadata/namespace",
+            json!("tax"),
+            "ExchangeAgreement tax/births-to-app: spec.provider.member: there is no Member `civil` in this namespace",
+            false,
+        ),
+        (
+            "ExchangeAgreement",
+            "births-to-app",
+            "/spec/provider/subsystem",
+            json!("none"),
+            "spec.provider.subsystem: `none` is no subsystem of Member `civil`; it has register",
+            false,
+        ),
+        (
+            "ExchangeAgreement",
+            "births-to-app",
+            "/spec/provider/service",
+            json!("none"),
+            "spec.provider.service: `none` is no service of subsystem `register` that is right; it has births",
+            false,
+        ),
+        (
+            "ExchangeAgreement",
+            "births-to-app",
+            "/spec/endpoints/0/path",
+            json!("/all"),
+            "spec.endpoints: `GET /all` is no endpoint of UA/GOV/2/register/births",
+            false,
+        ),
+        (
+            "ExchangeAgreement",
+            "births-to-app",
+            "/spec/endpoints/0/path",
+            json!("/**"),
+            "spec.endpoints: `GET /**` is no endpoint",
+            false,
+        ),
+        (
+            "ExchangeAgreement",
+            "births-to-app",
+            "/spec/consumers/0/subsystem",
+            json!("GOV/1/gone"),
+            "spec.consumers[0].subsystem: no subsystem `GOV/1/gone` takes part",
+            false,
+        ),
+        (
+            "ExchangeAgreement",
+            "births-to-app",
+            "/spec/consumers/0",
+            json!({ "localGroup": "none" }),
+            "spec.consumers[0].localGroup: `none` is no local access rights group of the subsystem; there are partners",
+            false,
+        ),
+        (
+            "ExchangeAgreement",
+            "births-to-app",
+            "/spec/consumers/0",
+            json!({ "globalGroup": "none" }),
+            "spec.consumers[0].globalGroup: `none` is no global access rights group of the Stack; there are offices",
+            false,
+        ),
+        (
+            "ExchangeAgreement",
+            "births-to-app",
+            "/spec/consent",
+            json!({ "block": "consent", "agreement": "a" }),
+            "spec.consent.block: the Stack has no block `consent`",
+            false,
+        ),
         // An endpoint that the OpenAPI document lacks, and documents that are not there.
-        ("Member", "civil", "/spec/subsystems/0/services/0/openApi", json!({ "configMap": "api", "key": "openapi.yaml" }), "Member civil/civil: spec.subsystems[register].services[births].endpoints: `POST /records` is not in the service's OpenAPI document", false),
-        ("Member", "civil", "/spec/subsystems/0/services/0/openApi", json!({ "configMap": "none", "key": "a" }), "ConfigMap `none` does not exist in this namespace", false),
-        ("Member", "civil", "/spec/subsystems/0/services/0/openApi", json!({ "configMap": "api", "key": "a" }), "ConfigMap `api` has no key `a`; it has openapi.yaml", false),
-        ("Member", "civil", "/spec/subsystems/0/services/0/registry", json!("none"), "there is no Registry `none` in this namespace", false),
+        (
+            "Member",
+            "civil",
+            "/spec/subsystems/0/services/0/openApi",
+            json!({ "configMap": "api", "key": "openapi.yaml" }),
+            "Member civil/civil: spec.subsystems[register].services[births].endpoints: `POST /records` is not in the service's OpenAPI document",
+            false,
+        ),
+        (
+            "Member",
+            "civil",
+            "/spec/subsystems/0/services/0/openApi",
+            json!({ "configMap": "none", "key": "a" }),
+            "ConfigMap `none` does not exist in this namespace",
+            false,
+        ),
+        (
+            "Member",
+            "civil",
+            "/spec/subsystems/0/services/0/openApi",
+            json!({ "configMap": "api", "key": "a" }),
+            "ConfigMap `api` has no key `a`; it has openapi.yaml",
+            false,
+        ),
+        (
+            "Member",
+            "civil",
+            "/spec/subsystems/0/services/0/registry",
+            json!("none"),
+            "there is no Registry `none` in this namespace",
+            false,
+        ),
         // Services.
-        ("PublicService", "birth", "/spec/client/member", json!("civil"), "PublicService app/birth: spec.client.member: there is no Member `civil` in this namespace", true),
-        ("PublicService", "birth", "/spec/client/subsystem", json!("none"), "spec.client.subsystem: `none` is no subsystem of Member `ministry`; it has app", true),
-        ("PublicService", "birth", "/spec/uses/identity/authentication", json!("high"), "spec.uses.identity.authentication: `high` cannot be reached: spec.assurance of the Stack maps low, substantial", true),
-        ("PublicService", "birth", "/spec/uses/signature", json!("qualified"), "spec.uses.signature: the Stack has no block `e-signature`", true),
-        ("PublicService", "birth", "/spec/uses/services/0/service", json!("GOV/2/register/none"), "waits: GOV/2/register/none: no agreement yet; member UA/GOV/2 decides", true),
-        ("PublicService", "birth", "/spec/uses/services/0/endpoints", json!([]), "grants a part of what it asks for", true),
+        (
+            "PublicService",
+            "birth",
+            "/spec/client/member",
+            json!("civil"),
+            "PublicService app/birth: spec.client.member: there is no Member `civil` in this namespace",
+            true,
+        ),
+        (
+            "PublicService",
+            "birth",
+            "/spec/client/subsystem",
+            json!("none"),
+            "spec.client.subsystem: `none` is no subsystem of Member `ministry`; it has app",
+            true,
+        ),
+        (
+            "PublicService",
+            "birth",
+            "/spec/uses/identity/authentication",
+            json!("high"),
+            "spec.uses.identity.authentication: `high` cannot be reached: spec.assurance of the Stack maps low, substantial",
+            true,
+        ),
+        (
+            "PublicService",
+            "birth",
+            "/spec/uses/signature",
+            json!("qualified"),
+            "spec.uses.signature: the Stack has no block `e-signature`",
+            true,
+        ),
+        (
+            "PublicService",
+            "birth",
+            "/spec/uses/services/0/service",
+            json!("GOV/2/register/none"),
+            "waits: GOV/2/register/none: no agreement yet; member UA/GOV/2 decides",
+            true,
+        ),
+        (
+            "PublicService",
+            "birth",
+            "/spec/uses/services/0/endpoints",
+            json!([]),
+            "grants a part of what it asks for",
+            true,
+        ),
     ];
     for (kind, name, path, value, expected, stays) in cases {
         let mut objects = world();
@@ -230,7 +410,12 @@ fn every_reference_that_reaches_for_somebody_elses_thing_is_refused_with_its_pat
         let compiled = compiled(&objects);
         let said = said(&compiled);
         assert!(said.iter().any(|s| s.contains(expected)), "{path} = {value}: {said:#?}");
-        assert_eq!(!rights(&compiled).is_empty(), stays, "{path} = {value}: {:?} {said:#?}", rights(&compiled));
+        assert_eq!(
+            !rights(&compiled).is_empty(),
+            stays,
+            "{path} = {value}: {:?} {said:#?}",
+            rights(&compiled)
+        );
     }
 }
 
@@ -243,7 +428,8 @@ fn a_code_that_is_claimed_twice_is_nobodys() {
     let compiled = compiled(&objects);
     let said = said(&compiled);
     for (member, other) in [("civil/civil", "civil-again"), ("civil/civil-again", "civil")] {
-        let expected = format!("Member {member}: spec.code: `GOV/2` is claimed by {other} too; it is nobody's");
+        let expected =
+            format!("Member {member}: spec.code: `GOV/2` is claimed by {other} too; it is nobody's");
         assert!(said.iter().any(|s| s.starts_with(&expected)), "{expected}: {said:#?}");
     }
     assert!(rights(&compiled).is_empty());
@@ -257,7 +443,9 @@ fn groups_are_who_is_in_them() {
     let compiled = compiled(&objects);
     // One that is gone takes nothing from the others.
     assert_eq!(rights(&compiled), ["UA/GOV/1/app,UA/GOV/3/desk -> UA/GOV/2/register/births"]);
-    assert!(said(&compiled).iter().any(|s| s.contains("spec.consumers[2].subsystem: no subsystem `GOV/1/gone`")));
+    assert!(
+        said(&compiled).iter().any(|s| s.contains("spec.consumers[2].subsystem: no subsystem `GOV/1/gone`"))
+    );
 }
 
 #[test]

@@ -13,16 +13,19 @@ use crate::clusters::Cluster;
 use crate::observe::ingest::{Chunk, Content, Ingest, Lean};
 use crate::observe::read_seen;
 
+/// How the names of chunks begin.
+pub const CHUNK: &str = "plinth-inventory-";
 /// An object may have 1 MiB in etcd, the ConfigMap's own fields included.
 const CHUNK_BYTES: usize = 700 * 1024;
 
-/// Identity of the `index`-th chunk in a namespace.
-pub fn chunk_key(namespace: &str, index: usize) -> ObjectKey {
+/// Identity of the `index`-th chunk of a block in its namespace. In an agency's namespace there are several.
+pub fn chunk_key(namespace: &str, block: &str, index: usize) -> ObjectKey {
+    let part = if block.starts_with(names::TENANT_PREFIX) { format!("{block}-") } else { String::new() };
     ObjectKey {
         api_version: "v1".to_owned(),
         kind: "ConfigMap".to_owned(),
         namespace: Some(namespace.to_owned()),
-        name: format!("plinth-inventory-{index}"),
+        name: format!("{CHUNK}{part}{index}"),
     }
 }
 
@@ -51,7 +54,7 @@ pub async fn record(
             format!("block {block} has no namespace to keep its inventory in"),
         ));
     };
-    let first = chunk_key(&home, 0);
+    let first = chunk_key(&home, block, 0);
     let failed = |key: &ObjectKey, error: &CallError| {
         let trouble = classify(key, error);
         Trouble { message: format!("its inventory cannot be written: {}", trouble.message), ..trouble }
@@ -66,7 +69,7 @@ pub async fn record(
     })?;
     // Later chunks first: an entry that moves to an earlier chunk is for a moment in both, never in none.
     for (index, text) in wanted.iter().enumerate().rev() {
-        let key = chunk_key(&home, index);
+        let key = chunk_key(&home, block, index);
         let known = present.iter().find(|(known, _)| *known == key).map(|(_, chunk)| chunk);
         if known.and_then(Chunk::text).as_ref() == Some(text) {
             continue;

@@ -274,7 +274,7 @@ fn forget_stale(memory: &mut Memory, plan: &Plan, observed: &Observed) {
     memory.failures.retain(|key| {
         planned.contains(key)
             || observed.live.contains_key(key)
-            || key.name == plinth_runtime::inventory::chunk_key("", 0).name
+            || key.name.starts_with(plinth_runtime::inventory::CHUNK)
     });
 }
 
@@ -408,7 +408,7 @@ async fn tell(
     let id = id_of(stack);
     let (_, now) = now();
     let previous: BTreeMap<String, BuildingBlockStatus> = context.status.blocks(&id);
-    let Report { stack: status, blocks } = report(stack, outcome, &previous, now);
+    let Report { stack: status, blocks, .. } = report(stack, outcome, &previous, now);
     let shown = planned.map(|(plan, _)| shown(stack, plan, blocks));
     let before = stack.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
     // Blocks first: a Stack is not said to be Ready before each of its blocks is.

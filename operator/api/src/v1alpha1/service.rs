@@ -60,6 +60,10 @@ pub struct PublicServiceSpec {
     /// As which system of which Member of this namespace it calls the exchange.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<Client>,
+    /// Addresses that the identity provider may send people back to, beside that of `workload.host`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 512)))]
+    pub redirect_uris: Vec<String>,
     /// What it uses.
     #[serde(default)]
     pub uses: Uses,

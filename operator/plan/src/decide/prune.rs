@@ -41,12 +41,24 @@ pub fn teardown(stack: &StackId, observed: &Observed, delete_data: bool) -> Tear
 
     let removal = Removal::of(&entries, stack, observed, delete_data);
     let going = removal.going.iter().filter(|g| g.action.is_none());
+    let forgotten = forgotten(observed, &removal);
     Teardown {
-        done: removal.going.is_empty(),
+        done: removal.going.is_empty() && forgotten.is_empty(),
         waiting_for: going.map(|g| g.message.clone()).collect(),
-        actions: removal.going.iter().filter_map(|g| g.action.clone()).collect(),
+        actions: removal.going.iter().filter_map(|g| g.action.clone()).chain(forgotten).collect(),
         retained: removal.retained.into_iter().collect(),
     }
+}
+
+/// Inventories in agencies' namespaces do not go with the namespace: each goes once nothing that it lists is left.
+fn forgotten(observed: &Observed, removal: &Removal) -> Vec<Action> {
+    let left = |entry: &InventoryEntry| removal.goes(&entry.key) || removal.retained.contains(&entry.key);
+    let foreign = observed.inventory.iter().filter(|(block, inventory)| {
+        block.starts_with(names::TENANT_PREFIX) && !inventory.entries.iter().any(left)
+    });
+    foreign
+        .map(|(block, _)| Action::RecordInventory { block: block.clone(), inventory: Inventory::default() })
+        .collect()
 }
 
 /// An object that no inventory lists and that carries the Stack's labels in its own right.

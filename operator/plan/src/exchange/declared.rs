@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use plinth_api::{ExchangeAgreement, Member, PublicService, Registry};
+use serde::Serialize;
 
 /// Every object of the exchange that names the Stack, from any namespace: whether a namespace is admitted at all is decided
 /// on, not fetched.
@@ -28,7 +29,7 @@ pub struct Declared {
 }
 
 /// Where an object of the exchange stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Subject {
     /// Its kind.
     pub kind: &'static str,

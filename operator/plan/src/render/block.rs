@@ -39,7 +39,16 @@ pub struct Context<'a> {
 /// Units of one block, foundation first.
 pub fn render(context: &Context<'_>, paths: &mut Paths, findings: &mut Vec<Finding>) -> Vec<UnitDraft> {
     let frames = &context.frames[context.resolved.block.name.as_str()];
-    let mut units = vec![foundation(context, frames)];
+    // An agency's namespace is its own: neither claimed, nor closed as a whole.
+    let mut units = match context.resolved.tenant {
+        None => vec![foundation(context, frames)],
+        Some(_) => vec![UnitDraft {
+            id: unit_id(context, FOUNDATION),
+            component: false,
+            after: Vec::new(),
+            drafts: pull_secrets(context),
+        }],
+    };
     for frame in frames {
         let mut met: BTreeMap<&str, Met> = BTreeMap::new();
         for (name, binding) in &frame.instance.bindings {
@@ -75,6 +84,13 @@ pub fn render(context: &Context<'_>, paths: &mut Paths, findings: &mut Vec<Findi
         product.components(&mut units, &digests, paths, findings);
         product.objects(&mut units, findings);
         product.routes(&mut units, paths, findings);
+        let pods = context.resolved.tenant.into_iter().flat_map(|tenant| &tenant.pods);
+        for labels in pods {
+            let peer = Peer::labelled(frame.namespace, labels);
+            for (target, port) in met.values().flat_map(|met| &met.targets) {
+                paths.open(peer.clone(), target.clone(), *port);
+            }
+        }
     }
     moving::jobs(context, &mut units, paths, findings);
     collisions(frames, &units, findings);
@@ -134,6 +150,21 @@ fn foundation(context: &Context<'_>, frames: &[Frame<'_>]) -> UnitDraft {
         home.annotate(&format!("plinth.dev/pod-security-{component}"), &exception.reason);
     }
     let mut drafts = vec![home, default_deny(namespace, belongs)];
+    drafts.extend(pull_secrets(context));
+    UnitDraft { id: unit_id(context, FOUNDATION), component: false, after: Vec::new(), drafts }
+}
+
+/// Copies of the Secrets that images are pulled with, for blocks that have pods.
+fn pull_secrets(context: &Context<'_>) -> Vec<Draft> {
+    let (block, namespace) = (&context.resolved.block.name, &context.resolved.namespace);
+    let belongs = of_block(context.id, block);
+    let frames = &context.frames[block.as_str()];
+    if frames.iter().all(|frame| frame.instance.entry.spec.components.is_empty())
+        && context.resolved.tenant.is_some()
+    {
+        return Vec::new();
+    }
+    let mut drafts = Vec::new();
     for secret in &context.stack.spec.site.pull_secrets {
         let key = ".dockerconfigjson";
         let mut copy = Draft::new(
@@ -152,7 +183,7 @@ fn foundation(context: &Context<'_>, frames: &[Frame<'_>]) -> UnitDraft {
         copy.secret.insert(key.to_owned(), SecretSource::Compose { pieces: vec![Piece::Secret(source)] });
         drafts.push(copy);
     }
-    UnitDraft { id: unit_id(context, FOUNDATION), component: false, after: Vec::new(), drafts }
+    drafts
 }
 
 /// The network policy of every component, once every path is known.
@@ -168,7 +199,7 @@ pub fn policies(id: &StackId, block: &str, units: &mut [UnitDraft], paths: &Path
         };
         let name = unit.id.name.clone();
         let belongs = Belongs { stack: id, block, product: Some(&product), component: Some(&name) };
-        let peer = Peer { namespace, component: Some(name.clone()) };
+        let peer = Peer::component(&namespace, &name);
         unit.drafts.insert(0, paths.policy(&peer, &name, belongs));
     }
 }

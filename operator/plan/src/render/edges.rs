@@ -30,7 +30,7 @@ impl Product<'_> {
                 Err(message) => findings.push(self.frame.finding(&format!("{at}.after"), message)),
             }
         }
-        let from = Peer { namespace: self.frame.namespace.to_owned(), component: Some(name.to_owned()) };
+        let from = Peer::component(self.frame.namespace, name);
         for entry in &component.connects {
             let Connection { target: edge, later, .. } = Connection::of(entry);
             if let Some(capability) = edge.strip_prefix("provides.") {
@@ -80,7 +80,7 @@ impl Product<'_> {
                 provides.iter().filter(|p| p.service.is_some()).map(|p| p.capability.as_str()).collect();
             format!("`provides.{capability}` has no `service`; those that have are {}", listed(&known))
         })?;
-        let peer = Peer { namespace: self.frame.namespace.to_owned(), component: None };
+        let peer = Peer::all(self.frame.namespace);
         Ok((Target::Component(peer), service.port))
     }
 
@@ -103,7 +103,7 @@ impl Product<'_> {
         findings: &mut Vec<Finding>,
     ) {
         for (i, egress) in component.egress.iter().enumerate() {
-            let from = Peer { namespace: self.frame.namespace.to_owned(), component: Some(name.to_owned()) };
+            let from = Peer::component(self.frame.namespace, name);
             match scope.when(egress.when.as_deref()).and_then(|on| Ok(on.then_some(ranges(egress, scope)?))) {
                 Ok(None) => {}
                 Ok(Some(ranges)) => egress
@@ -182,7 +182,7 @@ impl Product<'_> {
             .running(component, key)
             .into_iter()
             .map(|object| {
-                let peer = Peer { namespace: self.frame.namespace.to_owned(), component: Some(object) };
+                let peer = Peer::component(self.frame.namespace, &object);
                 (Target::Component(peer), port.port)
             })
             .collect())

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use plinth_api::Stack;
 use plinth_api::v1alpha1::product::{self, Component, ForEach, Provision, Workload};
+use plinth_api::{Stack, names};
 use serde_json::{Map, Value, json};
 
 use super::images;
@@ -82,10 +82,11 @@ impl<'a> Frame<'a> {
 
     /// A finding about the entry, for this block.
     pub fn finding(&self, path: &str, message: impl Into<String>) -> Finding {
-        finding(
-            &format!("spec.blocks[{}]: Product/{}: {path}", self.block, self.instance.entry.name),
-            message,
-        )
+        let at = match self.block.starts_with(names::TENANT_PREFIX) {
+            true => format!("spec: {path}"),
+            false => format!("spec.blocks[{}]: Product/{}: {path}", self.block, self.instance.entry.name),
+        };
+        finding(&at, message)
     }
 
     /// Whether a part that has a `when` is rendered. One that does not evaluate is a finding, and is not.

@@ -2,6 +2,7 @@
 
 mod block;
 mod edges;
+mod exchange;
 pub(crate) mod frame;
 mod frames;
 pub(crate) mod images;
@@ -55,6 +56,7 @@ pub fn render(
     let gateway = gateway(stack, &frames, &mut findings);
     let mut paths = Paths::default();
     let mut drafts: BTreeMap<&str, Vec<UnitDraft>> = BTreeMap::new();
+    let mut wrong: BTreeMap<&str, Vec<Finding>> = BTreeMap::new();
     for r in resolved.iter().filter(|r| r.installed.is_some()) {
         let context = block::Context {
             stack,
@@ -64,10 +66,25 @@ pub fn render(
             frames: &frames,
             gateway: gateway.as_ref(),
         };
-        drafts.insert(&r.block.name, block::render(&context, &mut paths, &mut findings));
+        let mut own = Vec::new();
+        let units = block::render(&context, &mut paths, &mut own);
+        match r.tenant {
+            // What an agency gets wrong is said of its own object, and stops nobody else.
+            Some(_) if !own.is_empty() => drop(wrong.insert(&r.block.name, own)),
+            _ => {
+                findings.append(&mut own);
+                drafts.insert(&r.block.name, units);
+            }
+        }
     }
+    exchange::paths(exchange, &frames, &mut paths);
     for (block, units) in &mut drafts {
         block::policies(&id, block, units, &paths);
+    }
+    for tenant in &exchange.tenants {
+        if let Some(units) = drafts.get_mut(tenant.block.name.as_str()) {
+            exchange::policies(&id, exchange, tenant, units, &paths);
+        }
     }
     override_objects(stack, &mut drafts, &mut findings);
     let mut named: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
@@ -100,6 +117,7 @@ pub fn render(
     let block = |r: &Resolved<'_>| BlockPlan {
         images: named.remove(r.block.name.as_str()).unwrap_or_default(),
         moving: moving.get(r.block.name.as_str()).cloned(),
+        blocked: wrong.remove(r.block.name.as_str()).unwrap_or_else(|| r.blocked.clone()),
         ..block_plan(stack, r, &frames, &mut drafts, published)
     };
     Ok(resolved.iter().map(block).collect())
@@ -240,6 +258,7 @@ fn block_plan(
         namespace: (!external).then(|| resolved.namespace.clone()),
         blocked: resolved.blocked.clone(),
         units,
+        tenant: resolved.tenant.map(|tenant| tenant.subject.clone()),
         paused: stack.spec.paused || resolved.block.paused,
         drift: resolved.block.drift,
         endpoints: main
@@ -356,7 +375,7 @@ fn meet(
     let mut targets = Vec::new();
     if let Some(service) = &provision.service {
         // Whoever renders the Service renders the pods behind it too: their labels are not known here.
-        let peer = network::Peer { namespace: provider.namespace.to_owned(), component: None };
+        let peer = network::Peer::all(provider.namespace);
         targets.push((network::Target::Component(peer), service.port));
     }
     if let (Some(name), Some(port)) = (&provision.component, &provision.port)
@@ -364,7 +383,7 @@ fn meet(
         && let Some(port) = component.ports.iter().find(|p| &p.name == port)
     {
         for object in provider.component_objects(component, key) {
-            let peer = network::Peer { namespace: provider.namespace.to_owned(), component: Some(object) };
+            let peer = network::Peer::component(provider.namespace, &object);
             targets.push((network::Target::Component(peer), port.port));
         }
     }

@@ -194,7 +194,7 @@ fn job(
     after.extend(pod.secrets.iter().map(|secret| unit_id(context, &format!("secret/{secret}"))));
     after.extend(pod.configs.iter().map(|config| unit_id(context, &format!("config/{config}"))));
     after.extend(from.ready.into_iter().chain(to.ready));
-    let peer = Peer { namespace: target.namespace.to_owned(), component: Some(name.clone()) };
+    let peer = Peer::component(target.namespace, &name);
     for (service, port) in from.targets.into_iter().chain(to.targets) {
         paths.open(peer.clone(), service, port);
     }

@@ -9,13 +9,36 @@ use serde_json::{Value, json};
 use super::meta::{Belongs, Draft};
 use crate::expr::Scope;
 
-/// Pods of one component.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Pods of one component, or such as somebody else runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Peer {
     /// Namespace.
     pub namespace: String,
-    /// Component label; `None` means every pod of the namespace.
+    /// Component label; `None` means every pod of the namespace that carries the labels.
     pub component: Option<String>,
+    /// Labels of pods that Plinth does not render.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Peer {
+    /// Pods of a component.
+    pub fn component(namespace: &str, component: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            component: Some(component.to_owned()),
+            labels: BTreeMap::new(),
+        }
+    }
+
+    /// Every pod of a namespace.
+    pub fn all(namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), ..Self::default() }
+    }
+
+    /// Pods with these labels.
+    pub fn labelled(namespace: &str, labels: &BTreeMap<String, String>) -> Self {
+        Self { namespace: namespace.to_owned(), component: None, labels: labels.clone() }
+    }
 }
 
 /// Where a path leads.
@@ -42,6 +65,21 @@ impl Paths {
 
     /// The policy of one component.
     pub fn policy(&self, peer: &Peer, name: &str, belongs: Belongs<'_>) -> Draft {
+        let (ingress, egress) = self.rules(peer);
+        let mut spec = json!({
+            "podSelector": { "matchLabels": belongs.selector() },
+            "policyTypes": ["Ingress", "Egress"],
+        });
+        for (field, rules) in [("ingress", ingress), ("egress", egress)] {
+            if !rules.is_empty() {
+                spec[field] = json!(rules);
+            }
+        }
+        policy(&peer.namespace, name, belongs, spec)
+    }
+
+    /// Rules for what comes in, and for what goes out.
+    pub fn rules(&self, peer: &Peer) -> (Vec<Value>, Vec<Value>) {
         let mut ingress: BTreeMap<u16, Vec<Value>> = BTreeMap::new();
         let mut egress: BTreeMap<u16, Vec<Value>> = BTreeMap::new();
         for (from, to, port) in &self.links {
@@ -65,27 +103,26 @@ impl Paths {
                 }
             }
         }
-        let mut spec = json!({
-            "podSelector": { "matchLabels": belongs.selector() },
-            "policyTypes": ["Ingress", "Egress"],
-        });
-        for (field, side, rules) in [("ingress", "from", ingress), ("egress", "to", egress)] {
-            if !rules.is_empty() {
-                spec[field] = rules
-                    .into_iter()
-                    .map(|(port, peers)| json!({ side: peers, "ports": [{ "port": port, "protocol": "TCP" }] }))
-                    .collect();
-            }
-        }
-        Draft::new(
-            "networking.k8s.io/v1",
-            "NetworkPolicy",
-            Some(&peer.namespace),
-            name,
-            belongs,
-            json!({ "spec": spec }),
-        )
+        let rules = |side: &str, rules: BTreeMap<u16, Vec<Value>>| -> Vec<Value> {
+            let rule = |(port, peers)| json!({ side: peers, "ports": [{ "port": port, "protocol": "TCP" }] });
+            rules.into_iter().map(rule).collect()
+        };
+        (rules("from", ingress), rules("to", egress))
     }
+}
+
+/// A NetworkPolicy.
+pub fn policy(namespace: &str, name: &str, belongs: Belongs<'_>, spec: Value) -> Draft {
+    let body = json!({ "spec": spec });
+    Draft::new("networking.k8s.io/v1", "NetworkPolicy", Some(namespace), name, belongs, body)
+}
+
+/// The way to name resolution.
+pub fn to_names() -> Value {
+    json!({
+        "to": [{ "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "kube-system" } } }],
+        "ports": [{ "port": 53, "protocol": "UDP" }, { "port": 53, "protocol": "TCP" }],
+    })
 }
 
 /// Network ranges of a path out of the cluster; none stands for anywhere.
@@ -119,27 +156,14 @@ fn selector(peer: &Peer) -> Value {
     });
     if let Some(component) = &peer.component {
         selector["podSelector"] = json!({ "matchLabels": { names::LABEL_COMPONENT: component } });
+    } else if !peer.labels.is_empty() {
+        selector["podSelector"] = json!({ "matchLabels": peer.labels });
     }
     selector
 }
 
 /// Nothing in, nothing out but name resolution.
 pub fn default_deny(namespace: &str, belongs: Belongs<'_>) -> Draft {
-    Draft::new(
-        "networking.k8s.io/v1",
-        "NetworkPolicy",
-        Some(namespace),
-        "default-deny",
-        belongs,
-        json!({
-            "spec": {
-                "podSelector": {},
-                "policyTypes": ["Ingress", "Egress"],
-                "egress": [{
-                    "to": [{ "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "kube-system" } } }],
-                    "ports": [{ "port": 53, "protocol": "UDP" }, { "port": 53, "protocol": "TCP" }],
-                }],
-            },
-        }),
-    )
+    let spec = json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"], "egress": [to_names()] });
+    policy(namespace, "default-deny", belongs, spec)
 }

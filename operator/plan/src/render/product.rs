@@ -315,11 +315,8 @@ impl<'a> Product<'a> {
                 drafts: vec![draft],
             });
             paths.open(
-                Peer { namespace: gateway.proxies.clone(), component: None },
-                Target::Component(Peer {
-                    namespace: self.frame.namespace.to_owned(),
-                    component: Some(component.name.clone()),
-                }),
+                Peer::all(&gateway.proxies),
+                Target::Component(Peer::component(self.frame.namespace, &component.name)),
                 port.port,
             );
         }

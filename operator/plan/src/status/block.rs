@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use plinth_api::condition::{self, Reason, State, Verdict};
+use plinth_api::names;
 use plinth_api::v1alpha1::block::{BuildingBlockStatus, ComponentStatus, ObjectStatus};
 
+use super::TenantState;
 use super::{MAX_LISTED, NOBODY_NEEDED, merged, verdict};
+use crate::exchange::Subject;
 use crate::model::{
     Action, BlockPlan, Decisions, Moving, ObjectDecision, Observed, Plan, SecretSource, Step, Unit,
     UnitDecision,
@@ -142,6 +145,18 @@ impl<'a> Assessment<'a> {
             }
             _ => (State::Ready, Reason::AllReady, String::new()),
         }
+    }
+
+    /// It is in an agency's namespace: what keeps it back is that agency's matter, not the Stack's.
+    pub fn is_tenant(&self) -> bool {
+        self.name.starts_with(names::TENANT_PREFIX)
+    }
+
+    /// How it is, with the object that it is for.
+    pub fn tenant(&self) -> Option<(Subject, TenantState)> {
+        let subject = self.plan?.tenant.clone()?;
+        let reason = Some(self.reason);
+        Some((subject, TenantState { state: self.state, reason, message: self.message.clone() }))
     }
 
     /// It stands in the way of a Ready Stack. Data that was kept on purpose does not.

@@ -165,7 +165,7 @@ impl Applier {
         }
         if let Some(wanted) = batch.inventory {
             let namespace = batch.block.and_then(|block| block.namespace.clone());
-            let key = inventory::chunk_key(namespace.as_deref().unwrap_or(name), 0);
+            let key = inventory::chunk_key(namespace.as_deref().unwrap_or(name), name, 0);
             if failures.waits(&key, now) {
                 return outcomes;
             }

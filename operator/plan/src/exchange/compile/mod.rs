@@ -6,6 +6,7 @@ mod backends;
 mod members;
 mod registries;
 mod services;
+mod tenants;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,8 @@ use plinth_api::v1alpha1::service::{PublicServiceSpec, UseStatus};
 use plinth_api::{ExchangeAgreement, Registry};
 
 pub use self::backends::Where;
+pub(crate) use self::tenants::called;
+pub use self::tenants::{EXCHANGE, Server, Tenant};
 use serde_json::{Value, json};
 
 use super::declared::{Declared, Subject};
@@ -42,6 +45,10 @@ pub struct Compiled {
     pub registries: Vec<Registry>,
     /// Consumers.
     pub consumers: Vec<Consumer>,
+    /// The product that is the exchange.
+    pub server: Option<Server>,
+    /// What is rendered into agencies' namespaces.
+    pub tenants: Vec<Tenant>,
     /// What is to be said about each object.
     pub standing: BTreeMap<Subject, Standing>,
     /// Seconds since the Unix epoch at which time alone changes something.
@@ -191,6 +198,8 @@ pub fn compile(stack: &Stack, catalogue: &Catalogue, declared: &Declared) -> Com
     world.settle_registries(registries, &mut out);
     world.agreements(&mut out);
     world.public_services(&mut out);
+    out.server = world.server();
+    world.tenants(&mut out);
     out
 }
 

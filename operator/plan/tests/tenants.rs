@@ -1,0 +1,160 @@
+//! What Plinth renders into agencies' namespaces: bindings of what they may call, and policies that leave no other way.
+
+mod exchange_world;
+
+use exchange_world::{inputs, object, stack_of, world};
+use plinth_plan::model::{BlockPlan, Desired, Plan};
+use serde_json::{Value, json};
+
+/// The world of the exchange's tests, with pods that agencies run themselves.
+fn with_pods() -> Vec<Value> {
+    let mut objects = world();
+    object(&mut objects, "Member", "ministry")["spec"]["subsystems"][0]["pods"] = json!({ "app": "portal" });
+    let service = &mut object(&mut objects, "Member", "civil")["spec"]["subsystems"][0]["services"][0];
+    service["registry"].take();
+    service["backend"] = json!({ "service": "births", "port": 8080, "pods": { "app": "births" } });
+    objects
+}
+
+fn planned(objects: &[Value]) -> Plan {
+    plinth_plan::plan(&stack_of(objects), &inputs(objects)).unwrap_or_else(|findings| panic!("{findings:#?}"))
+}
+
+fn part<'p>(plan: &'p Plan, kind: &str, name: &str) -> &'p BlockPlan {
+    let own = |b: &&BlockPlan| b.tenant.as_ref().is_some_and(|t| t.kind == kind && t.name == name);
+    plan.blocks.iter().find(own).unwrap_or_else(|| panic!("{kind} {name} has no part of the plan"))
+}
+
+fn objects_of<'b>(block: &'b BlockPlan, kind: &'b str) -> impl Iterator<Item = &'b Desired> {
+    block.units.iter().flat_map(|unit| &unit.objects).filter(move |o| o.key.kind == kind)
+}
+
+/// Who a rule lets in or out to: `namespace/label=value:port`.
+fn peers(rules: &Value, side: &str) -> Vec<String> {
+    let mut peers = Vec::new();
+    for rule in rules.as_array().into_iter().flatten() {
+        let port = &rule["ports"][0]["port"];
+        for peer in rule[side].as_array().into_iter().flatten() {
+            let namespace = &peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"];
+            let labels = &peer["podSelector"]["matchLabels"];
+            let text = |v: &Value| v.to_string().replace('"', "");
+            peers.push(format!("{}{}:{}", text(namespace), text(labels), text(port)));
+        }
+    }
+    peers.sort();
+    peers
+}
+
+#[test]
+fn consumers_reach_the_exchange_and_the_exchange_reaches_what_serves_and_there_is_no_other_way() {
+    let plan = planned(&with_pods());
+    let consumer = objects_of(part(&plan, "Member", "ministry"), "NetworkPolicy").next().expect("a policy");
+    assert_eq!(consumer.key.namespace.as_deref(), Some("app"));
+    let spec = &consumer.body["spec"];
+    assert_eq!(
+        (&spec["podSelector"], &spec["policyTypes"]),
+        (&json!({ "matchLabels": { "app": "portal" } }), &json!(["Egress"]))
+    );
+    let gateway = "ua-information-mediator{plinth.dev/component:gateway}:8443";
+    let identity = "ua-identity{plinth.dev/component:keycloak}:8080";
+    let payments = "ua-payments{plinth.dev/component:ml-api-adapter-service}:3000";
+    let names = "kube-systemnull:53";
+    assert_eq!(peers(&spec["egress"], "to"), [names, "nullnull:null", identity, gateway, payments]);
+
+    let provider = objects_of(part(&plan, "Member", "civil"), "NetworkPolicy").next().expect("a policy");
+    let spec = &provider.body["spec"];
+    assert_eq!(
+        (&spec["podSelector"], &spec["policyTypes"]),
+        (&json!({ "matchLabels": { "app": "births" } }), &json!(["Ingress"]))
+    );
+    let server = "ua-information-mediator{plinth.dev/component:gateway}:8080";
+    assert_eq!(peers(&spec["ingress"], "from"), ["nullnull:null", server]);
+
+    let exchange = plan.blocks.iter().find(|b| b.name == "information-mediator").unwrap();
+    let own = objects_of(exchange, "NetworkPolicy").find(|o| o.key.name == "gateway").expect("its policy");
+    assert_eq!(peers(&own.body["spec"]["ingress"], "from"), ["app{app:portal}:8443"]);
+    assert_eq!(peers(&own.body["spec"]["egress"], "to"), ["civil{app:births}:8080"]);
+}
+
+#[test]
+fn without_an_agreement_every_way_is_closed() {
+    let mut objects = with_pods();
+    objects.retain(|o| o["kind"] != "ExchangeAgreement" && o["kind"] != "PublicService");
+    let plan = planned(&objects);
+    let exchange = plan.blocks.iter().find(|b| b.name == "information-mediator").unwrap();
+    let own = objects_of(exchange, "NetworkPolicy").find(|o| o.key.name == "gateway").expect("its policy");
+    assert!(own.body["spec"]["ingress"].is_null() && own.body["spec"]["egress"].is_null(), "{}", own.body);
+    // What serves is closed before anybody may call it.
+    let provider = objects_of(part(&plan, "Member", "civil"), "NetworkPolicy").next().expect("a policy");
+    assert_eq!(peers(&provider.body["spec"]["ingress"], "from"), ["nullnull:null"]);
+}
+
+#[test]
+fn a_service_is_bound_to_what_it_uses_and_the_issuer_knows_it() {
+    let plan = planned(&with_pods());
+    let service = part(&plan, "PublicService", "birth");
+    let secrets: Vec<(&str, Vec<&str>)> = objects_of(service, "Secret")
+        .map(|o| (o.key.name.as_str(), o.secret.keys().map(String::as_str).collect()))
+        .collect();
+    let keys =
+        |name: &str| &secrets.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("{secrets:?}")).1;
+    for key in ["type", "provider", "client-id", "client-secret", "issuer", "acr-values"] {
+        assert!(keys("birth-identity").contains(&key), "{key}: {secrets:?}");
+    }
+    for key in ["type", "provider", "host", "port", "client", "token"] {
+        assert!(keys("birth-exchange").contains(&key), "{key}: {secrets:?}");
+    }
+    assert!(!keys("birth-payments").iter().any(|key| key.contains("assword")), "{secrets:?}");
+    let identity = plan.blocks.iter().find(|b| b.name == "identity").unwrap();
+    let steps: Vec<&str> = identity.units.iter().map(|u| u.id.name.as_str()).collect();
+    assert!(steps.contains(&"onboard-client-app-birth"), "{steps:?}");
+}
+
+#[test]
+fn a_container_needs_to_know_the_binding_root_and_nothing_else() {
+    let mut objects = world();
+    object(&mut objects, "PublicService", "birth")["spec"]["workload"] =
+        json!({ "image": "registry.example/birth:1.0", "port": 8080, "health": "/healthz", "host": "birth" });
+    let plan = planned(&objects);
+    let service = part(&plan, "PublicService", "birth");
+    let deployment = objects_of(service, "Deployment").next().expect("a Deployment");
+    let container = &deployment.body["spec"]["template"]["spec"]["containers"][0];
+    assert!(
+        container["env"]
+            .as_array()
+            .unwrap()
+            .contains(&json!({ "name": "SERVICE_BINDING_ROOT", "value": "/bindings" }))
+    );
+    let mounts: Vec<&str> = container["volumeMounts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|m| m["mountPath"].as_str())
+        .collect();
+    for path in ["/bindings/identity", "/bindings/exchange", "/bindings/payments", "/tmp"] {
+        assert!(mounts.contains(&path), "{mounts:?}");
+    }
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], json!(true));
+    let names: Vec<String> =
+        service.units.iter().flat_map(|u| &u.objects).map(|o| o.key.to_string()).collect();
+    assert!(
+        !names.iter().any(|n| n.starts_with("Namespace/")),
+        "an agency's namespace is its own: {names:?}"
+    );
+}
+
+#[test]
+fn what_an_agency_gets_wrong_leaves_the_blocks_as_they_are() {
+    let right = planned(&with_pods());
+    let mut objects = with_pods();
+    object(&mut objects, "PublicService", "birth")["spec"]["workload"] =
+        json!({ "image": "birth:latest", "port": 8080 });
+    let wrong = planned(&objects);
+    let service = part(&wrong, "PublicService", "birth");
+    assert!(service.units.is_empty() && !service.blocked.is_empty(), "a tag that moves is refused");
+    assert!(service.blocked[0].to_string().contains("birth:latest"), "{:?}", service.blocked);
+    let blocks = |plan: &Plan| {
+        plan.blocks.iter().filter(|b| b.tenant.is_none()).map(|b| b.units.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(blocks(&right).len(), blocks(&wrong).len());
+}
