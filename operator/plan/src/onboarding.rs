@@ -96,8 +96,8 @@ fn config(step: &Onboarding) -> Config {
         name: component_name(step),
         for_each: step.for_each.clone(),
         when: step.when.clone(),
-        secret: false,
         files: vec![ConfigFile { name: FILE.to_owned(), ..ConfigFile::default() }],
+        ..Config::default()
     }
 }
 

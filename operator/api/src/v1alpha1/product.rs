@@ -396,6 +396,9 @@ pub struct Config {
     /// Holds secret values: rendered as a Secret.
     #[serde(default)]
     pub secret: bool,
+    /// The program reads it again when it changes: pods that mount it are not rolled for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub live: bool,
     /// The files.
     #[schemars(length(min = 1), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub files: Vec<ConfigFile>,

@@ -113,7 +113,9 @@ impl<'a> Product<'a> {
                         json!({ "data": data }),
                     )
                 };
-                digests.insert(name.clone(), digest(&json!([&draft.body, &draft.secret])));
+                if !config.live {
+                    digests.insert(name.clone(), digest(&json!([&draft.body, &draft.secret])));
+                }
                 units.push(detail(
                     self.context,
                     &format!("config/{name}"),
