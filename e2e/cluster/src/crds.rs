@@ -13,9 +13,9 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
-use crate::build;
 use crate::error::{Error, Result};
-use crate::layout::{builds_dir, private_dir};
+use crate::layout::{cache_dir, private_dir};
+use crate::program;
 use crate::progress::Progress;
 use crate::record::Lock;
 
@@ -93,7 +93,7 @@ pub(crate) static ECOSYSTEM: Set = Set {
 
 /// The files, after copying them if this user has none of these versions yet. From then on no network is needed.
 pub(crate) async fn ensure(set: &Set, progress: &dyn Progress) -> Result<Vec<PathBuf>> {
-    let builds = builds_dir()?;
+    let builds = cache_dir("cluster")?;
     let dir = builds.join(format!("crds-{}", set.key()));
     if !dir.is_dir() {
         private_dir(&builds)?;
@@ -148,9 +148,12 @@ struct Downloaded {
 
 /// Where the modules are, by their paths. Exactly the named ones are downloaded, without what they are built from.
 async fn download(set: &Set, source: &Path) -> Result<BTreeMap<String, PathBuf>> {
-    let mut command = build::go(source);
+    let mut command = program::go(source);
     command.args(["mod", "download", "-json"]).args(set.modules.iter().map(|module| module.path));
-    let output = command.output().await.map_err(build::not_started)?;
+    let output = command
+        .output()
+        .await
+        .map_err(|error| program::not_started(error, "kinds of other projects", &SOURCES))?;
     let mut folders = BTreeMap::new();
     for answer in serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Downloaded>() {
         let Ok(answer) = answer else { break };

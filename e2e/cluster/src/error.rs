@@ -11,24 +11,30 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// There is no Go toolchain.
     #[error(
-        "the control plane is built from Go modules and `go` was not found: install Go {required} or newer \
-         (https://go.dev/dl) and put it on PATH"
+        "{what}: comes from Go modules and `go` was not found: install Go {required} or newer (https://go.dev/dl) and put it on \
+         PATH"
     )]
     GoMissing {
+        /// What needs it.
+        what: &'static str,
         /// The oldest release that will do.
         required: String,
     },
     /// There is a Go toolchain, but it refuses the module.
-    #[error("this Go toolchain cannot build the control plane, which needs Go {required} or newer: {said}")]
+    #[error("{what}: this Go toolchain cannot build it, Go {required} or newer is needed: {said}")]
     GoTooOld {
+        /// What needs a newer one.
+        what: &'static str,
         /// The oldest release that will do.
         required: String,
         /// What `go` said.
         said: String,
     },
     /// The build ran and failed.
-    #[error("building the control plane failed ({status}); the last lines of {}:\n{tail}", .log.display())]
+    #[error("building {what} failed ({status}); the last lines of {}:\n{tail}", .log.display())]
     BuildFailed {
+        /// What was built.
+        what: &'static str,
         /// How `go` ended.
         status: String,
         /// The whole output.

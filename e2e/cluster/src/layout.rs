@@ -12,9 +12,9 @@ pub fn clusters_dir() -> Result<PathBuf> {
     Ok(xdg("XDG_STATE_HOME", ".local/state", "clusters")?.join("clusters"))
 }
 
-/// The folder that holds one folder for each build, `$XDG_CACHE_HOME/plinth/cluster`.
-pub(crate) fn builds_dir() -> Result<PathBuf> {
-    Ok(xdg("XDG_CACHE_HOME", ".cache", "the build")?.join("cluster"))
+/// The folder that holds one folder for each build of a program, `$XDG_CACHE_HOME/plinth/<folder>`.
+pub(crate) fn cache_dir(folder: &str) -> Result<PathBuf> {
+    Ok(xdg("XDG_CACHE_HOME", ".cache", "the build")?.join(folder))
 }
 
 fn xdg(variable: &str, below_home: &str, what: &'static str) -> Result<PathBuf> {

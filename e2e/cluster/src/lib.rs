@@ -23,6 +23,7 @@ mod layout;
 mod pki;
 mod plane;
 mod process;
+pub mod program;
 mod progress;
 mod ready;
 mod record;
@@ -34,6 +35,7 @@ pub use component::Component;
 pub use error::{Error, Result};
 pub use layout::clusters_dir;
 pub use plane::{ControlPlane, Nodes, Options};
+pub use program::Program;
 pub use progress::{Lines, Progress, Silent};
 
 /// The release of Kubernetes that is built and run.

@@ -1,0 +1,32 @@
+//! Builds the analysis of network paths ahead of the tests that need it; with names of examples, runs it on them.
+//!
+//! ```text
+//! cargo run --example paths -- country.yaml
+//! ```
+
+use anyhow::{Result, ensure};
+use plinth_cluster::Lines;
+use plinth_paths::analysis::program;
+use plinth_paths::example::Example;
+use plinth_paths::{Analysis, Declared, World, differences};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let progress = Lines::default();
+    println!("the analysis of network paths is in {}", program().ensure(&progress).await?.display());
+    let mut found = 0;
+    for name in std::env::args().skip(1) {
+        let example = Example::read(&name)?;
+        let plan = example.plan()?;
+        let declared = Declared::of(&example.stack, &example.inputs, &plan)?;
+        let world = World::of(&plan, &declared)?;
+        let expected = declared.over(&world);
+        let analysis = Analysis::of(&world, &progress).await?;
+        println!("{name}: {}", expected.summary(&world));
+        let differences = differences(&world, &expected, &analysis);
+        differences.iter().for_each(|difference| println!("{difference}"));
+        found += differences.len();
+    }
+    ensure!(found == 0, "{found} differences between what is open and what is declared");
+    Ok(())
+}

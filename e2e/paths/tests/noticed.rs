@@ -1,0 +1,112 @@
+//! Policies of an example are broken, one in one way at a time, and each time the analysis shows it. What could not fail
+//! would prove nothing.
+
+use std::fmt;
+
+use anyhow::Result;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use plinth_cluster::Lines;
+use plinth_paths::example::Example;
+use plinth_paths::{Analysis, Declared, World, differences};
+use serde_json::{Value, json};
+
+const EXAMPLE: &str = "country.yaml";
+/// Every so many-th mutant is tried: all of them take minutes, and there are twenty of each kind.
+const EVERY: usize = 3;
+/// So many are evaluated at a time.
+const AT_ONCE: usize = 2;
+
+/// What is done to a policy.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    /// The value at the path is gone.
+    Remove,
+    /// The value at the path matches everything.
+    Empty,
+}
+
+/// One change of one policy.
+struct Mutant {
+    policy: usize,
+    path: String,
+    change: Change,
+}
+
+impl fmt::Display for Mutant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.change, self.path)
+    }
+}
+
+impl Mutant {
+    fn applied(&self, world: &World) -> World {
+        let mut world = world.clone();
+        if self.path.is_empty() {
+            world.policies.remove(self.policy);
+            return world;
+        }
+        let policy = &mut world.policies[self.policy];
+        let (parent, last) = self.path.rsplit_once('/').expect("paths begin with a slash");
+        match (self.change, policy.pointer_mut(parent).expect("the policy has it")) {
+            (Change::Empty, parent) => parent[last] = json!({}),
+            (Change::Remove, Value::Object(parent)) => drop(parent.remove(last)),
+            (Change::Remove, Value::Array(parent)) => drop(parent.remove(last.parse().expect("a position"))),
+            (Change::Remove, _) => unreachable!("paths lead through objects and lists"),
+        }
+        world
+    }
+}
+
+/// Every way to break a policy: it, each of its rules and each of their peers gone; each selector and each list of ports
+/// without limits.
+fn mutants(policy: usize, body: &Value) -> Vec<Mutant> {
+    let mut mutants = Vec::new();
+    let mut add = |path: String, change| mutants.push(Mutant { policy, path, change });
+    add(String::new(), Change::Remove);
+    if body["spec"]["podSelector"] != json!({}) {
+        add("/spec/podSelector".to_owned(), Change::Empty);
+    }
+    for (field, side) in [("ingress", "from"), ("egress", "to")] {
+        for (i, rule) in body["spec"][field].as_array().into_iter().flatten().enumerate() {
+            let at = format!("/spec/{field}/{i}");
+            add(at.clone(), Change::Remove);
+            add(format!("{at}/ports"), Change::Remove);
+            let peers = rule[side].as_array().map(Vec::as_slice).unwrap_or_default();
+            for (j, peer) in peers.iter().enumerate() {
+                // Without its last peer a rule is open to everybody.
+                add(format!("{at}/{side}/{j}"), Change::Remove);
+                for selector in ["podSelector", "namespaceSelector"] {
+                    if peer.get(selector).is_some() {
+                        add(format!("{at}/{side}/{j}/{selector}"), Change::Empty);
+                    }
+                }
+            }
+        }
+    }
+    mutants
+}
+
+#[tokio::test]
+async fn a_policy_that_opens_more_or_less_is_noticed() -> Result<()> {
+    let example = Example::read(EXAMPLE)?;
+    let plan = example.plan()?;
+    let declared = Declared::of(&example.stack, &example.inputs, &plan)?;
+    let world = World::of(&plan, &declared)?;
+    let expected = declared.over(&world);
+    let all = world.policies.iter().enumerate().flat_map(|(i, body)| mutants(i, body));
+    let tried: Vec<Mutant> = all.step_by(EVERY).collect();
+    assert!(tried.len() > 200, "{} mutants", tried.len());
+    let noticed = stream::iter(&tried).map(async |mutant| {
+        let broken = mutant.applied(&world);
+        let analysis = Analysis::of(&broken, &Lines::default()).await?;
+        anyhow::Ok((!differences(&broken, &expected, &analysis).is_empty(), mutant))
+    });
+    let outcomes: Vec<(bool, &Mutant)> = noticed.buffer_unordered(AT_ONCE).try_collect().await?;
+    let missed = outcomes.iter().filter(|(noticed, _)| !noticed);
+    let missed: Vec<String> = missed
+        .map(|(_, mutant)| format!("{}: {mutant}", world.policies[mutant.policy]["metadata"]["name"]))
+        .collect();
+    println!("{} of {} mutants are noticed", tried.len() - missed.len(), tried.len());
+    assert!(missed.is_empty(), "{} are not:\n{}", missed.len(), missed.join("\n"));
+    Ok(())
+}
