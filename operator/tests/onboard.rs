@@ -52,6 +52,13 @@ async fn contract(State(server): State<Contract>, request: Request) -> Response 
             server.accounts.lock().unwrap().push(serde_json::from_str(&text).unwrap());
             (StatusCode::CREATED, axum::Json(json!({ "id": 7 }))).into_response()
         }
+        ("DELETE", path) if path.starts_with("/accounts/") => {
+            *server.acts.lock().unwrap() += 1;
+            let mut accounts = server.accounts.lock().unwrap();
+            let found = accounts.iter().position(|a| a["owner"] == path["/accounts/".len()..]);
+            let gone = found.map(|i| accounts.remove(i));
+            gone.map_or(StatusCode::NOT_FOUND, |_| StatusCode::NO_CONTENT).into_response()
+        }
         // A product that repeats what it was told, as some do.
         _ => {
             (StatusCode::BAD_REQUEST, format!("no {path}: {authorization} {text} {PASSWORD}")).into_response()
@@ -158,6 +165,77 @@ fn the_contract_is_created_once_and_adopted_ever_after() {
     let second = onboard(&served.url, 30, accounts());
     assert_eq!(second.lines(), ["log-in: done", "hub-account: adopted", "accounts: 0 made, 1 adopted"]);
     assert_eq!(*served.server.acts.lock().unwrap(), 1, "the second run acts no more");
+}
+
+/// Takes away the accounts of everybody else, and enters who they were.
+fn others_away() -> Value {
+    let headers = json!({ "authorization": "Bearer {{ captured.token }}" });
+    json!([
+        accounts()[0],
+        {
+            "name": "others",
+            "check": { "url": "{{ env.URL }}/accounts", "headers": headers },
+            "capture": { "others": "response.body.filter(a, a.owner != env.USER)" },
+        },
+        {
+            "name": "away",
+            "forEach": "captured.others",
+            "check": { "url": "{{ env.URL }}/accounts", "headers": headers },
+            "exists": "!response.body.exists(a, a.owner == item.owner)",
+            "act": { "method": "DELETE", "url": "{{ env.URL }}/accounts/{{ item.owner }}" },
+            "expect": [204],
+            "capture": { "gone": "item.owner" },
+        },
+        {
+            "name": "told",
+            "when": "size(captured.gone) > 0",
+            "act": {
+                "method": "POST", "url": "{{ env.URL }}/accounts",
+                "body": { "owner": "admin", "instead": "{{ captured.gone }}" },
+            },
+        },
+    ])
+}
+
+#[test]
+fn a_call_is_made_for_each_element_of_what_an_answer_lists_and_for_no_other() {
+    let account = |owner: &str| json!({ "owner": owner });
+    let mine = || vec![account("admin"), account("zoe"), account("ann"), account("admin")];
+    let served = serve(Contract { accounts: Arc::new(Mutex::new(mine())), ..Contract::default() });
+    let first = onboard(&served.url, 30, others_away());
+    let lines = [
+        "log-in: done",
+        "others: found",
+        "away[0]: made",
+        "away[1]: made",
+        "told: done",
+        "accounts: 2 made, 0 adopted",
+    ];
+    assert_eq!(first.lines(), lines, "{}", first.outcome);
+    let told = json!({ "owner": "admin", "instead": ["zoe", "ann"] });
+    assert_eq!(*served.server.accounts.lock().unwrap(), [account("admin"), account("admin"), told]);
+
+    let second = onboard(&served.url, 30, others_away());
+    assert_eq!(
+        second.lines(),
+        ["log-in: done", "others: found", "told: left out", "accounts: 0 made, 0 adopted"]
+    );
+    assert_eq!(*served.server.acts.lock().unwrap(), 3, "the second run acts no more");
+}
+
+#[test]
+fn the_element_whose_call_is_refused_is_named() {
+    let served = serve(Contract::default());
+    let calls = json!([{
+        "name": "pay", "forEach": "['ann', 'zoe'].filter(n, n != env.USER)",
+        "act": { "method": "POST", "url": "{{ env.URL }}/{{ 'accounts' if item == 'ann' else 'nothing' }}", "body": {} },
+    }]);
+    let ran = onboard(&served.url, 30, calls);
+    assert_eq!((ran.code, ran.lines()[0]), (1, "pay[0]: done"));
+    assert!(ran.outcome.starts_with("pay[1]: failed: POST "), "{}", ran.outcome);
+    let calls = json!([{ "name": "odd", "forEach": "env.USER", "act": { "url": "{{ env.URL }}" } }]);
+    let ran = onboard(&served.url, 30, calls);
+    assert_eq!(ran.outcome, "odd: failed: forEach: `env.USER`: is \"admin\", must be a list");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
@@ -65,6 +66,25 @@ fn templates() -> minijinja::Environment<'static> {
     environment
 }
 
+/// A value of which nothing is known. Every part of it is one too; written out it is a digit, which fits wherever a text,
+/// a number or a segment of a path does.
+#[derive(Debug)]
+struct Anything;
+
+impl minijinja::value::Object for Anything {
+    fn repr(self: &Arc<Self>) -> minijinja::value::ObjectRepr {
+        minijinja::value::ObjectRepr::Plain
+    }
+
+    fn get_value(self: &Arc<Self>, _: &minijinja::Value) -> Option<minijinja::Value> {
+        Some(minijinja::Value::from_dyn_object(self.clone()))
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("1")
+    }
+}
+
 /// JSON as CEL sees it. Whole numbers are `int`: entries compare them with plain literals.
 fn to_cel(value: &Value) -> cel::Value {
     match value {
@@ -111,6 +131,13 @@ impl<'p> Scope<'p> {
             context.add_variable_from_value(name.clone(), to_cel(value));
         }
         Scope { vars: more, outer: Some(self), context, template: OnceCell::new() }
+    }
+
+    /// The scope with a name of whose value nothing is known yet: templates find there whatever they ask for.
+    pub fn guessing(self, name: &str) -> Self {
+        let unknown = minijinja::Value::from_iter([(name, minijinja::Value::from_object(Anything))]);
+        let template = minijinja::value::merge_maps([self.template_vars(), unknown]);
+        Scope { template: OnceCell::from(template), ..self }
     }
 
     fn top(&self, name: &str) -> Option<&Value> {

@@ -2,20 +2,23 @@
 //! entry, so that Job, policy, order, checks and status are those of every other component; and what the Job reads is
 //! written, filled in and understood here, so that planning finds what running would.
 
+mod calls;
+
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use plinth_api::v1alpha1::onboarding::Part;
 use plinth_api::v1alpha1::product::{
-    Alphabet, Call, Component, Config, ConfigFile, Generator, Method, Mount, Named, Onboarding, PerProfile,
-    Request, Resources, Secret, SecretKey, Security, Workload,
+    Alphabet, Call, Component, Config, ConfigFile, Generator, Mount, Named, Onboarding, PerProfile,
+    Resources, Secret, SecretKey, Security, Workload,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use self::calls::tried;
+pub use self::calls::{Answer, Content, Filled, Known, filled};
 use crate::catalogue::Entry;
-use crate::expr::{Scope, compiles, listed};
+use crate::expr::{Scope, as_text, listed};
 use crate::token;
 
 /// Key, in place of one of a version's `images`, of Plinth's own image.
@@ -205,6 +208,19 @@ pub fn document(entry: &Entry, step: &Onboarding, scope: &Scope<'_>) -> Result<D
     Ok(document)
 }
 
+/// What a person says yes to before a step may run; `None` where nobody has to.
+///
+/// # Errors
+/// When the expression does not evaluate.
+pub fn approval(step: &Onboarding, scope: &Scope<'_>) -> Result<Option<String>, String> {
+    let Some(source) = &step.requires_approval else { return Ok(None) };
+    let text = as_text(&scope.embedded(&Value::String(source.clone()), "requiresApproval")?);
+    if token::has_secret(&text) {
+        return Err("requiresApproval: holds a secret value".to_owned());
+    }
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
 /// A call with every `${…}` of its requests in place, which only planning can know.
 fn planned(call: &Call, scope: &Scope<'_>) -> Result<Call, String> {
     let mut call = call.clone();
@@ -219,204 +235,6 @@ fn planned(call: &Call, scope: &Scope<'_>) -> Result<Call, String> {
         *request = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
     }
     Ok(call)
-}
-
-fn tried(call: &Call, known: &Known) -> Result<(), String> {
-    if call.check.is_none() && call.act.is_none() {
-        return Err("give check, act or both".to_owned());
-    }
-    if call.exists.is_some() && call.check.is_none() {
-        return Err("exists: looks at the answer to check, which is missing".to_owned());
-    }
-    if !call.expect.is_empty() && call.act.is_none() {
-        return Err("expect: is about act, which is missing".to_owned());
-    }
-    let scope = known.scope();
-    for (field, request) in [("check", &call.check), ("act", &call.act)] {
-        if let Some(request) = request {
-            filled(request, &scope).map_err(|message| format!("{field}.{message}"))?;
-        }
-    }
-    for (field, source) in [("when", &call.when), ("exists", &call.exists)] {
-        source.as_deref().map_or(Ok(()), compiles).map_err(|message| format!("{field}: {message}"))?;
-    }
-    for (name, source) in &call.capture {
-        compiles(source).map_err(|message| format!("capture.{name}: {message}"))?;
-    }
-    Ok(())
-}
-
-/// What requests are filled in with.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Known {
-    /// The step's variables.
-    pub env: Map<String, Value>,
-    /// What earlier calls took from answers.
-    pub captured: Map<String, Value>,
-    /// This moment, UTC.
-    pub now: String,
-}
-
-impl Known {
-    /// The names that requests see.
-    pub fn scope(&self) -> Scope<'static> {
-        Scope::new(self.names())
-    }
-
-    /// The names that `exists` and `capture` see.
-    pub fn answered(&self, answer: &Answer) -> Scope<'static> {
-        let mut names = self.names();
-        let Answer { status, headers, body } = answer;
-        names.insert("response".to_owned(), json!({ "status": status, "headers": headers, "body": body }));
-        Scope::new(names)
-    }
-
-    fn names(&self) -> Map<String, Value> {
-        Map::from_iter([
-            ("env".to_owned(), Value::Object(self.env.clone())),
-            ("captured".to_owned(), Value::Object(self.captured.clone())),
-            ("now".to_owned(), Value::String(self.now.clone())),
-        ])
-    }
-}
-
-/// An answer.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Answer {
-    /// Status code.
-    pub status: u16,
-    /// Headers, names in lower case; of several with one name the first.
-    pub headers: BTreeMap<String, String>,
-    /// JSON where it is JSON, else a text; null where it is empty.
-    pub body: Value,
-}
-
-impl Answer {
-    /// Any 2xx.
-    pub fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    /// It may be another one in a while.
-    pub fn may_pass(&self) -> bool {
-        matches!(self.status, 408 | 425 | 429) || self.status >= 500
-    }
-
-    /// Whether the answer to `check` says that the work is done.
-    ///
-    /// # Errors
-    /// When the expression does not evaluate to true or false.
-    pub fn settles(&self, call: &Call, known: &Known) -> Result<bool, String> {
-        match &call.exists {
-            None => Ok(self.is_success()),
-            Some(source) => known.answered(self).when(Some(source)).map_err(|e| format!("exists: {e}")),
-        }
-    }
-
-    /// Whether `act` succeeded.
-    pub fn is_expected(&self, call: &Call) -> bool {
-        if call.expect.is_empty() { self.is_success() } else { call.expect.contains(&self.status) }
-    }
-
-    /// What later calls may use.
-    ///
-    /// # Errors
-    /// When an expression does not evaluate.
-    pub fn captured(&self, call: &Call, known: &Known) -> Result<Map<String, Value>, String> {
-        let scope = known.answered(self);
-        let value = |(name, source): (&String, &String)| {
-            let value = scope.cel(source).map_err(|message| format!("capture.{name}: {message}"))?;
-            Ok((name.clone(), value))
-        };
-        call.capture.iter().map(value).collect()
-    }
-}
-
-/// A request as it is sent.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Filled {
-    /// Method.
-    pub method: Method,
-    /// Address.
-    pub url: String,
-    /// Headers.
-    pub headers: BTreeMap<String, String>,
-    /// What is sent, if anything.
-    pub content: Option<Content>,
-}
-
-/// What a request carries.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Content {
-    /// A value as JSON.
-    Json(Value),
-    /// Fields of a form.
-    Form(BTreeMap<String, String>),
-    /// A text as it is.
-    Text(String),
-    /// Parts of a `multipart/form-data` request.
-    Parts(Vec<Part>),
-}
-
-/// A request with its templates filled in. Strict: an unknown name is an error.
-///
-/// # Errors
-/// The field, and what is wrong there.
-pub fn filled(request: &Request, scope: &Scope<'_>) -> Result<Filled, String> {
-    let url = scope.template("url", &request.url)?;
-    if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
-        return Err(format!("url: `{}` must become http:// or https://", request.url));
-    }
-    let texts = |field: &str, map: &BTreeMap<String, String>| -> Result<BTreeMap<String, String>, String> {
-        map.iter()
-            .map(|(name, text)| Ok((name.clone(), scope.template(&format!("{field}.{name}"), text)?)))
-            .collect()
-    };
-    let parts = (!request.multipart.is_empty()).then_some(&request.multipart);
-    let content = match (&request.body, &request.form, &request.text, parts) {
-        (None, None, None, None) => None,
-        (Some(body), None, None, None) => Some(Content::Json(value(body, "body", scope)?)),
-        (None, Some(form), None, None) => Some(Content::Form(texts("form", form)?)),
-        (None, None, Some(text), None) => Some(Content::Text(scope.template("text", text)?)),
-        (None, None, None, Some(parts)) => Some(Content::Parts(
-            parts
-                .iter()
-                .map(|part| {
-                    let value = scope.template(&format!("multipart.{}", part.name), &part.value)?;
-                    Ok(Part { value, ..part.clone() })
-                })
-                .collect::<Result<_, String>>()?,
-        )),
-        _ => return Err("body: give one of body, form, text and multipart".to_owned()),
-    };
-    Ok(Filled { method: request.method, url, headers: texts("headers", &request.headers)?, content })
-}
-
-/// Every text of a value filled in. A text that is one expression keeps the type of its result.
-fn value(source: &Value, at: &str, scope: &Scope<'_>) -> Result<Value, String> {
-    Ok(match source {
-        Value::String(text) => match sole_expression(text) {
-            Some(expression) => scope.expression(expression).map_err(|message| format!("{at}: {message}"))?,
-            None => Value::String(scope.template(at, text)?),
-        },
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .map(|(i, item)| value(item, &format!("{at}[{i}]"), scope))
-            .collect::<Result<_, _>>()?,
-        Value::Object(map) => Value::Object(
-            map.iter()
-                .map(|(key, item)| Ok((key.clone(), value(item, &format!("{at}.{key}"), scope)?)))
-                .collect::<Result<_, String>>()?,
-        ),
-        other => other.clone(),
-    })
-}
-
-fn sole_expression(text: &str) -> Option<&str> {
-    let inside = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
-    let plain = !["{{", "}}", "{%", "{#"].iter().any(|mark| inside.contains(mark));
-    plain.then(|| inside.trim_matches(['-', '+']).trim())
 }
 
 /// The step of an entry whose configuration that is.
@@ -511,43 +329,5 @@ mod tests {
             let found = refusal(calls.clone());
             assert!(found.contains(wanted), "{calls}: {found}");
         }
-    }
-
-    #[test]
-    fn a_text_that_is_one_expression_keeps_its_type() {
-        let known = Known {
-            env: Map::from_iter([("LIMIT".to_owned(), json!("5"))]),
-            captured: Map::from_iter([("id".to_owned(), json!(7))]),
-            now: SOME_MOMENT.to_owned(),
-        };
-        let request: Request = serde_json::from_value(json!({
-            "method": "PUT", "url": "http://a/{{ captured.id }}",
-            "body": { "id": "{{ captured.id }}", "limit": "{{ env.LIMIT|int }}", "text": "no. {{ captured.id }}" },
-            "headers": { "authorization": "Basic {{ ('a:' ~ env.LIMIT)|b64encode }}", "date": "{{ now }}" },
-        }))
-        .unwrap();
-        let filled = filled(&request, &known.scope()).unwrap();
-        assert_eq!(filled.url, "http://a/7");
-        assert_eq!(filled.headers["authorization"], "Basic YTo1");
-        assert_eq!(filled.headers["date"], SOME_MOMENT);
-        assert_eq!(filled.content, Some(Content::Json(json!({ "id": 7, "limit": 5, "text": "no. 7" }))));
-    }
-
-    #[test]
-    fn an_answer_settles_a_call_by_its_expression_or_by_success() {
-        let known = Known::default();
-        let call: Call = serde_json::from_value(json!({
-            "name": "a", "check": { "url": "http://a" }, "act": { "url": "http://a" }, "expect": [409],
-            "exists": "response.status == 200 && response.body.exists(a, a.type == 'HUB')",
-            "capture": { "first": "response.body[0].type" },
-        }))
-        .unwrap();
-        let answer = Answer { status: 200, body: json!([{ "type": "HUB" }]), ..Answer::default() };
-        assert!(answer.settles(&call, &known).unwrap());
-        assert_eq!(answer.captured(&call, &known).unwrap()["first"], "HUB");
-        let empty = Answer { status: 200, body: json!([]), ..Answer::default() };
-        assert!(!empty.settles(&call, &known).unwrap());
-        assert!(Answer { status: 409, ..Answer::default() }.is_expected(&call) && !answer.is_expected(&call));
-        assert!(Answer { status: 503, ..Answer::default() }.may_pass() && !answer.may_pass());
     }
 }

@@ -248,6 +248,23 @@ fn a_step_for_a_person_to_approve_is_shown_and_runs_when_it_is_approved() {
     assert_ne!(planned(json!([held]), json!({})).hash, plan.hash);
 }
 
+#[test]
+fn a_person_reads_what_the_element_is_and_is_not_asked_about_the_others() {
+    let mut held = accounts();
+    held["requiresApproval"] = json!("${item == 'XTS' ? 'Opens an account in ' + item + '.' : ''}");
+    let plan = planned(json!([held.clone()]), json!({}));
+    let words = |name: &str| unit(&plan, name).step.clone().expect("a step").held;
+    assert_eq!(words("onboard-accounts-xts").as_deref(), Some("Opens an account in XTS."));
+    assert_eq!(words("onboard-accounts-xxx"), None);
+
+    for (text, wanted) in [("${item.none}", "item.none"), ("${secrets.admin.password}", "a secret value")] {
+        held["requiresApproval"] = json!(text);
+        let found = plinth_plan::plan(&land(json!({})), &inputs(json!([held.clone()]))).expect_err(text);
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert!(found.iter().all(|f| f.contains("requiresApproval") && f.contains(wanted)), "{found:?}");
+    }
+}
+
 fn told(plan: &Plan, cluster: &Cluster) -> Report {
     let decisions = decide(plan, &cluster.observed, &Gate::OPEN);
     let approved = ApprovalState::NotRequired;

@@ -3,8 +3,9 @@
 //! A step becomes a Job in the block's namespace, with Plinth's own image; no path leads from the operator into blocks.
 //! Every string of a request is a MiniJinja template that the Job fills in over `env` (the step's variables), `captured`
 //! (what earlier calls took from answers) and `now` (UTC, `2026-11-24T02:10:00.000Z`). Before that, a text `${…}` is CEL
-//! that planning evaluates over what components see, and its value keeps its type. CEL in `when`, `exists` and `capture`
-//! sees the same three; in the last two also `response`, with `status`, `headers` (names in lower case) and `body`.
+//! that planning evaluates over what components see, and its value keeps its type. CEL in `when`, `forEach`, `exists` and
+//! `capture` sees the same three; in the last two also `response`, with `status`, `headers` (names in lower case) and `body`.
+//! A call that is made for each element of a list has that as `item`, in its requests, `exists` and `capture`.
 //! What a call captures becomes a Secret where a secret of the product says so ([`super::secret::Captured`]).
 
 use std::collections::BTreeMap;
@@ -52,7 +53,7 @@ pub struct Onboarding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 86400))]
     pub startup_budget_seconds: Option<u32>,
-    /// What a person says yes to before the step may run.
+    /// What a person says yes to before the step may run. One of the form `${…}` is CEL; nobody has to where it is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub requires_approval: Option<String>,
@@ -71,6 +72,9 @@ pub struct Call {
     /// Only when this is true (CEL). What a call that is left out would have captured does not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// Made once for each element of this list, one after another (CEL). What it captures is a list then, in the same order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<String>,
     /// Asks whether the work is done already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Request>,

@@ -47,6 +47,7 @@ pub fn render(context: &Context<'_>, paths: &mut Paths, findings: &mut Vec<Findi
             component: false,
             after: Vec::new(),
             drafts: pull_secrets(context),
+            step: None,
         }],
     };
     for frame in frames {
@@ -117,7 +118,7 @@ pub fn unit_id(context: &Context<'_>, name: &str) -> UnitId {
 /// A unit that people see only when it is at fault.
 pub fn detail(context: &Context<'_>, name: &str, drafts: Vec<Draft>, mut after: Vec<UnitId>) -> UnitDraft {
     after.push(unit_id(context, FOUNDATION));
-    UnitDraft { id: unit_id(context, name), component: false, after, drafts }
+    UnitDraft { id: unit_id(context, name), component: false, after, drafts, step: None }
 }
 
 fn foundation(context: &Context<'_>, frames: &[Frame<'_>]) -> UnitDraft {
@@ -151,7 +152,7 @@ fn foundation(context: &Context<'_>, frames: &[Frame<'_>]) -> UnitDraft {
     }
     let mut drafts = vec![home, default_deny(namespace, belongs)];
     drafts.extend(pull_secrets(context));
-    UnitDraft { id: unit_id(context, FOUNDATION), component: false, after: Vec::new(), drafts }
+    UnitDraft { id: unit_id(context, FOUNDATION), component: false, after: Vec::new(), drafts, step: None }
 }
 
 /// Copies of the Secrets that images are pulled with, for blocks that have pods.

@@ -29,7 +29,7 @@ pub(crate) use self::frames::{RUNS_REGISTRIES, frames};
 use self::meta::{Belongs, Draft};
 use self::network::Paths;
 use crate::exchange::Compiled;
-use crate::model::{BlockPlan, Finding, Moving, StackId, Unit, UnitId};
+use crate::model::{BlockPlan, Finding, Moving, StackId, Step, Unit, UnitId};
 use crate::resolve::{Binding, Inputs, Resolved, finding, stack_id};
 
 /// Objects of a unit before overrides and digests.
@@ -38,6 +38,8 @@ struct UnitDraft {
     component: bool,
     after: Vec<UnitId>,
     drafts: Vec<Draft>,
+    /// The step of onboarding that it is.
+    step: Option<Step>,
 }
 
 /// Render every block.
@@ -236,7 +238,6 @@ fn block_plan(
 ) -> BlockPlan {
     let name = resolved.block.name.clone();
     let main = frames.get(name.as_str()).and_then(|f| f.first());
-    let mut steps = frames.get(name.as_str()).map(|frames| onboarding::steps(frames)).unwrap_or_default();
     // What is blocked was rendered for the others' sake only: their paths to it and from it.
     let units = drafts
         .remove(name.as_str())
@@ -244,7 +245,7 @@ fn block_plan(
         .unwrap_or_default()
         .into_iter()
         .map(|unit| Unit {
-            step: steps.remove(&unit.id.name),
+            step: unit.step,
             id: unit.id,
             component: unit.component,
             after: unit.after,

@@ -198,5 +198,11 @@ fn job(
     for (service, port) in from.targets.into_iter().chain(to.targets) {
         paths.open(peer.clone(), service, port);
     }
-    Ok(UnitDraft { id: unit_id(context, &name), component: true, after: after.into_iter().collect(), drafts })
+    Ok(UnitDraft {
+        id: unit_id(context, &name),
+        component: true,
+        after: after.into_iter().collect(),
+        drafts,
+        step: None,
+    })
 }

@@ -8,8 +8,7 @@ use super::UnitDraft;
 use super::frame::Frame;
 use crate::expr::Scope;
 use crate::model::{SecretSource, Step};
-use crate::naming::keyed;
-use crate::onboarding::{component_name, document, step_of};
+use crate::onboarding::{approval, document, step_of};
 
 /// The text of a file of a configuration: what a step's Job reads, or a template filled in.
 pub fn text(
@@ -45,16 +44,8 @@ pub fn hand_over(units: &mut [UnitDraft]) {
     }
 }
 
-/// The steps of a block, by the name of their unit.
-pub fn steps(frames: &[Frame<'_>]) -> BTreeMap<String, Step> {
-    let mut steps = BTreeMap::new();
-    for frame in frames {
-        for step in &frame.instance.entry.spec.onboarding {
-            for (key, _) in frame.instances(step.for_each.as_ref()) {
-                let name = keyed(&component_name(step), key.as_deref());
-                steps.insert(name, Step { held: step.requires_approval.clone() });
-            }
-        }
-    }
-    steps
+/// The step that an instance of a component is, where it is one.
+pub fn step(frame: &Frame<'_>, component: &str, scope: &Scope<'_>) -> Result<Option<Step>, String> {
+    let Some(step) = step_of(&frame.instance.entry, component) else { return Ok(None) };
+    Ok(Some(Step { held: approval(step, scope)? }))
 }

@@ -175,11 +175,16 @@ impl<'a> Product<'a> {
                 }
                 let mut drafts = workload::companions(&part);
                 drafts.push(workload::workload(&part, template, findings));
+                let step = onboarding::step(self.frame, &component.name, &scope).unwrap_or_else(|message| {
+                    findings.push(self.frame.finding(&at, message));
+                    None
+                });
                 units.push(UnitDraft {
                     id: unit_id(self.context, &name),
                     component: true,
                     after: after.into_iter().collect(),
                     drafts,
+                    step,
                 });
             }
         }
@@ -212,6 +217,7 @@ impl<'a> Product<'a> {
                 component: true,
                 after: after.into_iter().collect(),
                 drafts,
+                step: None,
             });
         }
     }
@@ -315,6 +321,7 @@ impl<'a> Product<'a> {
                 component: true,
                 after: vec![unit_id(self.context, FOUNDATION), unit_id(self.context, &component.name)],
                 drafts: vec![draft],
+                step: None,
             });
             paths.open(
                 Peer::all(&gateway.proxies),

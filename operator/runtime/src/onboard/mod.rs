@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use plinth_api::v1alpha1::onboarding::{Call, Request};
 use plinth_plan::expr::as_text;
 use plinth_plan::onboarding::{Answer, Document, Known, filled};
+use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
@@ -96,15 +97,9 @@ pub async fn run(
     let mut step = Step { http: Http::new(trusted)?, known, mask, deadline, now };
     let (mut made, mut adopted) = (0, 0);
     for call in &document.calls {
-        match step.settle(call, &mut say).await {
-            Ok(settled) => {
-                made += usize::from(settled == Settled::Made);
-                adopted += usize::from(settled == Settled::Adopted);
-                say(&format!("{}: {}", call.name, settled.as_str()));
-            }
-            Err(message) => {
-                anyhow::bail!(step.mask.hide(&format!("{}: failed: {message}", call.name)));
-            }
+        for settled in step.perform(call, &mut say).await? {
+            made += usize::from(settled == Settled::Made);
+            adopted += usize::from(settled == Settled::Adopted);
         }
     }
     let value = |name: &String| {
@@ -124,8 +119,57 @@ struct Step<N> {
 }
 
 impl<N: Fn() -> Timestamp> Step<N> {
+    /// Makes a call, or each of those of a call with a list, and says how each went.
+    async fn perform(&mut self, call: &Call, say: &mut impl FnMut(&str)) -> Result<Vec<Settled>> {
+        let name = call.name.as_str();
+        let Some(elements) = self.elements(call).map_err(|message| self.failed(name, &message))? else {
+            say(&format!("{name}: {}", Settled::LeftOut.as_str()));
+            return Ok(vec![Settled::LeftOut]);
+        };
+        let (mut all, mut captured) = (Vec::new(), Vec::new());
+        for (i, element) in elements.into_iter().enumerate() {
+            let name = if element.is_some() { format!("{name}[{i}]") } else { name.to_owned() };
+            self.known.item = element;
+            let settled = self.settle(call, &name, say).await;
+            let (settled, values) = settled.map_err(|message| self.failed(&name, &message))?;
+            say(&format!("{name}: {}", settled.as_str()));
+            all.push(settled);
+            captured.push(values);
+        }
+        self.known.item = None;
+        self.known.captured.extend(match call.for_each {
+            None => captured.pop().unwrap_or_default(),
+            Some(_) => in_lists(call, &captured),
+        });
+        Ok(all)
+    }
+
+    /// What a call is made for: nothing in particular, or the elements of its list; `None` where it is not wanted at all.
+    fn elements(&mut self, call: &Call) -> Result<Option<Vec<Option<Value>>>, String> {
+        self.tell_time();
+        if !self.known.scope().when(call.when.as_deref()).map_err(|message| format!("when: {message}"))? {
+            return Ok(None);
+        }
+        let Some(source) = &call.for_each else { return Ok(Some(vec![None])) };
+        let elements = self.known.elements(source).map_err(|message| format!("forEach: {message}"))?;
+        Ok(Some(elements.into_iter().map(Some).collect()))
+    }
+
+    fn tell_time(&mut self) {
+        self.known.now = (self.now)().strftime(MOMENT).to_string();
+    }
+
+    fn failed(&self, name: &str, message: &str) -> anyhow::Error {
+        anyhow::anyhow!(self.mask.hide(&format!("{name}: failed: {message}")))
+    }
+
     /// Tries a call until it is settled, cannot be, or the budget is spent.
-    async fn settle(&mut self, call: &Call, say: &mut impl FnMut(&str)) -> Result<Settled, String> {
+    async fn settle(
+        &mut self,
+        call: &Call,
+        name: &str,
+        say: &mut impl FnMut(&str),
+    ) -> Result<(Settled, Map<String, Value>), String> {
         let mut wait = FIRST_WAIT;
         loop {
             let message = match self.attempt(call).await {
@@ -136,27 +180,24 @@ impl<N: Fn() -> Timestamp> Step<N> {
             if Instant::now() + wait > self.deadline {
                 return Err(format!("{message}; the step's time is up"));
             }
-            say(&self.mask.hide(&format!("{}: waits {} ms: {message}", call.name, wait.as_millis())));
+            say(&self.mask.hide(&format!("{name}: waits {} ms: {message}", wait.as_millis())));
             sleep(wait).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
 
-    /// One try: look, and act where nothing is there. A retry looks again, for a lost answer may hide a success.
-    async fn attempt(&mut self, call: &Call) -> Result<Settled, Failed> {
-        self.known.now = (self.now)().strftime(MOMENT).to_string();
-        let wanted = self.known.scope().when(call.when.as_deref());
-        if !wanted.map_err(|message| Failed::Final(format!("when: {message}")))? {
-            return Ok(Settled::LeftOut);
-        }
+    /// One try: look, and act where nothing is there. A retry looks again, for a lost answer may hide a success. Returns
+    /// what it captures as well.
+    async fn attempt(&mut self, call: &Call) -> Result<(Settled, Map<String, Value>), Failed> {
+        self.tell_time();
         if let Some(check) = &call.check {
             let (answer, said) = self.send(check).await?;
             if answer.may_pass() {
                 return Err(Failed::Passing(said));
             }
             if answer.settles(call, &self.known).map_err(|e| Failed::Final(format!("{e}; {said}")))? {
-                self.capture(call, &answer)?;
-                return Ok(if call.act.is_some() { Settled::Adopted } else { Settled::Found });
+                let settled = if call.act.is_some() { Settled::Adopted } else { Settled::Found };
+                return Ok((settled, self.captured(call, &answer)?));
             }
             if call.act.is_none() {
                 return Err(Failed::Passing(format!("{said}, which is not what is waited for")));
@@ -165,8 +206,8 @@ impl<N: Fn() -> Timestamp> Step<N> {
         let Some(act) = &call.act else { return Err(Failed::Final("says nothing to do".to_owned())) };
         let (answer, said) = self.send(act).await?;
         if answer.is_expected(call) {
-            self.capture(call, &answer)?;
-            return Ok(if call.check.is_some() { Settled::Made } else { Settled::Done });
+            let settled = if call.check.is_some() { Settled::Made } else { Settled::Done };
+            return Ok((settled, self.captured(call, &answer)?));
         }
         Err(if answer.may_pass() { Failed::Passing(said) } else { Failed::Final(said) })
     }
@@ -183,8 +224,8 @@ impl<N: Fn() -> Timestamp> Step<N> {
             http::Error::Connection(message) => Failed::Passing(format!("{what}: {message}")),
         })?;
         let body = match &answer.body {
-            serde_json::Value::Null => String::new(),
-            serde_json::Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
             other => other.to_string(),
         };
         // Hidden before it is cut: half a secret is one too.
@@ -194,13 +235,18 @@ impl<N: Fn() -> Timestamp> Step<N> {
         Ok((answer, said))
     }
 
-    fn capture(&mut self, call: &Call, answer: &Answer) -> Result<(), Failed> {
+    fn captured(&mut self, call: &Call, answer: &Answer) -> Result<Map<String, Value>, Failed> {
         let captured = answer.captured(call, &self.known).map_err(Failed::Final)?;
         // An answer may give a token as well as a number; only what is long can be one.
         captured.values().filter_map(|value| value.as_str()).for_each(|text| self.mask.add_if_long(text));
-        self.known.captured.extend(captured);
-        Ok(())
+        Ok(captured)
     }
+}
+
+/// What a call has captured of each element of its list, by name.
+fn in_lists(call: &Call, captured: &[Map<String, Value>]) -> Map<String, Value> {
+    let of_each = |name: &String| captured.iter().filter_map(|values| values.get(name)).cloned().collect();
+    call.capture.keys().map(|name| (name.clone(), Value::Array(of_each(name)))).collect()
 }
 
 /// One line, cut.
