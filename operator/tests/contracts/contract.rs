@@ -10,6 +10,8 @@ use plinth_plan::expr::{Scope, as_text, listed};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::declared::Change;
+
 /// The types of content that are looked into.
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -30,6 +32,12 @@ pub struct Contract {
     /// Names of steps in the order in which they are taken, where that of the entry is not it.
     #[serde(default)]
     pub order: Vec<String>,
+    /// What agencies declare: Members and ExchangeAgreements.
+    #[serde(default)]
+    pub declares: Vec<Value>,
+    /// What they change of it, one after another.
+    #[serde(default)]
+    pub changes: Vec<Change>,
     /// What the server starts with.
     #[serde(default)]
     pub state: Map<String, Value>,

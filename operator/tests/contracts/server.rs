@@ -41,6 +41,11 @@ pub fn serve(contract: Arc<Contract>) -> Served {
 }
 
 impl Served {
+    /// The state that it is in.
+    pub fn state(&self) -> Map<String, Value> {
+        self.shared.state.lock().unwrap().clone()
+    }
+
     /// The requests since the last call that did not fit, and why.
     pub fn misfits(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.misfits.lock().unwrap())

@@ -41,6 +41,7 @@ pub fn vars(compiled: &Compiled, languages: &[String], address: impl Fn(&Where) 
                 "subsystem": id.subsystem,
                 "name": named(&subsystem.names, languages, &id.subsystem),
                 "namespace": member.namespace,
+                "servers": servers(compiled, &id.member),
                 "consumes": consuming.contains(&id),
                 "serves": serving.contains(&id),
                 "spiffe": id.spiffe(),
@@ -50,11 +51,21 @@ pub fn vars(compiled: &Compiled, languages: &[String], address: impl Fn(&Where) 
     let services: Vec<Value> = compiled
         .services
         .iter()
-        .filter_map(|(id, offer)| Some(service(id, offer, &address(&offer.backend)?, languages)))
+        .filter_map(|(id, offer)| {
+            let mut service = service(id, offer, &address(&offer.backend)?, languages);
+            service["servers"] = json!(servers(compiled, &id.subsystem.member));
+            Some(service)
+        })
         .collect();
+    let member = |(id, organisation)| {
+        let mut member = member(id, organisation, languages);
+        member["servers"] = json!(servers(compiled, id));
+        member
+    };
     json!({
         "instance": compiled.instance,
-        "members": active().map(|(id, m)| member(id, m, languages)).collect::<Vec<_>>(),
+        "inUse": compiled.in_use,
+        "members": active().map(member).collect::<Vec<_>>(),
         "subsystems": subsystems,
         "services": services,
         "rights": compiled.grants.iter().map(right).collect::<Vec<_>>(),
@@ -82,6 +93,28 @@ fn member(id: &MemberId, member: &Organisation, languages: &[String]) -> Value {
         "namespace": member.namespace,
         "securityServers": servers,
     })
+}
+
+/// Identifiers of the servers that serve a member, `<instance>/<class>/<code>/<server>`: its own, and those of others whose owner
+/// says so too.
+fn servers(compiled: &Compiled, id: &MemberId) -> Vec<String> {
+    let own = format!("{}/{}", id.class, id.code);
+    let declared = compiled.members.get(id).map(|member| member.spec.security_servers.as_slice());
+    let granted = |host: &str, code: &str| {
+        compiled.members.iter().any(|(id, member)| {
+            format!("{}/{}", id.class, id.code) == host
+                && member.spec.security_servers.iter().any(|s| s.code == code && s.hosts.contains(&own))
+        })
+    };
+    declared
+        .unwrap_or_default()
+        .iter()
+        .filter(|server| server.hosted_by.as_ref().is_none_or(|host| granted(host, &server.code)))
+        .map(|server| {
+            let owner = server.hosted_by.as_ref().unwrap_or(&own);
+            format!("{}/{owner}/{}", compiled.instance, server.code)
+        })
+        .collect()
 }
 
 fn service(id: &ServiceId, offer: &Offer, address: &Address, languages: &[String]) -> Value {

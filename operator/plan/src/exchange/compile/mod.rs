@@ -35,6 +35,8 @@ use crate::resolve::{finding, stack_id};
 pub struct Compiled {
     /// Instance.
     pub instance: String,
+    /// The Stack has an exchange, whether or not anybody takes part: what nobody declares is closed.
+    pub in_use: bool,
     /// Organisations that take part, or are kept out for the time being.
     pub members: BTreeMap<MemberId, Organisation>,
     /// What they serve.
@@ -192,7 +194,8 @@ pub fn compile(stack: &Stack, catalogue: &Catalogue, declared: &Declared) -> Com
     let instance =
         exchange.and_then(|e| e.instance.clone()).unwrap_or_else(|| stack.spec.country.code.clone());
     let world = World { stack, catalogue, declared, instance };
-    let mut out = Compiled { instance: world.instance.clone(), ..Compiled::default() };
+    let mut out =
+        Compiled { instance: world.instance.clone(), in_use: exchange.is_some(), ..Compiled::default() };
     let mut registries = world.registries(&mut out);
     world.members(&mut registries, &mut out);
     world.settle_registries(registries, &mut out);
