@@ -32,6 +32,8 @@ pub const LABEL_STACK: &str = "plinth.dev/stack";
 pub const LABEL_BLOCK: &str = "plinth.dev/block";
 /// Label: component of the block that the object belongs to.
 pub const LABEL_COMPONENT: &str = "plinth.dev/component";
+/// Label: code of the registry that a ConfigMap says what its records are made of.
+pub const LABEL_REGISTRY: &str = "plinth.dev/registry";
 /// Label: marks an inventory ConfigMap.
 pub const LABEL_INVENTORY: &str = "plinth.dev/inventory";
 
@@ -111,6 +113,7 @@ mod tests {
                 super::LABEL_COMPONENT,
                 super::LABEL_INVENTORY,
                 super::LABEL_SIMULATED_NODE,
+                super::LABEL_REGISTRY,
             ],
             [
                 super::ANNOTATION_HASH,

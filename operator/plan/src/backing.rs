@@ -51,7 +51,8 @@ pub(crate) fn record(instance: &Instance<'_>, catalogue: &Catalogue) -> Option<S
 fn serving<'a>(instance: &'a Instance<'_>, catalogue: &Catalogue) -> BTreeMap<&'a str, &'a str> {
     let mut serving = BTreeMap::new();
     for requirement in &instance.entry.spec.requires {
-        let product = match instance.bindings.get(&requirement.name) {
+        // Elements of one requirement are all served by the same.
+        let product = match instance.bindings_of(&requirement.name).next() {
             Some(Binding::Embedded { product, .. }) => product.as_str(),
             Some(Binding::External { .. }) if catalogue.is_backing(&requirement.capability) => EXTERNAL,
             _ => continue,

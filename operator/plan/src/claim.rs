@@ -16,8 +16,11 @@ use crate::token::{pieces, token};
 /// What is asked of whoever provides a capability.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
-    /// Name of the requirement; with the name of the block before it where another block is asked.
+    /// Name of the requirement, with the element's key where it is one for each; with the name of the block before it where
+    /// another block is asked.
     pub name: String,
+    /// Name of the requirement alone.
+    pub requirement: String,
     /// Block that asks.
     pub block: String,
     /// The requirement's parameters.

@@ -28,6 +28,7 @@ mod parameters;
 pub mod plan;
 pub mod ready;
 pub mod render;
+mod requirement;
 pub mod resolve;
 pub mod status;
 pub mod token;

@@ -43,7 +43,8 @@ impl fmt::Display for ObjectKey {
 pub struct UnitId {
     /// Block name.
     pub block: String,
-    /// Name inside the block: a component's name, or `foundation`, `secret/<name>`, `config/<name>`, `object/<name>`.
+    /// Name inside the block: a component's name, or `foundation`, `secret/<name>`, `config/<name>`, `record/<name>`,
+    /// `object/<name>`.
     pub name: String,
 }
 
@@ -93,6 +94,13 @@ impl Plan {
     /// Every unit of every block.
     pub fn units(&self) -> impl Iterator<Item = &Unit> {
         self.blocks.iter().flat_map(|b| &b.units)
+    }
+
+    /// Everything that waits for a person's yes, as an Operation of type Approve names it.
+    pub fn held_steps(&self) -> impl Iterator<Item = String> {
+        let held = self.units().filter(|unit| unit.step.as_ref().is_some_and(|step| step.held.is_some()));
+        let narrowing = self.exchange.narrowing.iter().map(|narrows| narrows.step.clone());
+        held.filter_map(Unit::step_id).chain(narrowing)
     }
 
     /// Every desired object.

@@ -23,7 +23,7 @@ use crate::claim::Claim;
 use crate::exchange::compile;
 use crate::expr::Scope;
 use crate::model::{BlockPlan, Finding, Observed, Plan, StackId};
-use crate::resolve::{Binding, Inputs, finding, resolve};
+use crate::resolve::{Binding, Inputs, Instance, finding, resolve};
 
 /// Earlier Operations that are remembered: an annotation must not grow without end.
 const MOST_EARLIER: usize = 16;
@@ -165,12 +165,14 @@ pub fn admit(
         return Err(format!("block `{block}` is blocked for another reason, which comes first: {other}"));
     }
     let main = resolved.installed.as_ref().and_then(|installed| installed.instances.first());
-    for requirement in main.iter().flat_map(|main| &main.entry.spec.requires) {
-        let binding = main.and_then(|main| main.bindings.get(&requirement.name));
-        let Some(claim) = binding.map(Binding::claim).filter(|_| requirement.capability == *capability)
-        else {
+    let of_capability = |main: &Instance<'_>, claim: &Claim| {
+        let mut requires = main.entry.spec.requires.iter();
+        requires.any(|r| r.name == claim.requirement && r.capability == *capability)
+    };
+    for claim in main.iter().flat_map(|main| main.bindings.values()).map(Binding::claim) {
+        if !main.is_some_and(|main| of_capability(main, claim)) {
             continue;
-        };
+        }
         let scope = Scope::new(Map::from_iter([("claim".to_owned(), claim.value())]));
         if !scope.when(way.when.as_deref())? {
             return Err(format!(

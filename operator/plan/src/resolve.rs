@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::Stack;
 use plinth_api::names;
-use plinth_api::v1alpha1::product::{Maturity, Refusal, Role, Route, Version};
+use plinth_api::v1alpha1::product::{Maturity, Refusal, Requirement, Role, Route, Version};
 use plinth_api::v1alpha1::stack::{Block, ExternalCapability, Profile, Provider};
 use serde_json::{Map, Value, json};
 
@@ -20,6 +20,7 @@ use crate::model::{Finding, StackId};
 use crate::moving::{Incoming, Moves};
 use crate::onboarding::expanded;
 use crate::parameters::parameters;
+use crate::requirement::{Need, needs};
 
 /// What the Stack refers to, fetched before planning.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +72,7 @@ pub struct Instance<'a> {
     pub version: &'a Version,
     /// Parameters with defaults filled in.
     pub params: Map<String, Value>,
-    /// Who satisfies each requirement that is in force.
+    /// Who satisfies each requirement that is in force, by the name of its claim in this block.
     pub bindings: BTreeMap<String, Binding>,
     /// What is asked of it: of a backing service by each requirement of its block, of a block by each requirement of others.
     pub claims: Vec<Claim>,
@@ -354,42 +355,28 @@ fn install<'a>(
         ("secrets".to_owned(), claim::secret_vars(entry, &namespace)),
         ("registries".to_owned(), Value::Array(exchange.registries_of(&block.name))),
     ]));
-    for requirement in &entry.spec.requires {
-        let at = format!("Product/{}: spec.requires[{}]", entry.name, requirement.name);
-        let (wanted, parameters) = match scope
-            .when(requirement.when.as_deref())
-            .and_then(|wanted| Ok((wanted, scope.embedded_map(&requirement.parameters, "parameters")?)))
-        {
-            Ok(pair) => pair,
-            Err(message) => {
-                findings.push(finding(&at, message));
-                continue;
-            }
-        };
-        if !wanted {
-            continue;
-        }
-        let claim = Claim {
-            name: requirement.name.clone(),
-            block: block.name.clone(),
-            parameters,
-            copies: BTreeMap::new(),
-        };
+    for Need { requirement, claim } in needs(entry, &block.name, &scope, &mut findings) {
+        let name = claim.name.clone();
         let asked = match moving.as_mut().and_then(|m| m.source(stack, &requirement.capability, &claim)) {
             Some((source, filled)) => {
                 claims.entry(filled).or_default().push(claim);
                 Ok(Some(source))
             }
-            None => bind(stack, block, &requirement.capability, claim, products, inputs),
+            None => bind(stack, block, requirement, claim, products, inputs),
         };
         match asked {
             Ok(Some(Binding::Embedded { product, claim })) => {
                 claims.entry(product.clone()).or_default().push(claim.clone());
-                bindings.insert(requirement.name.clone(), Binding::Embedded { product, claim });
+                bindings.insert(name, Binding::Embedded { product, claim });
             }
-            Ok(Some(binding)) => drop(bindings.insert(requirement.name.clone(), binding)),
+            Ok(Some(binding)) => drop(bindings.insert(name, binding)),
             Ok(None) if requirement.optional => {}
-            Ok(None) => blocked.push(unmet(block, entry, &requirement.capability, inputs)),
+            Ok(None) => {
+                let unmet = unmet(block, entry, &requirement.capability, inputs);
+                if !blocked.contains(&unmet) {
+                    blocked.push(unmet);
+                }
+            }
             Err(found) => findings.push(found),
         }
     }
@@ -499,11 +486,12 @@ fn version_of<'a>(block: &Block, entry: &'a Entry) -> Result<&'a Version, Findin
 fn bind(
     stack: &Stack,
     block: &Block,
-    capability: &str,
+    requirement: &Requirement,
     claim: Claim,
     products: &BTreeMap<&str, &Entry>,
     inputs: &Inputs,
 ) -> Result<Option<Binding>, Finding> {
+    let capability = requirement.capability.as_str();
     let external = |system: &ExternalCapability, key_prefix: String, claim: Claim| Binding::External {
         system: Box::new(system.clone()),
         key_prefix,
@@ -540,8 +528,8 @@ fn bind(
     };
     let candidates: Vec<&Block> = stack.spec.blocks.iter().filter(offers).collect();
     let names: Vec<&str> = candidates.iter().map(|b| b.name.as_str()).collect();
-    let at = format!("spec.blocks[{}].uses.{}", block.name, claim.name);
-    let chosen = match (block.uses.get(&claim.name), candidates.as_slice()) {
+    let at = format!("spec.blocks[{}].uses.{}", block.name, requirement.name);
+    let chosen = match (block.uses.get(&requirement.name), candidates.as_slice()) {
         (Some(name), _) => Some(*candidates.iter().find(|b| &b.name == name).ok_or_else(|| {
             finding(&at, format!("`{name}` provides no `{capability}`; blocks that do: {}", listed(&names)))
         })?),

@@ -13,6 +13,7 @@ use plinth_api::v1alpha1::stack::{BlockSummary, Stack, StackStatus};
 use self::block::Assessment;
 use crate::decide::Teardown;
 use crate::exchange::Subject;
+use crate::exchange::applied::is_step;
 use crate::model::{Decisions, Finding, Observed, Plan, SecretSource};
 
 /// Findings and objects written out; the rest is counted.
@@ -269,12 +270,20 @@ fn planned(
             catalogue_revision: Some(plan.catalogue_revision.clone()),
             plan_hash: Some(plan.hash.clone()),
             approved_hash,
-            approved_steps: previous.approved_steps.clone(),
+            approved_steps: approved_steps(plan, previous),
             blocks: assessments.iter().map(summary_of).collect(),
         },
         blocks: blocks.collect(),
         tenants: BTreeMap::new(),
     }
+}
+
+/// A yes to a change of a schema is used up by it: were the change undone and made again, it would be asked again.
+fn approved_steps(plan: &Plan, previous: &StackStatus) -> Vec<String> {
+    let pending = |step: &&String| {
+        !is_step(step) || plan.exchange.narrowing.iter().any(|narrows| narrows.step == **step)
+    };
+    previous.approved_steps.iter().filter(pending).cloned().collect()
 }
 
 fn stack_verdicts(

@@ -9,6 +9,7 @@ use plinth_api::Stack;
 use plinth_api::v1alpha1::stack::ExternalCapability;
 use plinth_plan::Inputs;
 use plinth_plan::backing::{differences, recorded};
+use plinth_plan::exchange::{Declared, applied};
 use plinth_plan::model::ObjectKey;
 use plinth_plan::{fixed, moving};
 use plinth_runtime::call::{Answer, CallError};
@@ -55,6 +56,18 @@ pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u6
     moves.hash(&mut digest);
     let fixed = fixed::recorded(&id_of(stack), bodies());
     fixed.hash(&mut digest);
+    let config_maps_of_blocks = context.clusters.home().observer.config_maps(&id_of(stack)).await?;
+    let applied = applied::recorded(config_maps_of_blocks.iter().map(|live| &*live.body));
+    applied.hash(&mut digest);
+    let approved: BTreeSet<String> = stack
+        .status
+        .iter()
+        .flat_map(|s| &s.approved_steps)
+        .filter(|step| applied::is_step(step))
+        .cloned()
+        .collect();
+    approved.hash(&mut digest);
+    let declared = Declared { applied, approved, ..Declared::default() };
     let inputs = Inputs {
         catalogue,
         secrets: Some(secrets),
@@ -62,7 +75,7 @@ pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u6
         running,
         fixed,
         moves,
-        ..Inputs::default()
+        declared,
     };
     // What runs as the Stack has it makes no other plan than what does not run yet.
     differences(stack, &inputs).hash(&mut digest);

@@ -14,7 +14,7 @@ use kube::{Resource, ResourceExt};
 use plinth_api::v1alpha1::operation::{OperationPhase, OperationType};
 use plinth_api::{Operation, OperationStatus, Stack, names};
 use plinth_plan::expr::listed;
-use plinth_plan::model::{Desired, ObjectKey, Plan, SecretKeyRef, SecretSource, StackId, Unit};
+use plinth_plan::model::{Desired, ObjectKey, Plan, SecretKeyRef, SecretSource, StackId};
 use plinth_runtime::apply::classify::classify;
 use plinth_runtime::call::{Applying, CallError};
 use plinth_runtime::observe::ingest::{Ingest, Lean};
@@ -214,8 +214,7 @@ async fn approve_step(
     let Some(plan) = context.plan(id).await else {
         return Ok(Verdict::NotYet(format!("waits for a valid plan of Stack {id}")));
     };
-    let held = plan.units().filter(|unit| unit.step.as_ref().is_some_and(|step| step.held.is_some()));
-    let known: Vec<String> = held.filter_map(Unit::step_id).collect();
+    let known: Vec<String> = plan.held_steps().collect();
     if !known.iter().any(|held| held == step) {
         return Ok(Verdict::Refused(format!(
             "{step} is no step of the Stack's plan that waits for a yes; those that do are {}",
@@ -436,7 +435,7 @@ fn annotation(object: &impl Resource, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use plinth_api::v1alpha1::product::Generator;
-    use plinth_plan::model::{BlockPlan, Piece, Step, UnitId};
+    use plinth_plan::model::{BlockPlan, Piece, Step, Unit, UnitId};
 
     use super::*;
 

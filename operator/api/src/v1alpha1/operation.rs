@@ -47,7 +47,8 @@ pub struct OperationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     pub plan_hash: Option<String>,
-    /// Step of onboarding that is approved, `<block>/<Job>`, as the Stack's status names it.
+    /// Step of onboarding that is approved, `<block>/<Job>`, as the Stack's status names it; or a change of a registry's schema
+    /// that may refuse records that stand, `<block>/registry-<code>-<digest>`, as the Registry's status names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128), regex(pattern = r"^[a-z0-9-]+/[a-z0-9-]+$"))]
     pub step: Option<String>,
@@ -62,7 +63,7 @@ pub struct OperationSpec {
 /// What an Operation asks.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationType {
-    /// Let a held plan run, or a held step of onboarding.
+    /// Let a held plan run, or a held step of onboarding, or a schema narrow.
     Approve,
     /// Give a generated secret a new value.
     Rotate,

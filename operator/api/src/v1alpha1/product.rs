@@ -270,6 +270,10 @@ pub struct Requirement {
     pub name: String,
     /// Capability, for example `postgresql` or `oidc-issuer`.
     pub capability: String,
+    /// One for each element, so that each has a database or a user of its own. Instances of the same key refer to theirs as
+    /// `requires.<name>`; nobody else sees it. What is asked may say `item`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<ForEach>,
     /// Needed only when this is true (CEL).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,

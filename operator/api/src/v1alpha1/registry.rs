@@ -66,7 +66,8 @@ pub struct RegistrySpec {
     /// The system that already runs it: wired like one of ours, never deployed, migrated or deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<Backend>,
-    /// JSON Schema of a record. A change may only widen it, unless an Operation confirms.
+    /// JSON Schema of a record: draft 2020-12, in one document. A change may only widen it, unless an Operation confirms. What
+    /// is closed, `additionalProperties: false`, can grow by properties that are not required.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "schema::any_object")]
     pub schema: Map<String, Value>,

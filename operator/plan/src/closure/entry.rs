@@ -31,7 +31,9 @@ pub fn declared(world: &World<'_>, findings: &mut Vec<Finding>) {
         }
         // What asks for `requires` cannot be answered here, and counts as rendered.
         let scope = frame.scope(&serde_json::Map::new());
-        for requirement in spec.requires.iter().filter(|r| frame.instance.bindings.contains_key(&r.name)) {
+        for requirement in
+            spec.requires.iter().filter(|r| frame.instance.bindings_of(&r.name).next().is_some())
+        {
             let name = format!("requires.{}", requirement.name);
             let called = spec
                 .components

@@ -55,13 +55,14 @@ impl<'a> World<'a> {
         plain
     }
 
-    /// What a component gets from the requirements that it connects to.
-    pub fn links(&self, frame: &'a Frame<'a>, component: &'a Component) -> Vec<Link<'a>> {
+    /// What a component's instance of that key gets from the requirements that it connects to.
+    pub fn links(&self, frame: &'a Frame<'a>, component: &'a Component, key: Option<&str>) -> Vec<Link<'a>> {
         let mut links = Vec::new();
         for edge in &component.connects {
             let Connection { target, later, path_only } = Connection::of(edge);
             let Some(name) = target.strip_prefix("requires.") else { continue };
-            let Some(binding) = frame.instance.bindings.get(name) else { continue };
+            let Ok(asked) = frame.instance.meant(name, key) else { continue };
+            let Some(binding) = frame.instance.bindings.get(&asked) else { continue };
             let requirement = frame.instance.entry.spec.requires.iter().find(|r| r.name == name);
             let mut link = Link {
                 name,
@@ -73,13 +74,19 @@ impl<'a> World<'a> {
                 provider: None,
             };
             let capability = requirement.map(|r| r.capability.as_str()).unwrap_or_default();
-            self.fill(&mut link, frame, binding, capability);
+            self.fill(&mut link, frame, (&asked, binding), capability);
             links.push(link);
         }
         links
     }
 
-    fn fill(&self, link: &mut Link<'a>, frame: &Frame<'_>, binding: &Binding, capability: &str) {
+    fn fill(
+        &self,
+        link: &mut Link<'a>,
+        frame: &Frame<'_>,
+        (asked, binding): (&str, &Binding),
+        capability: &str,
+    ) {
         let provides =
             |f: &&Frame<'_>| f.instance.entry.spec.provides.iter().any(|p| p.capability == capability);
         let provider = match binding {
@@ -109,11 +116,11 @@ impl<'a> World<'a> {
             link.outputs.extend(outputs);
             link.provider = provision.component.as_ref().map(|c| (provider.namespace.to_owned(), c.clone()));
             if matches!(binding, Binding::Embedded { .. }) {
-                link.claim = Some(format!("{}/{}", frame.block, link.name));
+                link.claim = Some(format!("{}/{asked}", frame.block));
             }
         }
         // A provider in another namespace is read through the consumer's own copy.
-        let copy = frame.copies_object(link.name);
+        let copy = frame.copies_object(asked);
         if let Some((_, copy)) = self.secrets.get(&(frame.namespace, copy.as_str())) {
             for key in copy.secret.keys() {
                 let reference = SecretKeyRef {

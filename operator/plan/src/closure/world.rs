@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::Stack;
-use plinth_api::v1alpha1::product::{Component, Workload};
+use plinth_api::v1alpha1::product::Component;
 use serde_json::Value;
 
 use super::links::Link;
@@ -278,7 +278,10 @@ impl<'a> World<'a> {
         components: &Components<'a>,
     ) -> Run<'a> {
         let namespace = object.key.namespace.as_deref().unwrap_or_default();
-        let entry = components.get(&(unit.id.block.as_str(), unit.id.name.clone())).copied();
+        let entry = components.get(&(unit.id.block.as_str(), unit.id.name.clone()));
+        let links = |(frame, component, key): &(&'a Frame<'a>, &'a Component, Option<String>)| {
+            self.links(frame, component, key.as_deref())
+        };
         let mut run = Run {
             unit: &unit.id,
             object,
@@ -287,13 +290,13 @@ impl<'a> World<'a> {
             spec,
             container,
             job: object.key.kind == "Job",
-            entry: entry.map(|(frame, component, _)| (frame, component)),
+            entry: entry.map(|(frame, component, _)| (*frame, *component)),
             texts: Vec::new(),
             settings: Vec::new(),
             mentions: Vec::new(),
             mounts: all_mounts(spec, container),
             reads: BTreeSet::new(),
-            links: entry.map(|(frame, component, _)| self.links(frame, component)).unwrap_or_default(),
+            links: entry.map(links).unwrap_or_default(),
         };
         self.read(&mut run);
         run
@@ -443,9 +446,9 @@ fn service<'a>(unit: &'a UnitId, object: &'a Desired) -> Service<'a> {
     Service { unit, object, selector: &object.body["spec"]["selector"], ports }
 }
 
-type Components<'a> = BTreeMap<(&'a str, String), (&'a Frame<'a>, &'a Component, bool)>;
+type Components<'a> = BTreeMap<(&'a str, String), (&'a Frame<'a>, &'a Component, Option<String>)>;
 
-/// Components by block and object name.
+/// Components by block and object name, with the instance's key.
 fn components<'a>(frames: &'a Frames<'a>) -> Components<'a> {
     let mut components = BTreeMap::new();
     for frame in frames.values().flatten() {
@@ -453,8 +456,7 @@ fn components<'a>(frames: &'a Frames<'a>) -> Components<'a> {
         for component in &spec.components {
             for (key, _) in frame.instances(component.for_each.as_ref()) {
                 let name = keyed(&component.name, key.as_deref());
-                let job = component.workload == Workload::Job;
-                components.insert((frame.block, name), (frame, component, job));
+                components.insert((frame.block, name), (frame, component, key));
             }
         }
     }

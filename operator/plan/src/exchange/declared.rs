@@ -1,9 +1,11 @@
 //! What agencies have declared about a Stack's exchange, fetched before it is looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::{ExchangeAgreement, Member, PublicService, Registry};
 use serde::Serialize;
+
+use super::applied::Applied;
 
 /// Every object of the exchange that names the Stack, from any namespace: whether a namespace is admitted at all is decided
 /// on, not fetched.
@@ -24,6 +26,10 @@ pub struct Declared {
     pub documents: Option<BTreeMap<(String, String), BTreeMap<String, String>>>,
     /// Keys of the Secrets that Members name, by namespace and name; `None` when nobody looked.
     pub secrets: Option<BTreeMap<(String, String), Vec<String>>>,
+    /// What the records of registries were made of last; nothing when nobody looked.
+    pub applied: Applied,
+    /// Steps about registries that a person has said yes to, as [`super::applied::Narrows`] names them.
+    pub approved: BTreeSet<String>,
     /// Seconds since the Unix epoch, from the injected clock: what is in force now.
     pub now: i64,
 }

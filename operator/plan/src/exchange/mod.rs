@@ -6,14 +6,18 @@
 //! decide      (Rights, Call)    -> allow or deny    `rights`
 //! ```
 
+pub mod applied;
 pub mod compile;
 pub mod declared;
 pub mod endpoint;
 pub mod id;
 pub mod openapi;
+pub mod registry;
 pub mod rights;
+pub mod schema;
 pub mod tenancy;
 pub mod vars;
+pub mod widening;
 
 pub use compile::{Compiled, compile};
 pub use declared::{Declared, Subject};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use plinth_api::Stack;
 use plinth_api::names;
 use plinth_api::v1alpha1::product::PodSecurity;
+use plinth_api::v1alpha1::registry::RegistrySpec;
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
@@ -14,6 +15,8 @@ use super::network::{Paths, Peer, default_deny};
 use super::product::Product;
 use super::{Gateway, Met, UnitDraft, meet, moving, of_block};
 use crate::backing;
+use crate::exchange::Compiled;
+use crate::exchange::applied::{Record, Shape};
 use crate::expr::as_text;
 use crate::fixed;
 use crate::model::{FOUNDATION, Finding, Piece, SecretKeyRef, SecretSource, StackId, UnitId};
@@ -28,6 +31,8 @@ pub struct Context<'a> {
     pub id: &'a StackId,
     /// What it refers to.
     pub inputs: &'a Inputs,
+    /// What holds in its exchange.
+    pub exchange: &'a Compiled,
     /// The block.
     pub resolved: &'a Resolved<'a>,
     /// Every frame of every block.
@@ -50,12 +55,16 @@ pub fn render(context: &Context<'_>, paths: &mut Paths, findings: &mut Vec<Findi
             step: None,
         }],
     };
+    units.extend(records(context));
     for frame in frames {
         let mut met: BTreeMap<&str, Met> = BTreeMap::new();
         for (name, binding) in &frame.instance.bindings {
             match meet(context, frame, name, binding) {
                 Err(wrong) => findings.push(wrong),
                 Ok(mut m) => {
+                    let mut outputs = binding.claim().parameters.clone();
+                    outputs.append(&mut m.outputs);
+                    m.outputs = outputs;
                     if let Some(copies) = m.copies.take() {
                         let after = m.ready.clone();
                         units.push(detail(
@@ -69,15 +78,7 @@ pub fn render(context: &Context<'_>, paths: &mut Paths, findings: &mut Vec<Findi
                 }
             }
         }
-        let requires: Map<String, Value> = met
-            .iter()
-            .map(|(name, met)| {
-                let mut outputs = frame.instance.bindings[*name].claim().parameters.clone();
-                outputs.extend(met.outputs.clone());
-                ((*name).to_owned(), Value::Object(outputs))
-            })
-            .collect();
-        let product = Product { context, frame, scope: frame.scope(&requires), met: &met };
+        let product = Product::new(context, frame, &met);
         product.secrets(&mut units, findings);
         product.claims(&mut units);
         product.signers(findings);
@@ -185,6 +186,25 @@ fn pull_secrets(context: &Context<'_>) -> Vec<Draft> {
         drafts.push(copy);
     }
     drafts
+}
+
+/// What the records of each registry are made of. It is about their data, and stays with it.
+fn records(context: &Context<'_>) -> Vec<UnitDraft> {
+    let block = &context.resolved.block.name;
+    let own =
+        context.exchange.registries.iter().filter(|registry| registry.spec.block.as_ref() == Some(block));
+    own.map(|registry| {
+        let RegistrySpec { code, schema, indexes, .. } = registry.spec.clone();
+        let name = format!("registry-schema-{code}");
+        let record = Record::of(&Shape { schema, indexes });
+        let (namespace, belongs) = (Some(&*context.resolved.namespace), of_block(context.id, block));
+        let body = json!({ "data": record.data() });
+        let mut draft = Draft::new("v1", "ConfigMap", namespace, &name, belongs, body);
+        draft.body["metadata"]["labels"][names::LABEL_REGISTRY] = json!(code);
+        draft.data = true;
+        detail(context, &format!("record/{name}"), vec![draft], Vec::new())
+    })
+    .collect()
 }
 
 /// The network policy of every component, once every path is known.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use plinth_api::v1alpha1::product::{Component, Connection};
 use serde_json::Value;
 
+use super::Met;
 use super::block::unit_id;
 use super::network::{Paths, Peer, Target, ranges};
 use super::product::Product;
@@ -46,11 +47,9 @@ impl Product<'_> {
                 continue;
             }
             let targets = match edge.strip_prefix("requires.") {
-                Some(requirement) => match self.met.get(requirement) {
-                    Some(met) => Ok(met.targets.clone()),
-                    None if self.declared(requirement) => Ok(Vec::new()),
-                    None => Err(self.no_requirement(requirement)),
-                },
+                Some(requirement) => {
+                    self.met(requirement, key).map(|met| met.map(|m| m.targets.clone()).unwrap_or_default())
+                }
                 None => self.component_targets(edge, key),
             };
             match targets {
@@ -118,23 +117,15 @@ impl Product<'_> {
         }
     }
 
-    pub(super) fn declared(&self, requirement: &str) -> bool {
-        self.frame.instance.entry.spec.requires.iter().any(|r| r.name == requirement)
-    }
-
-    pub(super) fn no_requirement(&self, requirement: &str) -> String {
-        let known: Vec<&str> =
-            self.frame.instance.entry.spec.requires.iter().map(|r| r.name.as_str()).collect();
-        format!("`requires.{requirement}` is no requirement; the entry has {}", listed(&known))
+    /// What a requirement gives that an instance of that key means; nothing where it is switched off.
+    fn met(&self, requirement: &str, key: Option<&str>) -> Result<Option<&Met>, String> {
+        let name = self.frame.instance.meant(requirement, key)?;
+        Ok(self.met.get(name.as_str()))
     }
 
     pub(super) fn waits_for(&self, edge: &str, key: Option<&str>) -> Result<Vec<UnitId>, String> {
         if let Some(requirement) = edge.strip_prefix("requires.") {
-            return match self.met.get(requirement) {
-                Some(met) => Ok(met.ready.clone()),
-                None if self.declared(requirement) => Ok(Vec::new()),
-                None => Err(self.no_requirement(requirement)),
-            };
+            return Ok(self.met(requirement, key)?.map(|met| met.ready.clone()).unwrap_or_default());
         }
         if let Some(component) = self.frame.component(edge) {
             // A component that is switched off is waited for by nobody.
@@ -157,7 +148,7 @@ impl Product<'_> {
         let all: BTreeSet<String> = all.into_iter().collect();
         let name = |(key, item): (Option<String>, Value)| {
             let name = keyed(&component.name, key.as_deref());
-            let scope = self.scope.with(self.frame.element(key.as_deref(), &item));
+            let scope = self.scope.with(self.element(key.as_deref(), &item));
             // What is wrong with a `when` is found where the component is rendered.
             (all.contains(&name) && scope.when(Some(when)).unwrap_or(true)).then_some(name)
         };

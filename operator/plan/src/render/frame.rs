@@ -193,7 +193,9 @@ impl<'a> Frame<'a> {
             let declared = component.ports.iter().find(|p| &p.name == port).ok_or_else(|| {
                 self.finding(&format!("{at}.port"), format!("`{name}` has no port `{port}`"))
             })?;
-            outputs.insert("host".to_owned(), json!(host(name, self.namespace, domain)));
+            let about = claim.and_then(|claim| self.instance_of(component, &claim.name));
+            let server = about.as_deref().unwrap_or(name);
+            outputs.insert("host".to_owned(), json!(host(server, self.namespace, domain)));
             outputs.insert("port".to_owned(), json!(declared.service_port.unwrap_or(declared.port)));
         }
         if let Some(service) = &provision.service {
@@ -223,6 +225,12 @@ impl<'a> Frame<'a> {
     /// A component of the entry.
     pub fn component(&self, name: &str) -> Option<&'a Component> {
         self.instance.entry.spec.components.iter().find(|c| c.name == name)
+    }
+
+    /// Object name of a component's instance of that key.
+    fn instance_of(&self, component: &Component, key: &str) -> Option<String> {
+        let mut instances = self.instances(component.for_each.as_ref()).into_iter();
+        instances.find(|(own, _)| own.as_deref() == Some(key)).map(|_| keyed(&component.name, Some(key)))
     }
 
     /// Object names of a component's instances; only that of `key` when the component has one of that key.

@@ -86,6 +86,7 @@ fn registry_outputs<'f, 'a: 'f>(
 ) -> Option<Map<String, Value>> {
     let claim = Claim {
         name: code.to_owned(),
+        requirement: String::new(),
         block: String::new(),
         parameters: Map::new(),
         copies: BTreeMap::new(),
@@ -98,4 +99,4 @@ fn registry_outputs<'f, 'a: 'f>(
 }
 
 /// Capability of a product that runs registries.
-pub(crate) const RUNS_REGISTRIES: &str = "registry";
+pub(crate) const RUNS_REGISTRIES: &str = "registries";

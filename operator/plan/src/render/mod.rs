@@ -28,6 +28,7 @@ use self::frame::Frame;
 pub(crate) use self::frames::{RUNS_REGISTRIES, frames};
 use self::meta::{Belongs, Draft};
 use self::network::Paths;
+use crate::claim::Claim;
 use crate::exchange::Compiled;
 use crate::model::{BlockPlan, Finding, Moving, StackId, Step, Unit, UnitId};
 use crate::resolve::{Binding, Inputs, Resolved, finding, stack_id};
@@ -64,6 +65,7 @@ pub fn render(
             stack,
             id: &id,
             inputs,
+            exchange,
             resolved: r,
             frames: &frames,
             gateway: gateway.as_ref(),
@@ -320,13 +322,9 @@ fn meet(
     binding: &Binding,
 ) -> Result<Met, Finding> {
     let at = format!("spec.requires[{requirement}]");
-    let capability = frame
-        .instance
-        .entry
-        .spec
-        .requires
-        .iter()
-        .find(|r| r.name == requirement)
+    let mut requires = frame.instance.entry.spec.requires.iter();
+    let capability = requires
+        .find(|r| r.name == binding.claim().requirement)
         .map(|r| r.capability.as_str())
         .unwrap_or_default();
     let domain = &context.stack.spec.site.cluster_domain;
@@ -339,7 +337,7 @@ fn meet(
             frames.iter().find(|f| f.instance.entry.spec.provides.iter().any(|p| p.capability == capability))
         }),
         Binding::External { system, key_prefix, claim } => {
-            return external(context, frame, requirement, system, key_prefix, &claim.parameters);
+            return external(context, frame, requirement, system, key_prefix, claim);
         }
     };
     let Some(provider) = provider else {
@@ -398,10 +396,10 @@ fn external(
     requirement: &str,
     system: &plinth_api::v1alpha1::stack::ExternalCapability,
     key_prefix: &str,
-    parameters: &Map<String, Value>,
+    claim: &Claim,
 ) -> Result<Met, Finding> {
     // What is asked in secret is for whoever sets that system up, and no answer.
-    let open = parameters.iter().filter(|(_, value)| !crate::token::has_secret(&value.to_string()));
+    let open = claim.parameters.iter().filter(|(_, value)| !crate::token::has_secret(&value.to_string()));
     let mut outputs: Map<String, Value> = open.map(|(name, value)| (name.clone(), value.clone())).collect();
     outputs.extend(system.outputs.iter().map(|(k, v)| (k.clone(), json!(v))));
     if let Some(host) = &system.host {
@@ -415,7 +413,7 @@ fn external(
         targets.push((network::Target::External(system.cidrs.clone()), port));
     }
     if let Some(secret) = &system.credentials_secret {
-        let read = block::secret_outputs(context, frame, requirement, key_prefix, secret);
+        let read = block::secret_outputs(context, frame, &claim.requirement, key_prefix, secret);
         for output in read.into_iter().filter(|output| !outputs.contains_key(output)).collect::<Vec<_>>() {
             let reference = crate::model::SecretKeyRef {
                 namespace: context.id.namespace.clone(),

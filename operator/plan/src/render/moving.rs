@@ -69,7 +69,7 @@ fn users(main: &Frame<'_>, incoming: &Incoming<'_>) -> BTreeSet<String> {
     let names: Vec<String> = incoming
         .claims
         .iter()
-        .map(|claim| &claim.name)
+        .map(|claim| &claim.requirement)
         // As references, and as both kinds of quotes stand in JSON.
         .flat_map(|name| {
             [format!("requires.{name}"), format!("requires['{name}']"), format!("requires[\\\"{name}\\\"]")]

@@ -13,6 +13,7 @@ use super::{Met, UnitDraft, onboarding, pod, workload};
 use crate::expr::{Scope, as_text, listed};
 use crate::model::{FOUNDATION, Finding, SecretSource, UnitId};
 use crate::naming::keyed;
+use crate::requirement::requires_of;
 use crate::token;
 
 /// Kinds that an entry's `objects` may have. Everything else is refused, so that a catalogue entry cannot widen what the
@@ -48,9 +49,29 @@ pub struct Product<'a> {
     pub scope: Scope<'static>,
     /// Its requirements, met.
     pub met: &'a BTreeMap<&'a str, Met>,
+    /// `requires` as everybody sees it.
+    requires: Map<String, Value>,
 }
 
 impl<'a> Product<'a> {
+    /// The product of a frame, with its requirements met.
+    pub fn new(context: &'a Context<'a>, frame: &'a Frame<'a>, met: &'a BTreeMap<&'a str, Met>) -> Self {
+        let single = frame.instance.entry.spec.requires.iter().filter(|r| r.for_each.is_none());
+        let outputs =
+            |name: &String| Some((name.clone(), Value::Object(met.get(name.as_str())?.outputs.clone())));
+        let requires: Map<String, Value> = single.filter_map(|r| outputs(&r.name)).collect();
+        Self { context, frame, scope: frame.scope(&requires), met, requires }
+    }
+
+    /// What one element of a `forEach` sees beside that: `item`, and the secrets and requirements of its key.
+    pub(super) fn element(&self, key: Option<&str>, item: &Value) -> Map<String, Value> {
+        let mut vars = self.frame.element(key, item);
+        let outputs = |claim: &str| self.met.get(claim).map(|met| &met.outputs);
+        let own = key.and_then(|key| requires_of(self.frame.instance, key, &self.requires, outputs));
+        vars.extend(own.map(|requires| ("requires".to_owned(), Value::Object(requires))));
+        vars
+    }
+
     pub(super) fn belongs<'b>(&'b self, component: Option<&'b str>) -> Belongs<'b> {
         Belongs {
             stack: self.context.id,
@@ -70,7 +91,7 @@ impl<'a> Product<'a> {
         for config in &self.frame.instance.entry.spec.configs {
             for (key, item) in self.frame.instances(config.for_each.as_ref()) {
                 let at = format!("spec.configs[{}]", config.name);
-                let scope = self.scope.with(self.frame.element(key.as_deref(), &item));
+                let scope = self.scope.with(self.element(key.as_deref(), &item));
                 if !self.frame.wanted(&scope, config.when.as_deref(), &at, findings) {
                     continue;
                 }
@@ -142,7 +163,7 @@ impl<'a> Product<'a> {
         for component in &self.frame.instance.entry.spec.components {
             for (key, item) in self.frame.instances(component.for_each.as_ref()) {
                 let at = format!("spec.components[{}]", component.name);
-                let scope = self.scope.with(self.frame.element(key.as_deref(), &item));
+                let scope = self.scope.with(self.element(key.as_deref(), &item));
                 if !self.frame.wanted(&scope, component.when.as_deref(), &at, findings) {
                     continue;
                 }
@@ -229,7 +250,7 @@ impl<'a> Product<'a> {
         item: &Value,
         at: &str,
     ) -> Result<Option<Draft>, String> {
-        let scope = self.scope.with(self.frame.element(key, item));
+        let scope = self.scope.with(self.element(key, item));
         if !scope.when(object.when.as_deref())? {
             return Ok(None);
         }

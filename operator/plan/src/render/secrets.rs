@@ -20,7 +20,7 @@ impl Product<'_> {
         for secret in &self.frame.instance.entry.spec.secrets {
             for (key, item) in self.frame.instances(secret.for_each.as_ref()) {
                 let at = format!("spec.secrets[{}]", secret.name);
-                let scope = self.scope.with(self.frame.element(key.as_deref(), &item));
+                let scope = self.scope.with(self.element(key.as_deref(), &item));
                 if !self.frame.wanted(&scope, secret.when.as_deref(), &at, findings) {
                     continue;
                 }

@@ -143,6 +143,7 @@ pub fn inputs(objects: &[Value]) -> Inputs {
         documents: Some(documents.into()),
         secrets: Some([].into()),
         now: NOW.parse::<jiff::Timestamp>().unwrap().as_second(),
+        ..Declared::default()
     };
     Inputs { catalogue: catalogue(), declared, ..Inputs::default() }
 }

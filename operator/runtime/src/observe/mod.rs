@@ -359,10 +359,22 @@ impl Observer {
     /// # Errors
     /// They are not known, and why: an empty list would say that nothing runs.
     pub async fn namespaces(&self, stack: &StackId) -> Result<Vec<Live>, CallError> {
-        let kind = ("v1".to_owned(), "Namespace".to_owned());
+        self.listed(stack, "Namespace").await
+    }
+
+    /// The ConfigMaps of a Stack's blocks, but for inventories, as [`Self::namespaces`] has those.
+    ///
+    /// # Errors
+    /// As [`Self::namespaces`].
+    pub async fn config_maps(&self, stack: &StackId) -> Result<Vec<Live>, CallError> {
+        self.listed(stack, "ConfigMap").await
+    }
+
+    async fn listed(&self, stack: &StackId, name: &str) -> Result<Vec<Live>, CallError> {
+        let kind = ("v1".to_owned(), name.to_owned());
         match self.ensure_one(&kind).await.1 {
             Ok(true) => Ok(self.inner.store.of_kind(stack, &kind)),
-            Ok(false) => Err(CallError::Lost("Namespace is not served".to_owned())),
+            Ok(false) => Err(CallError::Lost(format!("{name} is not served"))),
             Err(why) => Err(CallError::Lost(why)),
         }
     }

@@ -22,6 +22,7 @@ pub(crate) use self::tenants::called;
 pub use self::tenants::{EXCHANGE, Server, Tenant};
 use serde_json::{Value, json};
 
+use super::applied::Narrows;
 use super::declared::{Declared, Subject};
 use super::id::{MemberId, ServiceId, SubsystemId};
 use super::rights::{Right, Rights, Served};
@@ -43,8 +44,10 @@ pub struct Compiled {
     pub services: BTreeMap<ServiceId, Offer>,
     /// What is granted, in the order of the agreements' names: in force, or scheduled.
     pub grants: Vec<Grant>,
-    /// Registries.
+    /// Registries, with the schema and the indexes that they run with.
     pub registries: Vec<Registry>,
+    /// Changes of schemas that may refuse records that stand: held, or approved and on their way.
+    pub narrowing: Vec<Narrows>,
     /// Consumers.
     pub consumers: Vec<Consumer>,
     /// The product that is the exchange.
@@ -252,10 +255,11 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Says of everything that is claimed more than once that it is nobody's.
+    /// Says of everything that is claimed more than once that it is nobody's. Whoever is refused already claims nothing: or
+    /// anybody could take a code from whom it is bound to.
     fn unique<S>(&self, found: &mut [Found<'a, S>], path: &str, code: impl Fn(&S) -> Option<String>) {
         let mut claims: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (i, one) in found.iter().enumerate() {
+        for (i, one) in found.iter().enumerate().filter(|(_, one)| one.findings.is_empty()) {
             if let Some(code) = code(one.spec) {
                 claims.entry(code).or_default().push(i);
             }

@@ -6,7 +6,9 @@ use plinth_api::Registry;
 use plinth_api::v1alpha1::registry::RegistrySpec;
 
 use super::{Compiled, Found, Standing, What, Where, World};
+use crate::exchange::applied::{Settled, Shape, settle};
 use crate::exchange::id::ServiceId;
+use crate::exchange::registry;
 use crate::exchange::tenancy::binds;
 use crate::expr::listed;
 use crate::render::RUNS_REGISTRIES;
@@ -14,6 +16,8 @@ use crate::render::RUNS_REGISTRIES;
 /// Registries that are looked at, and the services that they answer.
 pub(super) struct Registries<'a> {
     found: Vec<Found<'a, RegistrySpec>>,
+    /// What becomes of those that a block runs, by namespace and name.
+    settled: BTreeMap<(String, String), Settled>,
     /// What answers each, by namespace and name.
     answers: BTreeMap<(String, String), Where>,
     /// Services that each answers, by namespace and name.
@@ -35,18 +39,15 @@ impl<'a> World<'a> {
     pub(super) fn registries(&self, out: &mut Compiled) -> Registries<'a> {
         let mut found =
             self.admitted("Registry", &self.declared.registries, |r| (&r.spec, &r.spec.stack_ref), out);
+        for one in &mut found {
+            self.bound(one);
+        }
         self.unique(&mut found, "spec.code", |spec| Some(spec.code.clone()));
+        let mut settled = BTreeMap::new();
         let mut answers = BTreeMap::new();
         for one in &mut found {
+            settled.extend(self.settled(one));
             let code = &one.spec.code;
-            if !binds(self.stack, &one.subject.namespace, |binding| &binding.registries, code) {
-                let message = format!(
-                    "the Stack does not bind `{code}` to namespace `{}`; its team does so in \
-                     spec.exchange.bindings[].registries",
-                    one.subject.namespace
-                );
-                one.wrong("spec.code", message);
-            }
             let backend = match (&one.spec.block, &one.spec.external) {
                 (Some(block), None) => {
                     self.engine(block).map(|()| Where::Registry { block: block.clone(), code: code.clone() })
@@ -66,7 +67,35 @@ impl<'a> World<'a> {
                 Err(wrong) => wrong.into_iter().for_each(|(path, message)| one.wrong(path, message)),
             }
         }
-        Registries { found, answers, services: BTreeMap::new() }
+        Registries { found, settled, answers, services: BTreeMap::new() }
+    }
+
+    fn bound(&self, one: &mut Found<'a, RegistrySpec>) {
+        let (code, namespace) = (&one.spec.code, &one.subject.namespace);
+        if !binds(self.stack, namespace, |binding| &binding.registries, code) {
+            let message = format!(
+                "the Stack does not bind `{code}` to namespace `{namespace}`; its team does so in \
+                 spec.exchange.bindings[].registries"
+            );
+            one.wrong("spec.code", message);
+        }
+    }
+
+    /// What becomes of the records of a registry that a block runs. What is wrong keeps it out only where it has never run.
+    fn settled(&self, one: &mut Found<'a, RegistrySpec>) -> Option<((String, String), Settled)> {
+        let Some(block) = &one.spec.block else {
+            one.aside.extend(registry::check(one.spec));
+            return None;
+        };
+        let applied = self.declared.applied.get(&(block.clone(), one.spec.code.clone()));
+        let mut settled = settle(block, one.spec, applied, &self.declared.approved);
+        let findings = std::mem::take(&mut settled.findings);
+        if settled.shape.is_some() {
+            one.aside.extend(findings)
+        } else {
+            one.findings.extend(findings)
+        }
+        Some(((one.subject.namespace.clone(), one.subject.name.clone()), settled))
     }
 
     /// Whether a block can run registries.
@@ -89,12 +118,12 @@ impl<'a> World<'a> {
     }
 
     /// Registries whose owner takes part are in; the services of the others are not.
-    pub(super) fn settle_registries(&self, registries: Registries<'a>, out: &mut Compiled) {
+    pub(super) fn settle_registries(&self, mut registries: Registries<'a>, out: &mut Compiled) {
         let owners: BTreeSet<(&str, &str)> =
             out.members.values().map(|m| (m.namespace.as_str(), m.object.as_str())).collect();
         let mut gone = BTreeSet::new();
         let mut standing = Vec::new();
-        let mut settled: Vec<Registry> = Vec::new();
+        let mut kept: Vec<Registry> = Vec::new();
         for mut one in registries.found {
             let key = (one.subject.namespace.clone(), one.subject.name.clone());
             let mut services = registries.services.get(&key).cloned().unwrap_or_default();
@@ -108,17 +137,24 @@ impl<'a> World<'a> {
             if one.findings.is_empty() {
                 let mut registry = Registry::new(&one.subject.name, one.spec.clone());
                 registry.metadata.namespace = Some(one.subject.namespace.clone());
-                settled.push(registry);
+                if let Some(Settled { shape, narrows, .. }) = registries.settled.remove(&key) {
+                    if let Some(Shape { schema, indexes }) = shape {
+                        (registry.spec.schema, registry.spec.indexes) = (schema, indexes);
+                    }
+                    out.narrowing.extend(narrows);
+                }
+                kept.push(registry);
             } else {
                 gone.append(&mut services);
             }
+            one.findings.append(&mut one.aside);
             let what =
                 What::Registry { block: one.spec.block.clone(), services: services.into_iter().collect() };
             standing.push((one.subject, Standing { findings: one.findings, waits: Vec::new(), what }));
         }
         out.services.retain(|id, _| !gone.contains(id));
         out.standing.extend(standing);
-        settled.sort_by(|one, other| one.spec.code.cmp(&other.spec.code));
-        out.registries = settled;
+        kept.sort_by(|one, other| one.spec.code.cmp(&other.spec.code));
+        out.registries = kept;
     }
 }
