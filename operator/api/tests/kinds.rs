@@ -1,14 +1,18 @@
 //! The kinds on the real API server: examples survive the round trip, wrong ones are rejected with the reason, and
 //! admission knows who asks.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::core::{DynamicObject, GroupVersionKind};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::wait::{await_condition, conditions::is_crd_established};
 use kube::{Api, Client, ResourceExt};
-use plinth_api::{BuildingBlock, Operation, Product, Stack, admission, definitions};
+use plinth_api::{
+    BuildingBlock, ExchangeAgreement, Member, Operation, Product, PublicService, Registry, Stack, admission,
+    definitions,
+};
 use plinth_cluster::testing::TestCluster;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -40,8 +44,7 @@ async fn install(client: Client) {
     for object in admission::objects(OPERATOR) {
         let object: DynamicObject = serde_json::from_value(object).expect("an object");
         let types = object.types.clone().expect("has a kind");
-        let resource =
-            kube::core::ApiResource::from_gvk(&GroupVersionKind::try_from(&types).expect("a kind"));
+        let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(&types).expect("a kind"));
         Api::<DynamicObject>::all_with(client.clone(), &resource)
             .patch(&object.name_any(), &PatchParams::apply("test").force(), &Patch::Apply(&object))
             .await
@@ -90,45 +93,65 @@ where
     );
 }
 
+/// The YAML files in a folder, and in the folders in it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("readable");
+    let paths = entries.map(|entry| entry.expect("readable").path());
+    paths
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
+        .filter(|p| is_yaml(p))
+        .collect()
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml")
+}
+
+/// The round trip of a namespaced kind, in a namespace that is there.
+async fn namespaced<K>(client: &Client, mut document: Value, path: &Path)
+where
+    K: DeserializeOwned + serde::Serialize + kube::Resource<DynamicType = ()>,
+{
+    document["metadata"]["namespace"] = json!("dpi");
+    let resource = ApiResource::erase::<K>(&());
+    round_trip::<K>(&Api::namespaced_with(client.clone(), "dpi", &resource), &document, path).await;
+}
+
 #[tokio::test]
 async fn every_example_survives_the_schema_and_the_type() {
     let (_, client) = cluster().await;
-    let mut seen = 0;
+    let mut seen = BTreeSet::new();
     for folder in ["examples", "e2e/bench"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
-        for entry in std::fs::read_dir(folder).expect("readable") {
-            let path = entry.expect("readable").path();
-            if path.extension().is_none_or(|e| e != "yaml") {
-                continue;
-            }
+        for path in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder)) {
             for document in documents(&path) {
-                seen += 1;
-                match document["kind"].as_str() {
-                    Some("Stack") => {
-                        let resource = kube::core::ApiResource::erase::<Stack>(&());
-                        let api = Api::namespaced_with(client.clone(), "dpi", &resource);
-                        let mut document = document;
-                        document["metadata"]["namespace"] = json!("dpi");
-                        round_trip::<Stack>(&api, &document, &path).await;
+                let kind = document["kind"].as_str().unwrap_or_default().to_owned();
+                match kind.as_str() {
+                    "Stack" => namespaced::<Stack>(&client, document, &path).await,
+                    "Member" => namespaced::<Member>(&client, document, &path).await,
+                    "ExchangeAgreement" => namespaced::<ExchangeAgreement>(&client, document, &path).await,
+                    "Registry" => namespaced::<Registry>(&client, document, &path).await,
+                    "PublicService" => namespaced::<PublicService>(&client, document, &path).await,
+                    "Product" => {
+                        let resource = ApiResource::erase::<Product>(&());
+                        let api = Api::all_with(client.clone(), &resource);
+                        round_trip::<Product>(&api, &document, &path).await;
                     }
-                    Some("Product") => {
-                        let resource = kube::core::ApiResource::erase::<Product>(&());
-                        round_trip::<Product>(&Api::all_with(client.clone(), &resource), &document, &path)
-                            .await;
-                    }
-                    Some("Namespace" | "Secret") => {}
-                    kind => panic!("{}: an example of kind {kind:?}", path.display()),
+                    "Namespace" | "Secret" | "ConfigMap" | "Deployment" | "Service" => {}
+                    _ => panic!("{}: an example of kind {kind:?}", path.display()),
                 }
+                seen.insert(kind);
             }
         }
     }
-    assert!(seen > 0, "there are no examples");
+    for kind in ["Stack", "Member", "ExchangeAgreement", "Registry", "PublicService"] {
+        assert!(seen.contains(kind), "there is no example of kind {kind}");
+    }
 }
 
 #[tokio::test]
 async fn every_builtin_entry_is_a_valid_product_object() {
     let (_, client) = cluster().await;
-    let resource = kube::core::ApiResource::erase::<Product>(&());
+    let resource = ApiResource::erase::<Product>(&());
     let api: Api<DynamicObject> = Api::all_with(client, &resource);
     let catalogue = plinth_plan::catalogue::Catalogue::builtin().expect("the catalogue parses");
     for entry in catalogue.entries() {
@@ -189,7 +212,7 @@ async fn what_cel_can_say_is_rejected_at_admission_with_the_reason() {
         ),
     ];
     let (_, client) = cluster().await;
-    let resource = kube::core::ApiResource::erase::<Stack>(&());
+    let resource = ApiResource::erase::<Stack>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(client, "kinds", &resource);
     for (name, change, expected) in cases {
         let document = stack(change);
@@ -221,7 +244,7 @@ fn product(field: &str, value: Value) -> Value {
 
 async fn products() -> Api<DynamicObject> {
     let (_, client) = cluster().await;
-    Api::all_with(client, &kube::core::ApiResource::erase::<Product>(&()))
+    Api::all_with(client, &ApiResource::erase::<Product>(&()))
 }
 
 async fn is_rejected(api: &Api<DynamicObject>, product: Value, expected: &str) {

@@ -1,40 +1,67 @@
 //! The decisions over real plans: every example comes up on an empty cluster, rests, and goes again.
 
 mod common;
+mod documents;
 
-use std::path::Path;
+use std::collections::BTreeSet;
 
 use common::*;
-use plinth_api::Stack;
+use documents::Example;
+use kube::ResourceExt;
 use plinth_api::condition::{Reason, State};
-use plinth_plan::Inputs;
-use plinth_plan::catalogue::Catalogue;
+use plinth_api::v1alpha1::agreement::AgreementPhase;
+use plinth_api::{ExchangeAgreement, Member, PublicService, Registry, Stack};
 use plinth_plan::decide::teardown;
+use plinth_plan::exchange::compile::What;
 use plinth_plan::model::*;
-use serde::Deserialize;
 
-/// The plans of the examples that need nothing beside the built-in catalogue.
 fn plans() -> Vec<(String, Plan)> {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples"));
-    let catalogue = Catalogue::builtin().unwrap_or_else(|findings| panic!("{findings:?}"));
-    let inputs = Inputs { catalogue, ..Inputs::default() };
     let mut plans = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("there are examples") {
-        let path = entry.expect("readable").path();
-        if path.extension().is_none_or(|e| e != "yaml") {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).expect("readable");
-        for document in serde_yaml::Deserializer::from_str(&text) {
-            let value = serde_json::Value::deserialize(document).expect("YAML");
-            let Ok(stack) = serde_json::from_value::<Stack>(value) else { continue };
-            if let Ok(plan) = plinth_plan::plan(&stack, &inputs) {
-                plans.push((path.display().to_string(), plan));
-            }
+    for example in Example::all() {
+        for stack in example.of::<Stack>() {
+            let plan = plinth_plan::plan(&stack, &example.inputs())
+                .unwrap_or_else(|findings| panic!("{}: {findings:?}", example.name));
+            plans.push((example.name.clone(), plan));
         }
     }
     assert!(!plans.is_empty());
     plans
+}
+
+#[test]
+fn everything_that_the_agencies_of_an_example_declare_holds() {
+    let mut seen = 0;
+    for (name, plan) in plans() {
+        for (subject, standing) in &plan.exchange.standing {
+            seen += 1;
+            let wrong: Vec<String> = standing.findings.iter().map(ToString::to_string).collect();
+            assert!(wrong.is_empty(), "{name}: {subject}: {}", wrong.join("; "));
+            assert!(standing.waits.is_empty(), "{name}: {subject} waits: {}", standing.waits.join("; "));
+            if let What::Agreement { phase, .. } = &standing.what {
+                assert_eq!(*phase, AgreementPhase::Active, "{name}: {subject}");
+            }
+        }
+        for participant in plan.exchange.members.values().filter(|m| m.spec.participant.is_some()) {
+            assert!(participant.participant.is_some(), "{name}: {}", participant.object);
+        }
+    }
+    assert!(seen > 100, "{seen} objects of agencies");
+}
+
+#[test]
+fn every_word_of_an_example_for_people_is_in_every_language_of_its_country() {
+    for example in Example::all() {
+        let languages: BTreeSet<String> =
+            example.of::<Stack>().into_iter().flat_map(|stack| stack.spec.country.languages).collect();
+        let mut texts = Vec::new();
+        texts.extend(example.of::<PublicService>().into_iter().map(|s| (s.name_any(), s.spec.title)));
+        texts.extend(example.of::<ExchangeAgreement>().into_iter().map(|a| (a.name_any(), a.spec.purpose)));
+        texts.extend(example.of::<Registry>().into_iter().map(|r| (r.name_any(), r.spec.names)));
+        texts.extend(example.of::<Member>().into_iter().map(|m| (m.name_any(), m.spec.names)));
+        for (name, texts) in texts {
+            assert_eq!(texts.into_keys().collect::<BTreeSet<_>>(), languages, "{}: {name}", example.name);
+        }
+    }
 }
 
 #[test]

@@ -41,6 +41,34 @@ fn what_is_right_holds_and_nothing_is_said() {
 type Abuse = (&'static str, &'static str, &'static str, Value, &'static str, bool);
 
 #[test]
+fn two_agreements_grant_together_what_neither_grants_alone() {
+    let mut objects = world();
+    let second = json!({ "method": "GET", "path": "/records/*/photograph" });
+    object(&mut objects, "PublicService", "birth")["spec"]["uses"]["services"][0]["endpoints"]
+        .as_array_mut()
+        .unwrap()
+        .push(second.clone());
+    let member = object(&mut objects, "Member", "civil");
+    let service = &mut member["spec"]["subsystems"][0]["services"][0];
+    service.as_object_mut().unwrap().remove("openApi");
+    service["endpoints"] = json!([{ "method": "GET", "path": "/records/**" }]);
+    let uses = |objects: &[Value]| compiled(objects).consumers[0].uses[0].clone();
+    assert_eq!(uses(&objects).message, "civil/births-to-app grants a part of what it asks for");
+
+    let mut agreement = object(&mut objects, "ExchangeAgreement", "births-to-app").clone();
+    agreement["metadata"]["name"] = json!("photographs-to-app");
+    agreement["spec"]["endpoints"] = json!([second]);
+    objects.push(agreement);
+    assert!(uses(&objects).granted);
+    assert_eq!(uses(&objects).message, "granted by civil/births-to-app, civil/photographs-to-app");
+
+    object(&mut objects, "ExchangeAgreement", "photographs-to-app")["spec"]["validity"] =
+        json!({ "from": "2030-01-01T00:00:00Z" });
+    assert!(!uses(&objects).granted);
+    assert_eq!(uses(&objects).message, "agreement civil/photographs-to-app is not in force yet");
+}
+
+#[test]
 fn every_reference_that_reaches_for_somebody_elses_thing_is_refused_with_its_path() {
     let cases: Vec<Abuse> = vec![
         // Codes: the Stack binds them, the first claimant never wins.

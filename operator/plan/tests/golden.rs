@@ -1,39 +1,18 @@
 //! Every example's plan is a golden file: what a person would read before approving it.
 
-use std::fmt::Write as _;
-use std::path::Path;
+mod documents;
 
+use std::fmt::Write as _;
+
+use documents::Example;
+use plinth_api::Stack;
 use plinth_api::v1alpha1::product::Role;
-use plinth_api::{Product, Stack};
 use plinth_plan::Inputs;
 use plinth_plan::catalogue::{Catalogue, hex};
+use plinth_plan::exchange::compile;
 use plinth_plan::model::{BlockPlan, Desired, FOUNDATION, Plan};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-
-/// Everything a file declares.
-fn read(path: &Path) -> (Vec<Stack>, Vec<Product>) {
-    let text = std::fs::read_to_string(path).expect("the example is readable");
-    let (mut stacks, mut products) = (Vec::new(), Vec::new());
-    for document in serde_yaml::Deserializer::from_str(&text) {
-        let value = Value::deserialize(document).expect("the example is YAML");
-        match value["kind"].as_str() {
-            Some("Stack") => stacks.push(serde_json::from_value(value).expect("the example is a Stack")),
-            Some("Product") => {
-                products.push(serde_json::from_value(value).expect("the example is a Product"))
-            }
-            _ => {}
-        }
-    }
-    (stacks, products)
-}
-
-fn catalogue() -> Catalogue {
-    Catalogue::builtin().unwrap_or_else(|findings| {
-        panic!("{}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    })
-}
 
 /// An object as people read it: without digest and Plinth's own labels, so that one change moves one line.
 fn bare(mut body: Value) -> Value {
@@ -172,7 +151,8 @@ fn line(object: &Desired) -> String {
 /// Every Stack beside every entry, in every profile that it is for: the product's own blocks.
 #[test]
 fn every_product_has_the_plan_that_was_reviewed_in_every_profile() {
-    let inputs = Inputs { catalogue: catalogue(), ..Inputs::default() };
+    let catalogue = Catalogue::builtin().unwrap_or_else(|findings| panic!("{findings:?}"));
+    let inputs = Inputs { catalogue, ..Inputs::default() };
     let samples = Catalogue::samples().expect("the Stacks beside the entries parse");
     for (product, stacks) in samples {
         let backing = inputs.catalogue.get(&product).is_some_and(|entry| entry.spec.role == Role::Backing);
@@ -194,33 +174,67 @@ fn every_product_has_the_plan_that_was_reviewed_in_every_profile() {
 
 #[test]
 fn every_example_has_the_plan_that_was_reviewed() {
-    insta::glob!("../../../examples", "*.yaml", |path| {
-        let (stacks, products) = read(path);
-        for stack in stacks {
-            let products =
-                products.iter().map(|p| (p.metadata.name.clone().unwrap_or_default(), p.spec.clone()));
-            let inputs = Inputs { catalogue: catalogue().with_products(products), ..Inputs::default() };
-            let plan = plinth_plan::plan(&stack, &inputs).unwrap_or_else(|findings| {
-                panic!(
-                    "{}:\n{}",
-                    path.display(),
-                    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-                )
-            });
+    for (example, stack, inputs) in examples() {
+        let plan = plinth_plan::plan(&stack, &inputs).unwrap_or_else(|findings| {
+            let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            panic!("{example}:\n{}", lines.join("\n"))
+        });
+        insta::with_settings!({ snapshot_suffix => example, omit_expression => true }, {
             // A whole country's plan is too long to be read line by line.
-            if plan.objects().count() > 400 {
-                insta::assert_snapshot!(brief(&plan, |_| true));
+            if plan.objects().count() > 300 {
+                insta::assert_snapshot!("example", brief(&plan, |_| true));
             } else {
-                insta::assert_yaml_snapshot!(readable(&plan));
+                insta::assert_yaml_snapshot!("example", readable(&plan));
             }
+        });
+    }
+}
+
+/// Who may call what: what the exchange's servers enforce, and nothing besides.
+#[test]
+fn every_example_grants_what_was_reviewed() {
+    for (example, stack, inputs) in examples() {
+        let rights = compile(&stack, &inputs.catalogue, &inputs.declared).rights();
+        if rights.subsystems.is_empty() {
+            continue;
         }
-    });
+        let mut text = String::new();
+        for right in &rights.rights {
+            let all = &rights.services[&right.service].endpoints;
+            let endpoints = if right.endpoints.is_empty() { all } else { &right.endpoints };
+            let endpoints: Vec<String> =
+                endpoints.iter().map(|e| format!("{} {}", e.method, e.path)).collect();
+            let _ = write!(text, "{}: {} {}", right.agreement, right.service, endpoints.join(", "));
+            if let Some(limit) = &right.limit {
+                let _ = write!(text, "; {} in {} s", limit.requests, limit.seconds);
+            }
+            for (word, time) in [("from", &right.from), ("until", &right.until)] {
+                let _ = time.as_ref().map(|time| write!(text, "; {word} {time}"));
+            }
+            text.push('\n');
+            right.consumers.iter().for_each(|consumer| text += &format!("  {consumer}\n"));
+        }
+        insta::with_settings!({ snapshot_suffix => example, omit_expression => true }, {
+            insta::assert_snapshot!("rights", text);
+        });
+    }
+}
+
+/// Every Stack of every example, with what it is planned from.
+fn examples() -> Vec<(String, Stack, Inputs)> {
+    let mut all = Vec::new();
+    for example in Example::all() {
+        let stacks = example.of::<Stack>();
+        assert_eq!(stacks.len(), 1, "{}: an example is one Stack", example.name);
+        all.extend(stacks.into_iter().map(|stack| (example.name.clone(), stack, example.inputs())));
+    }
+    all
 }
 
 #[test]
 fn planning_twice_gives_the_same_hash() {
-    let (stacks, _) = read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/smallest.yaml")));
-    let inputs = Inputs { catalogue: catalogue(), ..Inputs::default() };
-    let hash = || plinth_plan::plan(&stacks[0], &inputs).expect("the example is valid").hash;
-    assert_eq!(hash(), hash());
+    for (example, stack, inputs) in examples() {
+        let hash = || plinth_plan::plan(&stack, &inputs).expect("the example is valid").hash;
+        assert_eq!(hash(), hash(), "{example}");
+    }
 }

@@ -58,8 +58,13 @@ fn walk_object(schema: &Value, fields: &Map<String, Value>, path: &str, found: &
     let open = schema["x-kubernetes-preserve-unknown-fields"] == true;
     for (field, value) in fields {
         let at = format!("{path}.{field}");
+        let own = properties.and_then(|properties| properties.get(field));
         let additional = Some(&schema["additionalProperties"]).filter(|schema| schema.is_object());
-        match properties.and_then(|properties| properties.get(field)).or(additional) {
+        match own.or(additional) {
+            // In a map the API server drops nothing. Mostly it is half of a text.
+            Some(_) if own.is_none() && value.is_null() => {
+                found.push((at, "has no value; a text with a comma inside { } needs quotes".to_owned()));
+            }
             Some(schema) => walk(schema, value, &at, found),
             None if open || properties.is_none() => {}
             None => {
@@ -183,6 +188,7 @@ mod tests {
             "profile": "huge",
             "blocks": [{ "name": "identity", "version": 26.4, "vesion": "1", "paused": "yes" }],
             "backing": {},
+            "site": { "nodeSelector": { "zone": "a", " b": null } },
         });
         let found = findings(spec);
         for expected in [
@@ -191,6 +197,7 @@ mod tests {
             "spec.blocks[identity].version is `26.4`, must be a text; put it in quotes",
             "spec.blocks[identity].paused is `yes`, must be true or false",
             "spec.backing is an object, must be a list",
+            "spec.site.nodeSelector. b has no value; a text with a comma inside { } needs quotes",
         ] {
             assert!(found.iter().any(|f| f == expected), "{expected}\n{found:#?}");
         }

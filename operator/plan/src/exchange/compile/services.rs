@@ -4,7 +4,7 @@ use plinth_api::v1alpha1::exchange::Endpoint;
 use plinth_api::v1alpha1::service::{Assurance, Level, PublicServiceSpec, Use, UseStatus};
 use plinth_api::v1alpha1::stack::LevelValues;
 
-use super::{Compiled, Consumer, Found, Standing, What, World};
+use super::{Compiled, Consumer, Found, Grant, Standing, What, World};
 use crate::exchange::endpoint::contains;
 use crate::exchange::id::{ServiceId, SubsystemId};
 use crate::expr::listed;
@@ -180,25 +180,32 @@ impl World<'_> {
         let (Some(service), Some(client)) = (service, client) else {
             return said(false, "it has no client to call as".to_owned());
         };
-        let covered = |granted: &[Endpoint]| {
-            granted.is_empty()
-                || (!wanted.endpoints.is_empty()
-                    && wanted.endpoints.iter().all(|e| granted.iter().any(|has| contains(has, e))))
+        let own: Vec<&Grant> = out
+            .grants
+            .iter()
+            .filter(|g| g.right.service == service && g.right.consumers.contains(client))
+            .collect();
+        let now: Vec<&Grant> = own.iter().filter(|grant| grant.in_force).copied().collect();
+        let named = |grants: &[&Grant]| {
+            let names: Vec<&str> = grants.iter().map(|grant| grant.right.agreement.as_str()).collect();
+            listed(&names)
         };
-        let own =
-            out.grants.iter().filter(|g| g.right.service == service && g.right.consumers.contains(client));
-        let (enough, partial): (Vec<_>, Vec<_>) = own.partition(|grant| covered(&grant.right.endpoints));
-        let agreement = |grants: &[&super::Grant]| grants.first().map(|grant| grant.right.agreement.clone());
-        let (now, later): (Vec<_>, Vec<_>) = enough.into_iter().partition(|grant| grant.in_force);
-        match (agreement(&now), agreement(&later), agreement(&partial)) {
-            (Some(agreement), ..) => said(true, format!("granted by {agreement}")),
-            (_, Some(agreement), _) => said(false, format!("agreement {agreement} is not in force yet")),
-            (.., Some(agreement)) => {
-                said(false, format!("agreement {agreement} grants a part of what it asks for"))
+        match own.iter().find(|grant| !grant.in_force) {
+            _ if covered(wanted, &now) => said(true, format!("granted by {}", named(&now))),
+            Some(later) if covered(wanted, &own) => {
+                said(false, format!("agreement {} is not in force yet", later.right.agreement))
             }
+            _ if !own.is_empty() => said(false, format!("{} grants a part of what it asks for", named(&own))),
             _ => said(false, format!("no agreement yet; member {} decides", service.subsystem.member)),
         }
     }
+}
+
+/// Whether the grants together cover what is asked for, as the servers of the exchange would decide call by call.
+fn covered(wanted: &Use, grants: &[&Grant]) -> bool {
+    let endpoint = |e: &Endpoint| grants.iter().flat_map(|g| &g.right.endpoints).any(|has| contains(has, e));
+    grants.iter().any(|grant| grant.right.endpoints.is_empty())
+        || (!wanted.endpoints.is_empty() && wanted.endpoints.iter().all(endpoint))
 }
 
 /// Values of the lowest level that is at least the wanted one.
