@@ -284,7 +284,8 @@ fn stack_changes(stack: &DeserializeGuard<Stack>) -> Option<u64> {
     Some(hash.finish())
 }
 
-async fn signalled() {
+/// Until SIGTERM or Ctrl-C.
+pub async fn signalled() {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {

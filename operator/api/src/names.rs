@@ -65,8 +65,8 @@ pub const ANNOTATION_AUTHOR_GROUPS: &str = "plinth.dev/author-groups";
 /// Annotation on a Node: it is simulated and runs no containers.
 pub const LABEL_SIMULATED_NODE: &str = "plinth.dev/simulated";
 
-/// Plinth's own image: what the Jobs of onboarding run. Its tag is that of the steps' form, not of the program: a newer
-/// Plinth that reads the same steps changes no Job. A Stack's image rules apply to it.
+/// Plinth's own image: what the Jobs of onboarding and the exchange's authoriser run. Its tag is that of the form of what they
+/// read, not of the program: a newer Plinth that reads the same steps changes no Job. A Stack's image rules apply to it.
 pub const IMAGE: &str = "ghcr.io/plinth-dev/plinth:onboard-1";
 
 /// Longest name of a Stack, so that `<stack>-<block>` fits a namespace and every composed name fits a label.

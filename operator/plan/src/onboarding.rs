@@ -21,7 +21,7 @@ use crate::catalogue::Entry;
 use crate::expr::{Scope, as_text, listed};
 use crate::token;
 
-/// Key, in place of one of a version's `images`, of Plinth's own image.
+/// Key, in place of one of a version's `images`, of Plinth's own image: for steps, and for components that run a verb of it.
 pub const OWN_IMAGE: &str = "plinth.dev/plinth";
 /// Folder of the file that a step's Job reads.
 const FOLDER: &str = "/etc/plinth";

@@ -22,10 +22,6 @@ fn hub() -> Value {
         "asOf": "2026-11-24",
         "sources": [{ "repository": "plinth", "says": "a test" }],
         "versions": [{ "version": "1", "images": { "app": "registry.example/hub:1" } }],
-        "provides": [{
-            "capability": "hub", "component": "hub", "port": "https",
-            "signer": { "secret": "authority", "certificate": "tls.crt", "key": "tls.key" },
-        }],
         "secrets": [
             {
                 "name": "authority",
@@ -108,13 +104,12 @@ fn an_authority_that_is_none_is_named() {
         ("certificate", "tls.key", "`tls.key` of secret `authority` is no certificateOf with `ca: true`"),
         ("key", "tls.crt", "`tls.crt` of secret `authority` is no keyPair"),
     ] {
-        for at in ["/provides/0/signer", "/secrets/1/keys/1/certificateOf/signedBy"] {
-            let mut product = hub();
-            product.pointer_mut(at).expect("is there")[field] = json!(value);
-            let findings = planned(product).expect_err("it has to be refused");
-            let words: Vec<String> = findings.iter().map(ToString::to_string).collect();
-            assert!(words.iter().any(|word| word.contains(said)), "{at} {field}: {words:?}");
-        }
+        let mut product = hub();
+        let signer = product.pointer_mut("/secrets/1/keys/1/certificateOf/signedBy").expect("is there");
+        signer[field] = json!(value);
+        let findings = planned(product).expect_err("it has to be refused");
+        let words: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        assert!(words.iter().any(|word| word.contains(said)), "{field}: {words:?}");
     }
 }
 

@@ -11,10 +11,12 @@
 //! events     condition transitions -> events
 //! lease      one writer at a time; asked before every single write
 //! metrics, serve
+//! authorise  the exchange's authoriser: what its gateway asks about every call
 //! onboard    the calls of one step, made inside the block by a Job
 //! ```
 
 pub mod apply;
+pub mod authorise;
 pub mod call;
 pub mod certificates;
 pub mod clusters;

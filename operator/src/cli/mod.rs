@@ -2,6 +2,7 @@
 
 mod apply;
 mod approve;
+mod authorise;
 mod catalogue;
 mod completion;
 mod connect;
@@ -69,6 +70,9 @@ enum Verb {
     /// Take a step of onboarding: what a Job that Plinth renders runs.
     #[command(hide = true)]
     Onboard(onboard::Args),
+    /// Answer the reference exchange whether a call may pass: what its authoriser runs.
+    #[command(hide = true)]
+    Authorise(authorise::Args),
     /// The catalogue of products.
     Catalogue(catalogue::Args),
     /// Print a completion script for a shell.
@@ -109,6 +113,7 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Approve(args) => wait_for(approve::run(args, out)),
         Verb::Crds(args) => crds::run(&args, out, cli.output),
         Verb::Onboard(args) => wait_for(onboard::run(args)),
+        Verb::Authorise(args) => wait_for(authorise::run(args)),
         Verb::Catalogue(args) => catalogue::run(&args, out),
         Verb::Completion(args) => completion::run(&args, &mut Cli::command()),
     }

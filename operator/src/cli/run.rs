@@ -108,14 +108,19 @@ impl Args {
 /// Runs until SIGTERM or Ctrl-C.
 pub async fn main(args: Args) -> Result<Exit> {
     let default = if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+    start_log(args.log_format.unwrap_or(default))?;
+    run(args.options()).await?;
+    Ok(Exit::Ok)
+}
+
+/// Starts the log of this process, on standard error.
+pub fn start_log(format: LogFormat) -> Result<()> {
     let log = tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr);
-    let started = match args.log_format.unwrap_or(default) {
+    let started = match format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => log.json().try_init(),
     };
-    started.map_err(|error| anyhow!("starting the log: {error}"))?;
-    run(args.options()).await?;
-    Ok(Exit::Ok)
+    started.map_err(|error| anyhow!("starting the log: {error}"))
 }
 
 /// Runs until told to stop.

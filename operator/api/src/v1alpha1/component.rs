@@ -26,7 +26,7 @@ pub struct Component {
     /// Kind of workload.
     #[serde(default)]
     pub workload: Workload,
-    /// Key into the version's `images`.
+    /// Key into the version's `images`; `plinth.dev/plinth` is Plinth's own.
     pub image: String,
     /// Entry point; the image's own where left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -307,10 +307,6 @@ pub struct Provision {
     /// Component (a Job, say) or object that must have finished before a consumer starts, where it is not `component`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_after: Option<String>,
-    /// Who signs the certificates of whoever calls it, where it knows callers by their certificates: each gets one of its
-    /// own, made where the caller is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signer: Option<Signer>,
     /// Further outputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -400,7 +396,7 @@ pub struct Config {
     /// Holds secret values: rendered as a Secret.
     #[serde(default)]
     pub secret: bool,
-    /// The program reads it again when it changes: pods that mount it are not rolled for it.
+    /// The program reads it again when it changes: pods that mount it are not rolled for it. It is mounted as a folder.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub live: bool,
     /// The files.

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::endpoint::{covers, segments};
 use super::id::{ServiceId, SubsystemId};
 
+/// Methods that a call may have: those that an agreement can name. TRACE, say, is nobody's to grant.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 /// Everything that a server of the exchange has to know to decide on a call. Nothing in it is secret.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -115,8 +118,12 @@ pub enum Decision<'r> {
     Allow {
         /// By which right.
         right: &'r Right,
+        /// By which pattern: the agreement's, or the service's where that grants all of it; `None` where neither has any.
+        endpoint: Option<&'r Endpoint>,
         /// Who calls.
         client: SubsystemId,
+        /// What is called.
+        service: ServiceId,
     },
     /// It leaves for another instance, whose own servers decide.
     Forward {
@@ -136,7 +143,9 @@ pub enum Decision<'r> {
 pub struct Denial {
     /// Which layer says so.
     pub layer: Layer,
-    /// One line.
+    /// Why, in a word. It holds nothing of the request: paths carry people's identifiers.
+    pub reason: Reason,
+    /// One line for whoever called.
     pub message: String,
     /// Who calls, where that is known.
     pub client: Option<SubsystemId>,
@@ -156,6 +165,54 @@ pub enum Layer {
     Service,
     /// The agreements.
     Agreement,
+}
+
+/// Why a call is denied, for logs and counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Reason {
+    /// The method or the path is none of the exchange's, or the path could be read in two ways.
+    BadAddress,
+    /// There is no `X-Road-Client`, or it is no identifier of a subsystem.
+    BadClient,
+    /// Nobody presented a certificate of the exchange.
+    NoCertificate,
+    /// The certificate is another's than the header says.
+    NotItsCertificate,
+    /// The exchange has no such subsystem.
+    NotRegistered,
+    /// The other instance is not federated with this one.
+    NotFederated,
+    /// There is no such service.
+    NoService,
+    /// The service has no such endpoint.
+    NoEndpoint,
+    /// No agreement is about this consumer and this service.
+    NoAgreement,
+    /// There is one, and it does not grant the endpoint.
+    NotGranted,
+    /// There is one, and it is not in force yet.
+    NotYet,
+    /// There was one.
+    Ended,
+}
+
+/// A refusal before it is known whom it concerns.
+struct Refusal {
+    layer: Layer,
+    reason: Reason,
+    message: String,
+}
+
+impl Refusal {
+    fn new(layer: Layer, reason: Reason, message: impl Into<String>) -> Self {
+        Self { layer, reason, message: message.into() }
+    }
+
+    fn of(self, client: Option<&SubsystemId>, service: Option<&ServiceId>) -> Box<Denial> {
+        let Self { layer, reason, message } = self;
+        Box::new(Denial { layer, reason, message, client: client.cloned(), service: service.cloned() })
+    }
 }
 
 impl fmt::Display for Layer {
@@ -179,68 +236,94 @@ impl Rights {
     }
 
     fn allowed(&self, call: &Call<'_>, now: Timestamp) -> Result<Decision<'_>, Box<Denial>> {
-        let deny = |layer, message: String, client: Option<&SubsystemId>, service: Option<&ServiceId>| {
-            Box::new(Denial { layer, message, client: client.cloned(), service: service.cloned() })
-        };
-        let (service, rest) =
-            addressed(call.path).map_err(|message| deny(Layer::Address, message, None, None))?;
-        let client =
-            self.client(call).map_err(|message| deny(Layer::Identity, message, None, Some(&service)))?;
+        if !METHODS.contains(&call.method) {
+            let message = format!("the method is none of {}", METHODS.join(", "));
+            return Err(Refusal::new(Layer::Address, Reason::BadAddress, message).of(None, None));
+        }
+        let (service, rest) = addressed(call.path).map_err(|refusal| refusal.of(None, None))?;
+        let client = self.client(call).map_err(|refusal| refusal.of(None, Some(&service)))?;
         let target = &service.subsystem.member.instance;
-        if *target != self.instance {
-            if !matches!(call.identity, Some(Identity::Subsystem(_))) || !self.peers.contains(target) {
-                let message = format!("instance {target} is not federated with {}", self.instance);
-                return Err(deny(Layer::Service, message, Some(&client), Some(&service)));
-            }
-            return Ok(Decision::Forward { instance: target.clone(), client, service });
-        }
-        let denied = |layer, message: String| deny(layer, message, Some(&client), Some(&service));
-        let Some(served) = self.services.get(&service) else {
-            return Err(denied(Layer::Service, format!("there is no service {service}")));
+        let decided = if *target == self.instance {
+            self.granted(call, &rest, &client, &service, now).map(|(right, endpoint)| (Some(right), endpoint))
+        } else if matches!(call.identity, Some(Identity::Subsystem(_))) && self.peers.contains(target) {
+            Ok((None, None))
+        } else {
+            // Nobody's traffic passes through to a third instance.
+            let message = format!("instance {target} is not federated with {}", self.instance);
+            Err(Refusal::new(Layer::Service, Reason::NotFederated, message))
         };
-        let has = |endpoints: &[Endpoint]| {
-            endpoints.is_empty() || endpoints.iter().any(|e| covers(e, call.method, &rest))
-        };
-        if !has(&served.endpoints) {
-            let message = format!("service {service} has no {} {}", call.method, shown(&rest));
-            return Err(denied(Layer::Service, message));
+        match decided {
+            Err(refusal) => Err(refusal.of(Some(&client), Some(&service))),
+            Ok((Some(right), endpoint)) => Ok(Decision::Allow { right, endpoint, client, service }),
+            Ok((None, _)) => Ok(Decision::Forward { instance: target.clone(), client, service }),
         }
-        let own = |right: &&Right| right.service == service && right.consumers.contains(&client);
-        let mut why = format!("no agreement lets {client} call {service}");
+    }
+
+    /// The right by which a client may call a service of this instance, and the pattern that covers the call.
+    fn granted(
+        &self,
+        call: &Call<'_>,
+        rest: &[String],
+        client: &SubsystemId,
+        service: &ServiceId,
+        now: Timestamp,
+    ) -> Result<(&Right, Option<&Endpoint>), Refusal> {
+        let Some(served) = self.services.get(service) else {
+            let message = format!("there is no service {service}");
+            return Err(Refusal::new(Layer::Service, Reason::NoService, message));
+        };
+        let what = || format!("{} {}", call.method, shown(rest));
+        let Some(offered) = covering(&served.endpoints, call.method, rest) else {
+            let message = format!("service {service} has no {}", what());
+            return Err(Refusal::new(Layer::Service, Reason::NoEndpoint, message));
+        };
+        let own = |right: &&Right| right.service == *service && right.consumers.contains(client);
+        let mut why = (Reason::NoAgreement, format!("no agreement lets {client} call {service}"));
         for right in self.rights.iter().filter(own) {
-            if !has(&right.endpoints) {
-                why =
-                    format!("agreement {} does not grant {} {}", right.agreement, call.method, shown(&rest));
-            } else if let Some(from) = right.from.filter(|from| now < *from) {
-                why = format!("agreement {} is not in force before {from}", right.agreement);
+            let agreement = &right.agreement;
+            if let Some(from) = right.from.filter(|from| now < *from) {
+                why = (Reason::NotYet, format!("agreement {agreement} is not in force before {from}"));
             } else if let Some(until) = right.until.filter(|until| now >= *until) {
-                why = format!("agreement {} has ended at {until}", right.agreement);
+                why = (Reason::Ended, format!("agreement {agreement} has ended at {until}"));
+            } else if let Some(granted) = covering(&right.endpoints, call.method, rest) {
+                return Ok((right, granted.or(offered)));
             } else {
-                return Ok(Decision::Allow { right, client });
+                why = (Reason::NotGranted, format!("agreement {agreement} does not grant {}", what()));
             }
         }
-        Err(denied(Layer::Agreement, why))
+        Err(Refusal::new(Layer::Agreement, why.0, why.1))
     }
 
     /// Who calls. The certificate alone says so; the header must say the same, except of a federated server.
-    fn client(&self, call: &Call<'_>) -> Result<SubsystemId, String> {
-        let header = call.client.ok_or("the header X-Road-Client is missing")?;
-        let named: SubsystemId = header.parse().map_err(|e| format!("the header X-Road-Client: {e}"))?;
+    fn client(&self, call: &Call<'_>) -> Result<SubsystemId, Refusal> {
+        let refuse = |reason, message: String| Err(Refusal::new(Layer::Identity, reason, message));
+        let Some(header) = call.client else {
+            return refuse(Reason::BadClient, "the header X-Road-Client is missing".to_owned());
+        };
+        let named: SubsystemId = match header.parse() {
+            Ok(named) => named,
+            Err(error) => return refuse(Reason::BadClient, format!("the header X-Road-Client: {error}")),
+        };
         match call.identity {
-            None => Err("nobody presented a certificate".to_owned()),
+            None => {
+                refuse(Reason::NoCertificate, "nobody presented a certificate of the exchange".to_owned())
+            }
             Some(Identity::Subsystem(own)) if *own != named => {
-                Err(format!("the certificate is {own}'s, the header X-Road-Client says {named}"))
+                let message = format!("the certificate is {own}'s, the header X-Road-Client says {named}");
+                refuse(Reason::NotItsCertificate, message)
             }
             Some(Identity::Subsystem(own)) if !self.subsystems.contains(own) => {
-                Err(format!("{own} is not registered"))
+                refuse(Reason::NotRegistered, format!("{own} is not registered"))
             }
             Some(Identity::Subsystem(_)) => Ok(named),
             Some(Identity::Peer(instance)) => {
                 let known = self.peers.iter().any(|peer| peer.to_ascii_lowercase() == *instance);
                 if !known {
-                    Err(format!("instance {instance} is not federated with {}", self.instance))
+                    let message = format!("instance {instance} is not federated with {}", self.instance);
+                    refuse(Reason::NotFederated, message)
                 } else if named.member.instance.to_ascii_lowercase() != *instance {
-                    Err(format!("a server of instance {instance} cannot speak for {named}"))
+                    let message = format!("a server of instance {instance} cannot speak for {named}");
+                    refuse(Reason::NotItsCertificate, message)
                 } else {
                     Ok(named)
                 }
@@ -249,19 +332,28 @@ impl Rights {
     }
 }
 
+/// Whether patterns cover a call: all of it where there are none, else by which.
+fn covering<'e>(endpoints: &'e [Endpoint], method: &str, rest: &[String]) -> Option<Option<&'e Endpoint>> {
+    if endpoints.is_empty() {
+        return Some(None);
+    }
+    endpoints.iter().find(|endpoint| covers(endpoint, method, rest)).map(Some)
+}
+
 /// The service that a path addresses, X-Road's way (`/r1/INSTANCE/CLASS/CODE/SUBSYSTEM/SERVICE[/…]`), and what follows.
-fn addressed(path: &str) -> Result<(ServiceId, Vec<String>), String> {
+fn addressed(path: &str) -> Result<(ServiceId, Vec<String>), Refusal> {
+    let bad = |message: String| Refusal::new(Layer::Address, Reason::BadAddress, message);
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     // A service's own root is written with and without a slash at the end.
     let path = path.strip_suffix('/').filter(|p| p.split('/').count() == 7).unwrap_or(path);
-    let found = segments(path).map_err(|error| error.to_string())?;
-    let form = "the path is not of the form /r1/INSTANCE/CLASS/CODE/SUBSYSTEM/SERVICE/…";
+    let found = segments(path).map_err(|error| bad(error.to_string()))?;
+    let form = || bad("the path is not of the form /r1/INSTANCE/CLASS/CODE/SUBSYSTEM/SERVICE/…".to_owned());
     match found.as_slice() {
         [version, codes @ ..] if version == "r1" && codes.len() >= 5 => {
-            let id = codes[..5].join("/").parse().map_err(|_| form.to_owned())?;
+            let id = codes[..5].join("/").parse().map_err(|_| form())?;
             Ok((id, codes[5..].to_vec()))
         }
-        _ => Err(form.to_owned()),
+        _ => Err(form()),
     }
 }
 
@@ -322,7 +414,7 @@ mod tests {
         let identity = Identity::of_spiffe(identity, &rights);
         let call = Call { method, path, client: Some(client), identity: identity.as_ref() };
         match rights.decide(&call, "2026-06-01T00:00:00Z".parse().unwrap()) {
-            Decision::Allow { right, client } => format!("{client} by {}", right.agreement),
+            Decision::Allow { right, client, .. } => format!("{client} by {}", right.agreement),
             Decision::Forward { instance, .. } => format!("forward {instance}"),
             Decision::Deny(denial) => format!("{}: {}", denial.layer, denial.message),
         }
@@ -342,6 +434,14 @@ mod tests {
                 "UA/GOV/1/app by civil/births",
             ),
             (APP, "UA/GOV/1/app", "POST", format!("{births}/records/7"), "service: "),
+            (
+                APP,
+                "UA/GOV/1/app",
+                "TRACE",
+                "/r1/UA/GOV/2/civil/soon".into(),
+                "address: the method is none of",
+            ),
+            (APP, "UA/GOV/1/app", "get", format!("{births}/records/7"), "address: "),
             (APP, "UA/GOV/1/app", "GET", format!("{births}/records"), "service: "),
             (APP, "UA/GOV/1/app", "GET", format!("{births}/records/7/.."), "address: "),
             (APP, "UA/GOV/1/app", "GET", format!("{births}/records/a%2Fb"), "address: "),
@@ -397,6 +497,26 @@ mod tests {
             let seen = decide(identity, client, method, &path);
             assert!(seen.starts_with(said), "{identity} {client} {method} {path}: {seen}");
         }
+    }
+
+    #[test]
+    fn a_decision_says_by_which_pattern_and_a_denial_why_without_a_word_of_the_request() {
+        let rights = rights();
+        let identity = Identity::of_spiffe(APP, &rights);
+        let decide = |path: &str| {
+            let call =
+                Call { method: "GET", path, client: Some("UA/GOV/1/app"), identity: identity.as_ref() };
+            match rights.decide(&call, "2026-06-01T00:00:00Z".parse().unwrap()) {
+                Decision::Allow { endpoint: Some(endpoint), .. } => endpoint.path.clone(),
+                Decision::Deny(denial) => serde_json::to_value(denial.reason).unwrap().to_string(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let service = "/r1/UA/GOV/2/civil";
+        assert_eq!(decide(&format!("{service}/births/records/38001085718")), "/records/*");
+        assert_eq!(decide(&format!("{service}/part/a")), "/a");
+        assert_eq!(decide(&format!("{service}/births/people/38001085718")), "\"noEndpoint\"");
+        assert_eq!(decide(&format!("{service}/old/38001085718")), "\"ended\"");
     }
 
     #[test]

@@ -81,7 +81,6 @@ pub fn render(context: &Context<'_>, paths: &mut Paths, findings: &mut Vec<Findi
         let product = Product::new(context, frame, &met);
         product.secrets(&mut units, findings);
         product.claims(&mut units);
-        product.signers(findings);
         let digests = product.configs(&mut units, findings);
         product.components(&mut units, &digests, paths, findings);
         product.objects(&mut units, findings);

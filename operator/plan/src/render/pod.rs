@@ -269,6 +269,12 @@ fn mounts(
                         findings
                             .push(frame.finding(&path, format!("config `{config}` has no file `{file}`")));
                     }
+                    if declared.live && mount.file.is_some() {
+                        let message = format!(
+                            "config `{config}` is live: mount its folder, for Kubernetes never renews a single file"
+                        );
+                        findings.push(frame.finding(&path, message));
+                    }
                     let object = frame.config_object(config, declared.for_each.as_ref().and(key));
                     used.configs.push(object.clone());
                     Ok((

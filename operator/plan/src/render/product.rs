@@ -81,7 +81,8 @@ impl<'a> Product<'a> {
         }
     }
 
-    /// Configuration objects, and the digest of each by name: pods that mount one roll when it changes.
+    /// Configuration objects, and the digest of each by name: pods that mount one roll when it changes. A live one has none:
+    /// the product reads it again by itself.
     pub fn configs(
         &self,
         units: &mut Vec<UnitDraft>,

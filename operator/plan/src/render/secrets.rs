@@ -64,16 +64,6 @@ impl Product<'_> {
         }
     }
 
-    /// Who signs the certificates of those that call it has to be there.
-    pub fn signers(&self, findings: &mut Vec<Finding>) {
-        for provision in &self.frame.instance.entry.spec.provides {
-            if let Some(Err(message)) = provision.signer.as_ref().map(|signer| self.frame.signer(signer)) {
-                let at = format!("spec.provides[{}].signer", provision.capability);
-                findings.push(self.frame.finding(&at, message));
-            }
-        }
-    }
-
     /// Copies of what other blocks say in secret when they ask for something. Whoever asks for nothing else waits for
     /// them: they may come late, and must hold up nobody else.
     pub fn claims(&self, units: &mut Vec<UnitDraft>) {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use plinth_api::v1alpha1::exchange::Backend;
 
 use super::World;
+use crate::exchange::endpoint::segments;
 use crate::expr::is_label;
 use crate::render::network_range;
 
@@ -59,8 +60,12 @@ impl World<'_> {
     ) -> Result<Where, Vec<(String, String)>> {
         let mut wrong = Vec::new();
         let base = &backend.base_path;
-        if !base.is_empty() && (!base.starts_with('/') || base.ends_with('/') || base.contains("..")) {
-            let message = format!("`{base}` must begin with `/`, not end with it, and have no `..`");
+        let plain = base.bytes().all(|byte| byte.is_ascii_graphic());
+        if !base.is_empty() && (base == "/" || !plain || segments(base).is_err()) {
+            let message = format!(
+                "`{base}` must begin with `/`, not end with it, and be read in one way: no dot segments, no empty ones, \
+                 no query"
+            );
             wrong.push((format!("{at}.basePath"), message));
         }
         for (i, cidr) in backend.cidrs.iter().enumerate().filter(|(_, cidr)| !network_range(cidr)) {
