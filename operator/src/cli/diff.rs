@@ -21,7 +21,7 @@ use super::exit::{Exit, explain_request};
 use super::input::{Input, Planned};
 use super::lookup;
 use super::output::{Format, Out, Paint, note};
-use super::plan::{recipe, warn_of_blocked};
+use super::plan::{recipe, warn_of_blocked, warn_of_declared};
 use super::progress;
 
 /// Dry runs under way at once: kind to the API server, and quick enough for a thousand objects.
@@ -110,8 +110,9 @@ pub async fn run(cluster: &ClusterArgs, input: Input, out: Out) -> Result<Exit> 
         let inputs = lookup::inputs(&connection.client, &input, stack).await?;
         stacks.push((document.clone(), stack.clone(), Arc::new(inputs)));
     }
-    let planned = Input::plan_all(stacks)?;
+    let planned = Input::plan_all(stacks, &input.agencies)?;
     warn_of_blocked(&planned);
+    warn_of_declared(&planned);
     let world = World::of(&connection.client).await?;
     let mut diffs = Vec::new();
     for Planned { plan, .. } in &planned {

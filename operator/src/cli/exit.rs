@@ -21,13 +21,15 @@ pub enum Exit {
     Differences = 5,
     /// No cluster answers.
     NoCluster = 6,
+    /// The answer to `can` is no.
+    Denied = 7,
     /// Ended by Ctrl-C or SIGTERM.
     Interrupted = 130,
 }
 
 impl Exit {
     /// All of them, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ok,
         Self::Failed,
         Self::Usage,
@@ -35,6 +37,7 @@ impl Exit {
         Self::NotReady,
         Self::Differences,
         Self::NoCluster,
+        Self::Denied,
         Self::Interrupted,
     ];
 
@@ -55,6 +58,7 @@ impl Exit {
             }
             Self::Differences => "the cluster differs from the plan (plan --diff)",
             Self::NoCluster => "no cluster is configured, or it does not answer or refuses access",
+            Self::Denied => "the answer is no (can)",
             Self::Interrupted => "interrupted (Ctrl-C or SIGTERM)",
         }
     }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::agencies::Agencies;
 use super::exit::Failure;
 use super::problem::Problem;
 use super::schema;
@@ -53,7 +54,8 @@ impl Document {
         version.split_once('/').is_some_and(|(group, _)| group == GROUP)
     }
 
-    fn problem(&self, path: impl Into<String>, message: impl Into<String>) -> Problem {
+    /// A problem with a field of it.
+    pub fn problem(&self, path: impl Into<String>, message: impl Into<String>) -> Problem {
         let path = path.into();
         Problem {
             value: super::problem::at(&self.value, &path).cloned(),
@@ -74,6 +76,8 @@ pub struct Input {
     pub products: Vec<(Document, Product)>,
     /// Other objects, of Plinth and of Kubernetes, in the order of the files.
     pub others: Vec<Document>,
+    /// What agencies declare, read; the documents are among the others as well.
+    pub agencies: Agencies,
 }
 
 /// A Stack and its plan.
@@ -86,6 +90,8 @@ pub struct Planned {
     pub plan: Plan,
     /// What it was made from.
     pub inputs: Arc<Inputs>,
+    /// What is wrong with what agencies declare: it grants nothing and stops nobody else.
+    pub declared: Vec<Problem>,
 }
 
 impl Input {
@@ -134,9 +140,13 @@ impl Input {
             match document.kind() {
                 "Stack" => keep(document, &mut input.stacks, &mut problems),
                 "Product" => keep(document, &mut input.products, &mut problems),
-                _ => input.others.push(document),
+                _ => {
+                    input.agencies.keep(&document, &mut problems);
+                    input.others.push(document);
+                }
             }
         }
+        input.agencies.look_around(&input.others);
         if problems.is_empty() { Ok(input) } else { Err(Failure::invalid(problems).into()) }
     }
 
@@ -157,8 +167,10 @@ impl Input {
     /// # Errors
     /// Every finding about every Stack, and a Stack missing altogether.
     pub fn plans(self) -> Result<Vec<Planned>> {
-        let inputs = Arc::new(Inputs { catalogue: self.catalogue()?, ..Inputs::default() });
-        Self::plan_all(self.stacks.into_iter().map(|(document, stack)| (document, stack, inputs.clone())))
+        let declared = self.agencies.declared(jiff::Timestamp::now());
+        let inputs = Arc::new(Inputs { catalogue: self.catalogue()?, declared, ..Inputs::default() });
+        let stacks = self.stacks.into_iter().map(|(document, stack)| (document, stack, inputs.clone()));
+        Self::plan_all(stacks, &self.agencies)
     }
 
     /// The plan of every Stack with its own inputs.
@@ -167,12 +179,16 @@ impl Input {
     /// Every finding about every Stack.
     pub fn plan_all(
         stacks: impl IntoIterator<Item = (Document, Stack, Arc<Inputs>)>,
+        agencies: &Agencies,
     ) -> Result<Vec<Planned>> {
         let mut planned = Vec::new();
         let mut problems = Vec::new();
         for (document, stack, inputs) in stacks {
             match plan(&stack, &inputs) {
-                Ok(plan) => planned.push(Planned { document, stack, plan, inputs }),
+                Ok(plan) => {
+                    let declared = agencies.problems(&plan.exchange);
+                    planned.push(Planned { document, stack, plan, inputs, declared });
+                }
                 Err(findings) => problems.extend(findings.iter().map(|finding| {
                     Problem::of_finding(&document.file, &document.object(), &document.value, finding)
                 })),
@@ -354,7 +370,12 @@ fn check_metadata(document: &Document) -> Vec<Problem> {
     problems
 }
 
-fn keep<K: DeserializeOwned>(document: Document, list: &mut Vec<(Document, K)>, problems: &mut Vec<Problem>) {
+/// Reads a document into its kind.
+pub fn keep<K: DeserializeOwned>(
+    document: Document,
+    list: &mut Vec<(Document, K)>,
+    problems: &mut Vec<Problem>,
+) {
     match serde_path_to_error::deserialize::<_, K>(&document.value) {
         Ok(object) => list.push((document, object)),
         Err(error) => problems.push(document.problem(error.path().to_string(), error.inner().to_string())),

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use http::Request;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 use plinth::controllers::dereference::has_references;
-use plinth_api::{Product, Stack, names};
+use plinth_api::{ExchangeAgreement, Member, Product, PublicService, Registry, Stack, names};
+use plinth_plan::catalogue::Catalogue;
+use plinth_plan::exchange::Declared;
 use plinth_plan::model::StackId;
 use plinth_plan::resolve::stack_id;
 use plinth_plan::{Inputs, backing, fixed};
@@ -25,21 +27,9 @@ use super::output::note;
 /// # Errors
 /// The cluster does not answer.
 pub async fn inputs(client: &Client, input: &Input, stack: &Stack) -> Result<Inputs> {
-    let mut inputs = Inputs { catalogue: input.catalogue()?, ..Inputs::default() };
-    let products: Api<Product> = Api::all(client.clone());
-    match products.list(&ListParams::default()).await {
-        Ok(list) => {
-            let in_files = |name: &str| input.products.iter().any(|(_, own)| own.name_any() == name);
-            let others = list.items.into_iter().filter(|product| !in_files(&product.name_any()));
-            let others: Vec<_> = others.map(|product| (product.name_any(), product.spec)).collect();
-            inputs.catalogue = inputs.catalogue.clone().with_products(others);
-        }
-        // A cluster before its first Stack.
-        Err(kube::Error::Api(status)) if status.is_not_found() => {}
-        Err(error) => {
-            note(&format!("warning: the cluster's own products are not known: {}", explain_request(&error)))
-        }
-    }
+    let mut declared = declared(client).await?;
+    input.agencies.over(&mut declared);
+    let mut inputs = Inputs { catalogue: catalogue(client, input).await?, declared, ..Inputs::default() };
     if has_references(stack) {
         let namespace = stack_id(stack).namespace;
         let secrets: Option<BTreeMap<String, BTreeMap<String, IgnoredAny>>> =
@@ -53,6 +43,102 @@ pub async fn inputs(client: &Client, input: &Input, stack: &Stack) -> Result<Inp
     inputs.running = backing::recorded(&stack, &namespaces);
     inputs.fixed = fixed::recorded(&stack, &namespaces);
     Ok(inputs)
+}
+
+/// The catalogue with the files' products, and the cluster's where the files have none of that name.
+///
+/// # Errors
+/// A built-in entry that does not parse.
+pub async fn catalogue(client: &Client, input: &Input) -> Result<Catalogue> {
+    let catalogue = input.catalogue()?;
+    let products: Api<Product> = Api::all(client.clone());
+    match products.list(&ListParams::default()).await {
+        Ok(list) => {
+            let in_files = |name: &str| input.products.iter().any(|(_, own)| own.name_any() == name);
+            let others = list.items.into_iter().filter(|product| !in_files(&product.name_any()));
+            let others: Vec<_> = others.map(|product| (product.name_any(), product.spec)).collect();
+            Ok(catalogue.with_products(others))
+        }
+        // A cluster before its first Stack.
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(catalogue),
+        Err(error) => {
+            note(&format!("warning: the cluster's own products are not known: {}", explain_request(&error)));
+            Ok(catalogue)
+        }
+    }
+}
+
+/// What agencies have declared on the cluster, now. Secrets are not looked at: whoever asks for a map needs no right to read
+/// them.
+///
+/// # Errors
+/// The cluster does not answer, or refuses.
+pub async fn declared(client: &Client) -> Result<Declared> {
+    let (members, agreements, registries, services, namespaces) = tokio::try_join!(
+        all::<Member>(client),
+        all::<ExchangeAgreement>(client),
+        all::<Registry>(client),
+        all::<PublicService>(client),
+        labels(client),
+    )?;
+    let documents = Some(documents(client, &members).await?);
+    let now = jiff::Timestamp::now().as_second();
+    Ok(Declared { namespaces, members, agreements, registries, services, documents, secrets: None, now })
+}
+
+/// Every object of a kind; none where the cluster does not know it yet.
+async fn all<K>(client: &Client) -> Result<Vec<K>>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    match Api::<K>::all(client.clone()).list(&ListParams::default()).await {
+        Ok(list) => Ok(list.items),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+        Err(error) => Err(error).with_context(|| format!("listing every {}", K::kind(&()))),
+    }
+}
+
+/// Labels of every namespace; `None` where they may not be read: a selector then admits everyone.
+async fn labels(client: &Client) -> Result<Option<BTreeMap<String, BTreeMap<String, String>>>> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    match namespaces.list_metadata(&ListParams::default()).await {
+        Ok(list) => {
+            let named = list.items.into_iter();
+            Ok(Some(named.map(|n| (n.name_any(), n.metadata.labels.unwrap_or_default())).collect()))
+        }
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            note(&format!(
+                "warning: which namespaces the Stack admits is taken on trust: {}",
+                status.message
+            ));
+            Ok(None)
+        }
+        Err(error) => Err(error).context("listing namespaces"),
+    }
+}
+
+/// The ConfigMaps that Members name, by namespace and name. One that is not there is left out: that is for the plan to say.
+async fn documents(
+    client: &Client,
+    members: &[Member],
+) -> Result<BTreeMap<(String, String), BTreeMap<String, String>>> {
+    let services = members
+        .iter()
+        .flat_map(|m| m.spec.subsystems.iter().flat_map(move |s| s.services.iter().map(move |s| (m, s))));
+    let named: BTreeSet<(String, String)> = services
+        .filter_map(|(member, service)| {
+            let open_api = service.open_api.as_ref()?;
+            Some((member.namespace().unwrap_or_default(), open_api.config_map.clone()))
+        })
+        .collect();
+    let mut documents = BTreeMap::new();
+    for (namespace, name) in named {
+        let api: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
+        let found =
+            api.get_opt(&name).await.with_context(|| format!("reading ConfigMap {namespace}/{name}"))?;
+        documents.extend(found.map(|found| ((namespace, name), found.data.unwrap_or_default())));
+    }
+    Ok(documents)
 }
 
 /// The namespaces of the blocks that are on the cluster.

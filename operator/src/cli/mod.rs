@@ -1,30 +1,39 @@
 //! The command line: one file a verb. What a verb prints is made by pure functions; what it does is in `run`.
 
+mod agencies;
+mod agreements;
 mod apply;
 mod approve;
 mod authorise;
+mod can;
 mod catalogue;
 mod completion;
 mod connect;
+mod country;
 mod crds;
 mod diff;
+mod directory;
 mod down;
 mod exit;
 mod images;
 mod input;
 mod lookup;
+mod names;
 mod onboard;
 mod output;
+mod page;
 mod plan;
 mod preflight;
 mod problem;
 mod progress;
+mod report;
 mod run;
 mod schema;
 mod status;
 mod tree;
 mod up;
 mod validate;
+mod views;
 
 use std::process::ExitCode;
 
@@ -63,6 +72,14 @@ enum Verb {
     Preflight(preflight::Args),
     /// Show a Stack as a tree of blocks and components, with the reason for everything that is not ready.
     Status(status::Args),
+    /// Say whether a system may call a service, and which agreement or layer decides. Exit code 7 when it may not.
+    Can(can::Args),
+    /// Agreements of the exchange: what is granted, and what is asked for and waits.
+    Agreements(agreements::Args),
+    /// Reports for the public.
+    Report(report::Args),
+    /// The public services of a country: what each does, how to reach it, what one needs, which data it uses.
+    Directory(report::PageArgs),
     /// Approve the plan that a Stack holds.
     Approve(approve::Args),
     /// Print the definitions of Plinth's kinds, or write one file for each.
@@ -93,12 +110,15 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<Exit> {
-    if cli.output == Some(Format::Summary) && !matches!(cli.verb, Verb::Plan(_)) {
-        return Err(Failure::new(
-            Exit::Usage,
-            "`-o summary` belongs to `plan`; allowed are table, json, yaml",
-        )
-        .into());
+    let misplaced = match (cli.output, &cli.verb) {
+        (Some(Format::Summary), Verb::Plan(_)) => None,
+        (Some(Format::Summary), _) => Some("`-o summary` belongs to `plan`"),
+        (Some(Format::Html), Verb::Report(_) | Verb::Directory(_)) => None,
+        (Some(Format::Html), _) => Some("`-o html` belongs to `report` and `directory`"),
+        _ => None,
+    };
+    if let Some(what) = misplaced {
+        return Err(Failure::new(Exit::Usage, format!("{what}; allowed are table, json, yaml")).into());
     }
     let out = Out::new(cli.output);
     match cli.verb {
@@ -110,6 +130,10 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Validate(args) => validate::run(&args, out),
         Verb::Preflight(args) => wait_for(preflight::run(args, out)),
         Verb::Status(args) => wait_for(status::run(args, out)),
+        Verb::Can(args) => wait_for(can::run(args, out)),
+        Verb::Agreements(args) => wait_for(agreements::run(args, out)),
+        Verb::Report(args) => wait_for(report::run(args, out)),
+        Verb::Directory(args) => wait_for(directory::run(args, out)),
         Verb::Approve(args) => wait_for(approve::run(args, out)),
         Verb::Crds(args) => crds::run(&args, out, cli.output),
         Verb::Onboard(args) => wait_for(onboard::run(args)),

@@ -19,6 +19,8 @@ pub enum Format {
     Yaml,
     /// Counts only (`plan`).
     Summary,
+    /// A page for everybody (`report`, `directory`).
+    Html,
 }
 
 /// Standard output.
@@ -41,7 +43,7 @@ impl Out {
     /// Prints a value, `text` being its form for people.
     pub fn print<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> Result<()> {
         let text = match self.format {
-            Format::Table | Format::Summary => text(value),
+            Format::Table | Format::Summary | Format::Html => text(value),
             Format::Json => serde_json::to_string_pretty(value).context("writing JSON")?,
             // By way of JSON: both say the same, and no reader meets a YAML tag.
             Format::Yaml => yaml(value)?,
@@ -82,6 +84,14 @@ pub fn note(text: &str) {
 /// `1 block`, `2 blocks`.
 pub fn count(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+/// `1 Registry`, `2 Registries`.
+pub fn kinds(n: usize, kind: &str) -> String {
+    match kind.strip_suffix('y') {
+        Some(stem) if n != 1 => format!("{n} {stem}ies"),
+        _ => count(n, kind),
+    }
 }
 
 /// A table in the house style: no lines, headings in capitals.

@@ -39,6 +39,7 @@ pub fn run(args: Args, out: Out) -> Result<Exit> {
     }
     let planned = input.plans()?;
     warn_of_blocked(&planned);
+    warn_of_declared(&planned);
     let views = Plans { plans: planned.iter().map(|planned| view(&planned.plan)).collect() };
     out.print(&views, |views| match out.format {
         Format::Summary => joined(&views.plans, summary_text),
@@ -55,6 +56,13 @@ fn joined(views: &[PlanView<'_>], text: impl Fn(&PlanView<'_>) -> String) -> Str
 pub fn warn_of_blocked(planned: &[Planned]) {
     for (block, finding) in planned.iter().flat_map(|planned| blocked(&planned.plan)) {
         note(&format!("warning: block {block} would not be deployed: {finding}"));
+    }
+}
+
+/// Says which of the agencies' objects are wrong: they are left out, and nothing else is.
+pub fn warn_of_declared(planned: &[Planned]) {
+    for problem in planned.iter().flat_map(|planned| &planned.declared) {
+        note(&format!("warning: {problem}"));
     }
 }
 

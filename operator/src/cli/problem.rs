@@ -58,8 +58,11 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Fields that lists of Plinth's kinds are keyed by.
+const KEYS: [&str; 6] = ["name", "capability", "version", "code", "namespace", "service"];
+
 /// The value at a path such as `spec.blocks[identity].version`: an item of a list is named by its number, or by the
-/// value of one of the fields that lists of Plinth's kinds are keyed by.
+/// value of the field that the list is keyed by.
 pub fn at<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
     let mut value = document;
     for step in path.split('.') {
@@ -70,9 +73,9 @@ pub fn at<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
             let list = value.as_array()?;
             value = match key.parse::<usize>() {
                 Ok(index) => list.get(index)?,
-                Err(_) => list.iter().find(|item| {
-                    ["name", "capability", "version"].iter().any(|field| item[*field].as_str() == Some(key))
-                })?,
+                Err(_) => {
+                    list.iter().find(|item| KEYS.iter().any(|field| item[*field].as_str() == Some(key)))?
+                }
             };
         }
     }
@@ -92,6 +95,9 @@ mod tests {
         assert_eq!(at(&document, "spec.blocks[0].version"), Some(&json!("9")));
         assert_eq!(at(&document, "spec.tags[1]"), Some(&json!("b")));
         assert_eq!(at(&document, "spec.blocks[payments].version"), None);
+        let document =
+            json!({ "spec": { "subsystems": [{ "code": "births", "pods": { "app": "births" } }] } });
+        assert_eq!(at(&document, "spec.subsystems[births].pods.app"), Some(&json!("births")));
         assert_eq!(at(&document, "Product/x: spec.requires[db]"), None);
     }
 }

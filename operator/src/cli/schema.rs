@@ -1,15 +1,28 @@
 //! A value against the schema of its kind, as the API server would check it, but offline and with every finding at
-//! once. Covers what the CRDs of Plinth use; rules in CEL are checked again by the planner and by admission.
+//! once. Covers what the CRDs of Plinth use, their rules in CEL as well.
 
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use plinth_api::definitions;
+use plinth_plan::expr::Scope;
 use regex::Regex;
 use serde_json::{Map, Value};
 
 /// The schema of a kind, `None` when Plinth has no such kind.
-pub fn of_kind(kind: &str) -> Option<Value> {
-    let crd = definitions().into_iter().find(|crd| crd.spec.names.kind == kind)?;
-    let version = crd.spec.versions.into_iter().next()?;
-    serde_json::to_value(version.schema?.open_api_v3_schema?).ok()
+pub fn of_kind(kind: &str) -> Option<&'static Value> {
+    // Made once: a country has hundreds of objects.
+    static SCHEMAS: OnceLock<BTreeMap<String, Value>> = OnceLock::new();
+    let schemas = SCHEMAS.get_or_init(|| {
+        let schema = |crd: CustomResourceDefinition| {
+            let version = crd.spec.versions.into_iter().next()?;
+            let schema = serde_json::to_value(version.schema?.open_api_v3_schema?).ok()?;
+            Some((crd.spec.names.kind, schema))
+        };
+        definitions().into_iter().filter_map(schema).collect()
+    });
+    schemas.get(kind)
 }
 
 /// Everything in which the fields of an object break the schema: path and sentence. Metadata and status are the API
@@ -27,7 +40,28 @@ pub fn check(schema: &Value, object: &Value) -> Vec<(String, String)> {
     for field in required(schema).filter(|field| object.get(field).is_none()) {
         found.push((field.to_owned(), "is missing".to_owned()));
     }
+    // A rule about an object that is wrong already says nothing new.
+    if found.is_empty() {
+        found.extend(broken_rules(schema, object).map(|message| (String::new(), message)));
+    }
     found
+}
+
+/// Rules in CEL that a value breaks. One that compares with the old value is the API server's alone, and so is one that
+/// cannot be evaluated here: a default is not filled in yet, or the server knows functions that this CEL lacks.
+fn broken_rules<'s>(schema: &'s Value, value: &Value) -> impl Iterator<Item = String> + use<'s> {
+    let rules = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
+    let mut rules = rules.filter(|rule| !text(&rule["rule"]).contains("oldSelf")).peekable();
+    let scope =
+        rules.peek().is_some().then(|| Scope::new(Map::from_iter([("self".to_owned(), value.clone())])));
+    rules.filter_map(move |rule| {
+        let kept = scope.as_ref()?.when(Some(text(&rule["rule"]))).unwrap_or(true);
+        (!kept).then(|| text(&rule["message"]).to_owned())
+    })
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 fn walk(schema: &Value, value: &Value, path: &str, found: &mut Vec<(String, String)>) {
@@ -39,6 +73,14 @@ fn walk(schema: &Value, value: &Value, path: &str, found: &mut Vec<(String, Stri
         found.push((path.to_owned(), message));
         return;
     }
+    let before = found.len();
+    walk_into(schema, value, path, found);
+    if found.len() == before {
+        found.extend(broken_rules(schema, value).map(|message| (path.to_owned(), message)));
+    }
+}
+
+fn walk_into(schema: &Value, value: &Value, path: &str, found: &mut Vec<(String, String)>) {
     match value {
         Value::Object(fields) => walk_object(schema, fields, path, found),
         Value::Array(items) => {

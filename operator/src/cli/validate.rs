@@ -1,5 +1,6 @@
 //! `plinth validate`: everything that is wrong with the input, offline.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -8,7 +9,7 @@ use serde::Serialize;
 
 use super::exit::{Exit, Failure};
 use super::input::{Input, Planned};
-use super::output::{Out, count, lines, table};
+use super::output::{Out, kinds, lines, note, table};
 use super::plan::blocked;
 use super::problem::Problem;
 use super::schema::short;
@@ -22,11 +23,13 @@ pub struct Args {
 }
 
 /// What was looked at, and what was found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Report {
     valid: bool,
     stacks: usize,
     products: usize,
+    /// What agencies declare, by kind.
+    declared: BTreeMap<&'static str, usize>,
     findings: Vec<Problem>,
 }
 
@@ -37,7 +40,7 @@ pub fn run(args: &Args, out: Out) -> Result<Exit> {
         // Findings are this command's data, on standard output; anything else is a failure like any other.
         Err(error) => match error.downcast::<Failure>() {
             Ok(failure) if !failure.problems.is_empty() => {
-                Report { valid: false, stacks: 0, products: 0, findings: failure.problems }
+                Report { findings: failure.problems, ..Report::default() }
             }
             Ok(failure) => return Err(failure.into()),
             Err(error) => return Err(error),
@@ -50,23 +53,32 @@ pub fn run(args: &Args, out: Out) -> Result<Exit> {
 fn check(args: &Args) -> Result<Report> {
     let input = Input::read(&args.file)?;
     let (stacks, products) = (input.stacks.len(), input.products.len());
+    let declared = input.agencies.counts();
+    for elsewhere in input.agencies.elsewhere(&input.stacks) {
+        note(&format!("warning: {elsewhere}"));
+    }
     let findings: Vec<Problem> = input.plans()?.iter().flat_map(of_plan).collect();
-    Ok(Report { valid: findings.is_empty(), stacks, products, findings })
+    Ok(Report { valid: findings.is_empty(), stacks, products, declared, findings })
 }
 
-/// What a plan says about its own content: blocks that nobody can deploy, mentions that lead nowhere.
+/// What a plan says about its own content: blocks that nobody can deploy, mentions that lead nowhere, and what agencies
+/// declare and does not hold.
 fn of_plan(planned: &Planned) -> Vec<Problem> {
-    let Planned { document, stack, plan, inputs } = planned;
+    let Planned { document, stack, plan, inputs, declared } = planned;
     blocked(plan)
         .map(|(_, finding)| finding.clone())
         .chain(closure::check(plan, stack, inputs))
         .map(|finding| Problem::of_finding(&document.file, &document.object(), &document.value, &finding))
+        .chain(declared.iter().cloned())
         .collect()
 }
 
 fn text(report: &Report) -> String {
     if report.valid {
-        return format!("valid: {}, {}", count(report.stacks, "Stack"), count(report.products, "Product"));
+        let own = [("Stack", report.stacks), ("Product", report.products)];
+        let declared = report.declared.iter().map(|(kind, n)| (*kind, *n));
+        let counts = own.into_iter().chain(declared).map(|(kind, n)| kinds(n, kind));
+        return format!("valid: {}", counts.collect::<Vec<_>>().join(", "));
     }
     let mut table = table(["FILE", "OBJECT", "FIELD", "VALUE", "WHAT IS WRONG AND WHAT IS ALLOWED"]);
     for problem in &report.findings {

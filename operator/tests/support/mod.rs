@@ -7,6 +7,9 @@ use std::process::{Command, Output, Stdio};
 /// The file that most tests start from.
 pub const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/demo.yaml");
 
+/// A small country with agencies.
+pub const AGENCIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/agencies.yaml");
+
 /// How a run ended.
 pub struct Ran {
     /// Exit code.
@@ -46,7 +49,16 @@ pub fn with_input(args: &[&str], input: &str) -> Ran {
 
 /// The demo file with some text replaced.
 pub fn demo_with(from: &str, to: &str) -> String {
-    let text = std::fs::read_to_string(DEMO).unwrap();
+    file_with(DEMO, from, to)
+}
+
+/// The small country with some text replaced.
+pub fn agencies_with(from: &str, to: &str) -> String {
+    file_with(AGENCIES, from, to)
+}
+
+fn file_with(file: &str, from: &str, to: &str) -> String {
+    let text = std::fs::read_to_string(file).unwrap();
     assert!(text.contains(from), "{from}");
     text.replace(from, to)
 }

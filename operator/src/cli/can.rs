@@ -1,0 +1,421 @@
+//! `plinth can`: whether a system may call a service, who decides that, and what would have to change.
+
+use anyhow::Result;
+use clap::builder::PossibleValuesParser;
+use jiff::Timestamp;
+use plinth_api::v1alpha1::agreement::{AgreementPhase, Consent, LegalBasis};
+use plinth_api::v1alpha1::exchange::Texts;
+use plinth_plan::exchange::compile::{What, Where};
+use plinth_plan::exchange::id::{MemberId, ServiceId, SubsystemId};
+use plinth_plan::exchange::rights::{Call, Decision, Denial, Identity, Layer, Limit, Right};
+use plinth_plan::exchange::vars::text_in;
+use plinth_plan::model::Finding;
+use serde::Serialize;
+
+use super::country::{Country, CountryArgs};
+use super::exit::{Exit, Failure};
+use super::names;
+use super::output::{Out, lines, table};
+use super::views::endpoints;
+
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+/// What a call is held against, in this order.
+const LAYERS: [Layer; 4] = [Layer::Address, Layer::Identity, Layer::Service, Layer::Agreement];
+
+/// Arguments of `can`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Who calls: CLASS/CODE/SUBSYSTEM, with the instance before it, or MEMBER/SUBSYSTEM by the name of its Member.
+    #[arg(value_name = "MEMBER/SUBSYSTEM")]
+    client: String,
+    /// What is called: CLASS/CODE/SUBSYSTEM/SERVICE, with the instance before it, or MEMBER/SUBSYSTEM/SERVICE.
+    service: String,
+    /// HTTP method.
+    #[arg(value_parser = PossibleValuesParser::new(METHODS), ignore_case = true, hide_possible_values = true)]
+    method: String,
+    /// Path below the service, for example /records/1.
+    path: String,
+    #[command(flatten)]
+    country: CountryArgs,
+}
+
+/// Prints the answer. Exit code 7 when it is no.
+pub async fn run(args: Args, out: Out) -> Result<Exit> {
+    if !args.path.starts_with('/') {
+        let what = format!("the path `{}` must begin with `/`; `/` alone is the service itself", args.path);
+        return Err(Failure::new(Exit::Usage, what).into());
+    }
+    let country = args.country.load().await?;
+    let client = names::subsystem(&country.compiled, &args.client)?;
+    let service = names::service(&country.compiled, &args.service)?;
+    let asked = Asked { client, service, method: args.method.to_ascii_uppercase(), path: args.path };
+    let answer = answer(&country, asked);
+    out.print(&answer, |answer| text(answer, &country.languages()))?;
+    Ok(if answer.allowed { Exit::Ok } else { Exit::Denied })
+}
+
+/// The call that is asked about.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Asked {
+    client: SubsystemId,
+    service: ServiceId,
+    method: String,
+    path: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    allowed: bool,
+    at: Timestamp,
+    #[serde(flatten)]
+    asked: Asked,
+    /// Path on the wire, at the exchange.
+    address: String,
+    /// What allows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted: Option<Granted>,
+    /// What each layer says.
+    layers: Vec<Line>,
+    /// What would have to change, where the answer is no.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<String>,
+}
+
+/// The agreement that allows a call.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Granted {
+    agreement: String,
+    purpose: Texts,
+    legal_basis: LegalBasis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consent: Option<Consent>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<Limit>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    layer: String,
+    verdict: Verdict,
+    says: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Verdict {
+    /// Nothing against it.
+    Passes,
+    /// No.
+    Denies,
+    /// A layer before it has said no.
+    NotAsked,
+    /// Not this cluster's to say.
+    Outside,
+}
+
+fn answer(country: &Country, asked: Asked) -> Answer {
+    let address = format!("/r1/{}{}", asked.service, asked.path);
+    let rights = country.compiled.rights();
+    let client = asked.client.to_string();
+    let instance = &asked.client.member.instance;
+    let identity = match *instance == country.compiled.instance {
+        true => Identity::Subsystem(asked.client.clone()),
+        false => Identity::Peer(instance.to_ascii_lowercase()),
+    };
+    let call =
+        Call { method: &asked.method, path: &address, client: Some(&client), identity: Some(&identity) };
+    let decision = rights.decide(&call, country.at);
+    let mut layers = layers(country, &asked, &address, &decision);
+    layers.extend(network(country, &asked));
+    let allowed = layers.iter().all(|line| !matches!(line.verdict, Verdict::Denies | Verdict::NotAsked));
+    let granted = match &decision {
+        Decision::Allow { right, .. } => granted(country, right),
+        _ => None,
+    };
+    let changes = match &decision {
+        Decision::Deny(denial) => changes(country, &asked, denial),
+        _ => Vec::new(),
+    };
+    Answer { allowed, at: country.at, asked, address, granted, layers, changes }
+}
+
+/// What the exchange says, layer by layer.
+fn layers(country: &Country, asked: &Asked, address: &str, decision: &Decision<'_>) -> Vec<Line> {
+    let denied = match decision {
+        Decision::Deny(denial) => Some(denial),
+        _ => None,
+    };
+    let said = |layer: Layer| match layer {
+        Layer::Address => address.to_owned(),
+        Layer::Identity => match country.compiled.subsystem(&asked.client) {
+            Some((member, _)) => {
+                format!("{} is one of Member {}/{}", asked.client, member.namespace, member.object)
+            }
+            None => {
+                format!("a server of instance {} speaks for {}", asked.client.member.instance, asked.client)
+            }
+        },
+        Layer::Service => match decision {
+            Decision::Forward { instance, .. } => {
+                format!("instance {instance} serves it, and decides itself")
+            }
+            _ => format!("{} has {} {}", asked.service, asked.method, asked.path),
+        },
+        Layer::Agreement => match decision {
+            Decision::Allow { right, .. } => format!("{} grants it", right.agreement),
+            _ => "the other instance's are asked".to_owned(),
+        },
+    };
+    let line = |layer: Layer| {
+        let (verdict, says) = match denied {
+            Some(denial) if denial.layer == layer => (Verdict::Denies, denial.message.clone()),
+            Some(denial) if is_after(layer, denial.layer) => (Verdict::NotAsked, String::new()),
+            None if layer == Layer::Agreement && matches!(decision, Decision::Forward { .. }) => {
+                (Verdict::Outside, said(layer))
+            }
+            _ => (Verdict::Passes, said(layer)),
+        };
+        Line { layer: layer.to_string(), verdict, says }
+    };
+    LAYERS.into_iter().map(line).collect()
+}
+
+fn is_after(one: Layer, other: Layer) -> bool {
+    let place = |layer| LAYERS.iter().position(|l| *l == layer);
+    place(one) > place(other)
+}
+
+fn granted(country: &Country, right: &Right) -> Option<Granted> {
+    let grant = country.compiled.grants.iter().find(|grant| grant.right == *right)?;
+    let spec = &grant.agreement.spec;
+    Some(Granted {
+        agreement: right.agreement.clone(),
+        purpose: spec.purpose.clone(),
+        legal_basis: spec.legal_basis.clone(),
+        consent: spec.consent.clone(),
+        until: right.until,
+        limit: right.limit,
+    })
+}
+
+/// What the network says: from the client's pods to the exchange, and from there to what answers. Between the two there is no
+/// path, whatever an agreement says.
+fn network(country: &Country, asked: &Asked) -> Vec<Line> {
+    let line = |end: &str, verdict, says: String| Line { layer: format!("network, {end}"), verdict, says };
+    let Some(exchange) = country.exchange() else {
+        let says = "the Stack has no block that is an exchange: nothing carries the call".to_owned();
+        return vec![line("exchange", Verdict::Denies, says)];
+    };
+    let pods = pods_of(country, &asked.client);
+    let client = match pods.as_slice() {
+        [] => {
+            let says = format!(
+                "{} declares no pods: its way to block {} is closed here, it has to call from elsewhere",
+                asked.client, exchange.name
+            );
+            line("client", Verdict::Outside, says)
+        }
+        pods => {
+            line("client", Verdict::Passes, format!("{} reach block {}", pods.join(" and "), exchange.name))
+        }
+    };
+    let offer = country.compiled.services.get(&asked.service);
+    let server = offer.map(|offer| {
+        let (verdict, says) = match &offer.backend {
+            Where::Service { namespace, name, port, .. } => (
+                Verdict::Passes,
+                format!("block {} reaches Service {namespace}/{name}:{port}", exchange.name),
+            ),
+            Where::Host { host, port, .. } => {
+                (Verdict::Passes, format!("block {} reaches {host}:{port}", exchange.name))
+            }
+            Where::Registry { block, code } => {
+                let says = format!("block {} reaches registry {code} in block {block}", exchange.name);
+                (Verdict::Passes, says)
+            }
+        };
+        line("service", verdict, says)
+    });
+    std::iter::once(client).chain(server).collect()
+}
+
+/// Pods that call as a subsystem, in words.
+fn pods_of(country: &Country, client: &SubsystemId) -> Vec<String> {
+    let own = country.compiled.subsystem(client).filter(|(_, subsystem)| !subsystem.pods.is_empty());
+    let labelled = own.map(|(member, subsystem)| {
+        let labels: Vec<String> =
+            subsystem.pods.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("pods {} of namespace {}", labels.join(","), member.namespace)
+    });
+    let consumers = country.compiled.consumers.iter();
+    let run = consumers.filter(|c| c.client.as_ref() == Some(client) && c.spec.workload.is_some());
+    labelled
+        .into_iter()
+        .chain(run.map(|c| format!("pods of PublicService {}/{}", c.namespace, c.name)))
+        .collect()
+}
+
+/// What would have to change for the answer to be yes.
+fn changes(country: &Country, asked: &Asked, denial: &Denial) -> Vec<String> {
+    match denial.layer {
+        Layer::Address => vec!["write the path so that every server reads it in the same way".to_owned()],
+        Layer::Identity => of_identity(country, &asked.client.member),
+        Layer::Service => of_service(country, &asked.service),
+        Layer::Agreement => of_agreements(country, asked),
+    }
+}
+
+fn of_identity(country: &Country, member: &MemberId) -> Vec<String> {
+    if member.instance != country.compiled.instance {
+        return vec![format!(
+            "instance {} has to be federated with {}",
+            member.instance, country.compiled.instance
+        )];
+    }
+    match country.compiled.members.get(member) {
+        Some(own) => vec![format!("Member {}/{}: spec.disabled has to be false", own.namespace, own.object)],
+        None => of_member(country, member),
+    }
+}
+
+/// What is wrong with the Members that claim an identifier.
+fn of_member(country: &Country, member: &MemberId) -> Vec<String> {
+    let standing = country.compiled.standing.iter();
+    let claimants = standing.filter(|(_, s)| matches!(&s.what, What::Member { id, .. } if id == member));
+    claimants.flat_map(|(subject, s)| s.findings.iter().map(move |f| format!("{subject}: {f}"))).collect()
+}
+
+fn of_service(country: &Country, service: &ServiceId) -> Vec<String> {
+    let member = &service.subsystem.member;
+    let Some(own) = country.compiled.members.get(member) else {
+        return of_member(country, member);
+    };
+    let object = format!("Member {}/{}", own.namespace, own.object);
+    let at = format!("spec.subsystems[{}].services[{}]", service.subsystem.subsystem, service.service);
+    if own.spec.disabled {
+        return vec![format!("{object}: spec.disabled has to be false")];
+    }
+    match country.compiled.services.get(service) {
+        Some(offer) => {
+            vec![format!(
+                "{object}: {at}.endpoints has to have it; there are {}",
+                endpoints(&offer.endpoints)
+            )]
+        }
+        None => {
+            let wrong = |finding: &&Finding| finding.path.starts_with(&at);
+            let findings = country.findings("Member", &own.namespace, &own.object);
+            let mut lines: Vec<String> =
+                findings.iter().filter(wrong).map(|f| format!("{object}: {f}")).collect();
+            if lines.is_empty() {
+                lines.extend(findings.iter().map(|f| format!("{object}: {f}")));
+            }
+            lines
+        }
+    }
+}
+
+/// What each agreement about the service lacks, and the one that nobody has written yet.
+fn of_agreements(country: &Country, asked: &Asked) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (subject, standing) in &country.compiled.standing {
+        let What::Agreement { phase, service, consumers } = &standing.what else { continue };
+        if service.as_ref() != Some(&asked.service) || !consumers.contains(&asked.client) {
+            continue;
+        }
+        let spec = country.agreement(&subject.namespace, &subject.name).map(|a| &a.spec);
+        let validity = spec.and_then(|spec| spec.validity.as_ref());
+        let time = |end: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
+            end.map(|time| time.0.to_string()).unwrap_or_default()
+        };
+        match phase {
+            AgreementPhase::Refused => {
+                lines.extend(standing.findings.iter().map(|finding| format!("{subject}: {finding}")));
+            }
+            AgreementPhase::Expired => {
+                let until = time(validity.and_then(|v| v.until.as_ref()));
+                lines.push(format!("{subject}: spec.validity.until has to be later; it ended at {until}"));
+            }
+            AgreementPhase::Scheduled => {
+                let from = time(validity.and_then(|v| v.from.as_ref()));
+                lines.push(format!("{subject}: spec.validity.from has to come; it begins at {from}"));
+            }
+            AgreementPhase::Active => {
+                let granted = spec.map(|spec| endpoints(&spec.endpoints)).unwrap_or_default();
+                lines.push(format!("{subject}: spec.endpoints has to have it; there are {granted}"));
+            }
+        }
+    }
+    if lines.is_empty() {
+        lines.push(unwritten(country, asked));
+    }
+    lines
+}
+
+fn unwritten(country: &Country, asked: &Asked) -> String {
+    let owner = country.compiled.members.get(&asked.service.subsystem.member);
+    let namespace = owner.map(|owner| owner.namespace.as_str()).unwrap_or_default();
+    let consumer = &asked.client;
+    let mut line = format!(
+        "namespace {namespace} needs an ExchangeAgreement about service {} of subsystem {} with consumer {}/{}",
+        asked.service.service,
+        asked.service.subsystem.subsystem,
+        consumer.member.short(),
+        consumer.subsystem
+    );
+    let short =
+        |id: &ServiceId| format!("{}/{}/{}", id.subsystem.member.short(), id.subsystem.subsystem, id.service);
+    let asks = country.compiled.consumers.iter().any(|c| {
+        let wanted = [asked.service.to_string(), short(&asked.service)];
+        c.client.as_ref() == Some(consumer)
+            && c.spec.uses.services.iter().any(|u| wanted.contains(&u.service))
+    });
+    if asks {
+        line += "; it is asked for, and `plinth agreements pending -o yaml` prints a draft";
+    }
+    line
+}
+
+fn text(answer: &Answer, languages: &[String]) -> String {
+    let Asked { client, service, method, path } = &answer.asked;
+    let word = if answer.allowed { "yes: " } else { "no: " };
+    let may = if answer.allowed { "may" } else { "may not" };
+    let mut text = format!("{word}{client} {may} {method} {path} of {service}\n");
+    if let Some(granted) = &answer.granted {
+        text += &format!("\nagreement  {}\n", granted.agreement);
+        let purpose = languages.first().map(|language| text_in(&granted.purpose, language, languages));
+        text += &format!("purpose    {}\n", purpose.unwrap_or_default());
+        let basis = &granted.legal_basis;
+        text += &format!("basis      {:?}: {}\n", basis.kind, basis.citation);
+        if let Some(consent) = &granted.consent {
+            text += &format!("consent    {} in block {}\n", consent.agreement, consent.block);
+        }
+        if let Some(Limit { requests, seconds }) = &granted.limit {
+            text += &format!("rate       {requests} requests in {seconds} s\n");
+        }
+        if let Some(until) = granted.until {
+            text += &format!("until      {until}\n");
+        }
+    }
+    let mut rows = table(["", "LAYER", "SAYS"]);
+    for line in &answer.layers {
+        let sign = match line.verdict {
+            Verdict::Passes => "✔",
+            Verdict::Denies => "✖",
+            Verdict::NotAsked => "…",
+            Verdict::Outside => "‖",
+        };
+        rows.add_row([sign, &line.layer, &line.says]);
+    }
+    text += &format!("\n{}", lines(&rows));
+    if !answer.changes.is_empty() {
+        text += "\n\nwhat would have to change:";
+        answer.changes.iter().for_each(|change| text += &format!("\n  {change}"));
+    }
+    text
+}
