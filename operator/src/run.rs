@@ -4,14 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use futures::{StreamExt, stream};
-use kube::Api;
+use futures::{StreamExt, TryStreamExt, stream};
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::{self, ObjectRef};
-use kube::runtime::watcher::{self, InitialListStrategy, watcher};
+use kube::runtime::reflector::store::Writer as StoreWriter;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::{Event, watcher};
 use kube::runtime::{Config, Controller, WatchStreamExt, predicates};
+use kube::{Api, ResourceExt};
 use plinth_api::{Operation, Product, Stack};
 use plinth_plan::catalogue::Catalogue;
+use plinth_plan::model::StackId;
 use plinth_runtime::apply::{Applier, IN_FLIGHT};
 use plinth_runtime::call::Writer;
 use plinth_runtime::clusters::{Access, Clients, Cluster, Clusters, HOME};
@@ -19,13 +21,16 @@ use plinth_runtime::events::Events;
 use plinth_runtime::lease::state::Timing;
 use plinth_runtime::lease::{Election, Fence, Options as LeaseOptions};
 use plinth_runtime::metrics::Metrics;
+use plinth_runtime::observe::agencies::{Agencies, Notice};
+use plinth_runtime::observe::{Triggers, listing};
 use plinth_runtime::serve::serve;
 use plinth_runtime::status::StatusWriter;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::controllers::context::Context;
-use crate::controllers::{operation, stack};
+use crate::controllers::documents::Documents;
+use crate::controllers::{agencies, operation, stack};
 
 /// Name of the Lease.
 const LEASE: &str = "plinth";
@@ -148,6 +153,15 @@ impl House {
             Applier::new(home.clone(), writer.clone(), self.metrics.clone(), self.options.in_flight);
         let client = self.clients.watches.clone();
         let (products, product_writer) = reflector::store::<DeserializeGuard<Product>>();
+        let (notices, noticed) = mpsc::unbounded_channel();
+        let (declared, following_declared) = Agencies::watch(&client, {
+            let (triggers, notices) = (home.observer.triggers().clone(), notices.clone());
+            move |notice| match notice {
+                Notice::Stack(stack) => triggers.poke(stack),
+                // Nobody listens any more when the term has ended.
+                other => drop(notices.send(other)),
+            }
+        });
         let context = Arc::new(Context {
             clusters: Clusters::new(home.clone()),
             applier,
@@ -156,6 +170,8 @@ impl House {
             metrics: self.metrics.clone(),
             catalogue: self.catalogue.clone(),
             products: products.clone(),
+            agencies: declared.clone(),
+            documents: Documents::default(),
             stacks: std::sync::Mutex::default(),
         });
 
@@ -178,60 +194,120 @@ impl House {
                 }
             }
         });
+        let ended = term.clone();
+        let following_declared = tokio::spawn(async move {
+            tokio::select! {
+                () = following_declared => {}
+                () = ended.cancelled_owned() => {}
+            }
+        });
+        // What agencies have declared is part of every plan, too.
+        let listed = async {
+            let (products, declared, ()) =
+                tokio::join!(products.wait_until_ready(), declared.wait_until_listed(), home.observer.warm());
+            products.is_ok() && declared
+        };
         let listed = tokio::select! {
-            (result, ()) = futures::future::join(products.wait_until_ready(), home.observer.warm()) => result.is_ok(),
+            listed = listed => listed,
             () = self.fence.lost() => false,
             () = stop.cancelled() => false,
         };
         if listed {
             let config = Config::default().concurrency(self.options.concurrency);
-            let stacks = self.stacks(&client, &context, config.clone(), heard, &term);
+            let (reader, writer) = reflector::store::<DeserializeGuard<Stack>>();
+            let beside = agencies::outsiders(noticed, reader.clone(), &context);
+            let wakes = Wakes { products: heard, missing: notices };
+            let stacks = stacks(&client, &context, config.clone(), (reader, writer), wakes, &term);
             let operations = operations(&client, &context, config, &term);
-            let both = futures::future::join(stacks, operations);
-            let mut both = std::pin::pin!(both);
+            let all = futures::future::join(stacks, operations);
+            let mut all = std::pin::pin!(all);
+            let over = async {
+                tokio::select! {
+                    () = beside => {}
+                    () = self.fence.lost() => {}
+                }
+            };
             tokio::select! {
-                _ = &mut both => {}
-                () = self.fence.lost() => {
+                _ = &mut all => {}
+                () = over => {
                     term.cancel();
-                    both.await;
+                    all.await;
                 }
             }
         }
         term.cancel();
-        let _ = following.await;
+        let _ = tokio::join!(following, following_declared);
     }
+}
 
-    fn stacks(
-        &self,
-        client: &kube::Client,
-        context: &Arc<Context>,
-        config: Config,
-        products: watch::Receiver<()>,
-        term: &CancellationToken,
-    ) -> impl Future<Output = ()> + use<> {
-        let (reader, writer) = reflector::store::<DeserializeGuard<Stack>>();
-        let changed = watcher(Api::<DeserializeGuard<Stack>>::all(client.clone()), listing())
-            .default_backoff()
-            .reflect(writer)
-            .applied_objects()
-            // Our own status writes wake nobody.
-            .predicate_filter(stack_changes, predicates_config());
-        let pokes = context.clusters.home().observer.triggers().stream();
-        let pokes = pokes.map(|id| ObjectRef::new(&id.name).within(&id.namespace));
-        let products = stream::unfold(products, |mut products| async move {
-            products.changed().await.ok().map(|()| ((), products))
-        });
-        Controller::for_stream(changed, reader)
-            .with_config(config)
-            .reconcile_on(pokes)
-            .reconcile_all_on(products)
-            .graceful_shutdown_on(term.clone().cancelled_owned())
-            .run(stack::reconcile, stack::on_error, context.clone())
-            .for_each(|result| async move {
-                if let Err(error) = result {
-                    tracing::debug!(%error, "stack controller");
-                }
-            })
+/// What wakes Stacks beside their own changes, and who is told of those that do not exist.
+struct Wakes {
+    products: watch::Receiver<()>,
+    missing: mpsc::UnboundedSender<Notice>,
+}
+
+fn stacks(
+    client: &kube::Client,
+    context: &Arc<Context>,
+    config: Config,
+    (reader, writer): (Store<DeserializeGuard<Stack>>, StoreWriter<DeserializeGuard<Stack>>),
+    wakes: Wakes,
+    term: &CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let triggers = context.clusters.home().observer.triggers().clone();
+    let (listed, mut is_listed) = watch::channel(false);
+    let changed = watcher(Api::<DeserializeGuard<Stack>>::all(client.clone()), listing())
+        .default_backoff()
+        .reflect(writer)
+        .inspect_ok(whoever_named_it(triggers.clone(), context.agencies.clone(), listed))
+        .applied_objects()
+        // Our own status writes wake nobody.
+        .predicate_filter(stack_changes, predicates_config());
+    let known = reader.clone();
+    // Before the first list, none is known to be missing. (Not `wait_until_ready`: a store wakes one waiter, and the
+    // controller is that one.)
+    let first_list = async move { is_listed.wait_for(|listed| *listed).await.map(drop) };
+    let pokes = stream::once(first_list).flat_map(move |_| triggers.stream());
+    let pokes = pokes.filter_map(move |id| {
+        let stack = ObjectRef::new(&id.name).within(&id.namespace);
+        let there = known.get(&stack).is_some();
+        if !there {
+            // Nobody listens any more when the term has ended.
+            let _ = wakes.missing.send(Notice::Stack(id));
+        }
+        std::future::ready(there.then_some(stack))
+    });
+    let products = stream::unfold(wakes.products, |mut products| async move {
+        products.changed().await.ok().map(|()| ((), products))
+    });
+    Controller::for_stream(changed, reader)
+        .with_config(config)
+        .reconcile_on(pokes)
+        .reconcile_all_on(products)
+        .graceful_shutdown_on(term.clone().cancelled_owned())
+        .run(stack::reconcile, stack::on_error, context.clone())
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                tracing::debug!(%error, "stack controller");
+            }
+        })
+}
+
+/// A Stack that is gone is looked at once more, for the sake of the objects that name it; so is every one that is named, when
+/// Stacks are listed anew.
+fn whoever_named_it(
+    triggers: Triggers,
+    agencies: Agencies,
+    listed: watch::Sender<bool>,
+) -> impl Fn(&Event<DeserializeGuard<Stack>>) {
+    move |event| match event {
+        Event::Delete(stack) => triggers
+            .poke(StackId { namespace: stack.namespace().unwrap_or_default(), name: stack.name_any() }),
+        Event::InitDone => {
+            agencies.named().into_iter().for_each(|stack| triggers.poke(stack));
+            listed.send_replace(true);
+        }
+        Event::Init | Event::InitApply(_) | Event::Apply(_) => {}
     }
 }
 
@@ -256,13 +332,6 @@ fn operations(
                 tracing::debug!(%error, "operation controller");
             }
         })
-}
-
-fn listing() -> watcher::Config {
-    watcher::Config {
-        initial_list_strategy: InitialListStrategy::StreamingList,
-        ..watcher::Config::default()
-    }
 }
 
 /// The cache of a predicate must outlive any pause between two events, or a status write of ours looks like news.

@@ -7,8 +7,8 @@
 use anyhow::{Result, ensure};
 use plinth_cluster::Lines;
 use plinth_paths::analysis::program;
-use plinth_paths::example::Example;
-use plinth_paths::{Analysis, Declared, World, differences};
+use plinth_paths::example::{Example, Planned};
+use plinth_paths::{Analysis, differences};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -17,9 +17,7 @@ async fn main() -> Result<()> {
     let mut found = 0;
     for name in std::env::args().skip(1) {
         let example = Example::read(&name)?;
-        let plan = example.plan()?;
-        let declared = Declared::of(&example.stack, &example.inputs, &plan)?;
-        let world = World::of(&plan, &declared)?;
+        let Planned { world, declared, .. } = example.planned()?;
         let expected = declared.over(&world);
         let analysis = Analysis::of(&world, &progress).await?;
         println!("{name}: {}", expected.summary(&world));

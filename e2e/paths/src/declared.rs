@@ -1,15 +1,19 @@
 //! What should be open, as people declare it: in catalogue entries, in the Stack, and in what agencies write.
 
 mod blocks;
+mod exchange;
 mod own;
+mod stage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use plinth_api::Stack;
 use plinth_plan::Inputs;
 use plinth_plan::model::Plan;
+use plinth_plan::resolve::resolve;
 
+use self::stage::Stage;
 use crate::range::Range;
 use crate::world::{NAMESPACE_NAME, Pod, Port, Probe, Protocol, SYSTEM, World};
 
@@ -21,8 +25,8 @@ pub type Labels = BTreeMap<String, String>;
 pub struct Declared {
     /// The paths.
     pub paths: Vec<Path>,
-    /// Whose traffic Plinth answers for: pods that match have their door shut, but for the paths.
-    pub guarded: Vec<Who>,
+    /// Whose traffic Plinth answers for: nothing leaves these pods, or gets in to them, but by the paths.
+    pub guarded: Vec<(Who, Sides)>,
     /// Pods that agencies run themselves.
     pub agencies: Vec<Agency>,
     /// What is known of the labels of namespaces that Plinth does not make.
@@ -98,7 +102,7 @@ impl Peer {
     }
 }
 
-/// Which side's policies open a path.
+/// Which side's policies are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sides {
     /// Those of the source and those of the target.
@@ -136,15 +140,19 @@ impl Declared {
     /// # Errors
     /// The Stack has findings, or an entry says something that is not understood here.
     pub fn of(stack: &Stack, inputs: &Inputs, plan: &Plan) -> Result<Self> {
-        let mut declared = Self::default();
-        blocks::declare(stack, inputs, plan, &mut declared)?;
+        let known = inputs.declared.namespaces.clone().unwrap_or_default();
+        let mut declared = Self { namespace_labels: known, ..Self::default() };
+        let resolved = resolve(stack, inputs, &plan.exchange).map_err(|findings| anyhow!("{findings:?}"))?;
+        let stage = Stage { stack, plan, resolved: &resolved };
+        blocks::declare(&stage, &mut declared)?;
+        exchange::declare(&stage, &mut declared)?;
         own::declare(plan, &mut declared)?;
         Ok(declared)
     }
 
-    /// Names are resolved by everyone whom Plinth answers for.
-    pub(crate) fn guard(&mut self, who: Who) {
-        for protocol in [Protocol::Tcp, Protocol::Udp] {
+    /// Shuts pods. Whoever is not let out resolves names nevertheless.
+    fn guard(&mut self, who: &Who, sides: Sides) {
+        for protocol in [Protocol::Tcp, Protocol::Udp].into_iter().filter(|_| sides != Sides::In) {
             self.paths.push(Path {
                 from: Peer::Pods(who.clone()),
                 to: Peer::Pods(Who::all_of(SYSTEM)),
@@ -153,7 +161,7 @@ impl Declared {
                 why: "everybody resolves names".to_owned(),
             });
         }
-        self.guarded.push(who);
+        self.guarded.push((who.clone(), sides));
     }
 
     /// Namespaces that something is declared about.
@@ -187,8 +195,10 @@ impl Declared {
                 }
             }
         }
-        let guarded: Vec<bool> =
-            world.pods.iter().map(|pod| self.guarded.iter().any(|who| who.is(pod))).collect();
+        let is_guarded =
+            |pod: &Pod, but: Sides| self.guarded.iter().any(|(who, sides)| *sides != but && who.is(pod));
+        let guarded: Vec<(bool, bool)> =
+            world.pods.iter().map(|pod| (is_guarded(pod, Sides::In), is_guarded(pod, Sides::Out))).collect();
         let mut verdicts = Vec::new();
         for from in 0..world.pods.len() {
             for (to, pod) in world.pods.iter().enumerate() {
@@ -196,7 +206,7 @@ impl Declared {
                 verdicts.extend(pod.ports.iter().map(|probe| {
                     let open =
                         |shut: Sides| paths.iter().any(|path| path.sides != shut && path.is_on(probe.port));
-                    (!guarded[from] || open(Sides::In), !guarded[to] || open(Sides::Out))
+                    (!guarded[from].0 || open(Sides::In), !guarded[to].1 || open(Sides::Out))
                 }));
             }
         }
@@ -214,8 +224,8 @@ impl Path {
 pub struct Expected<'d> {
     /// Paths by the positions of source and target.
     paths: HashMap<(usize, usize), Vec<&'d Path>>,
-    /// Whose traffic Plinth answers for, by position.
-    guarded: Vec<bool>,
+    /// Who is shut, by position: nothing leaves, nothing gets in.
+    guarded: Vec<(bool, bool)>,
     /// For each of [`World::tries`]: whether the source is let out, and whether the target lets it in.
     pub verdicts: Vec<(bool, bool)>,
 }
@@ -226,7 +236,7 @@ impl Expected<'_> {
         let ours = world
             .tries()
             .zip(&self.verdicts)
-            .filter(|((from, to, _), _)| self.guarded[*from] || self.guarded[*to]);
+            .filter(|((from, to, _), _)| self.guarded[*from].0 || self.guarded[*to].1);
         let pass = ours.clone().filter(|(_, verdict)| **verdict == (true, true)).count();
         let (pods, policies) = (world.pods.len(), world.policies.len());
         format!("{pods} pods, {policies} policies: {pass} of {} tries pass", ours.count())

@@ -1,18 +1,17 @@
 //! Over every pair of pods of an example, exactly the declared paths are open.
 
+use std::path::Path;
+
 use anyhow::Result;
 use plinth_cluster::Lines;
-use plinth_paths::example::Example;
-use plinth_paths::{Analysis, Declared, World, differences};
+use plinth_paths::example::{Example, Planned};
+use plinth_paths::{Analysis, differences};
 
 /// Differences that are worth reading; the rest is counted.
 const SHOWN: usize = 40;
 
-async fn exactly_the_declared_paths_are_open(name: &str) -> Result<()> {
-    let example = Example::read(name)?;
-    let plan = example.plan()?;
-    let declared = Declared::of(&example.stack, &example.inputs, &plan)?;
-    let world = World::of(&plan, &declared)?;
+async fn exactly_the_declared_paths_are_open(name: &str, example: Example) -> Result<()> {
+    let Planned { world, declared, .. } = example.planned()?;
     let expected = declared.over(&world);
     let analysis = Analysis::of(&world, &Lines::default()).await?;
     println!("{name}: {}", expected.summary(&world));
@@ -24,10 +23,16 @@ async fn exactly_the_declared_paths_are_open(name: &str) -> Result<()> {
 
 #[tokio::test]
 async fn exactly_the_declared_paths_of_a_country_are_open() -> Result<()> {
-    exactly_the_declared_paths_are_open("country.yaml").await
+    exactly_the_declared_paths_are_open("country", Example::read("country.yaml")?).await
 }
 
 #[tokio::test]
 async fn exactly_the_declared_paths_of_a_nation_are_open() -> Result<()> {
-    exactly_the_declared_paths_are_open("nation.yaml").await
+    exactly_the_declared_paths_are_open("nation", Example::read("nation.yaml")?).await
+}
+
+#[tokio::test]
+async fn exactly_the_declared_paths_between_agencies_are_open() -> Result<()> {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/agencies"));
+    exactly_the_declared_paths_are_open("agencies", Example::at(folder)?).await
 }

@@ -6,8 +6,8 @@ use std::fmt;
 use anyhow::Result;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use plinth_cluster::Lines;
-use plinth_paths::example::Example;
-use plinth_paths::{Analysis, Declared, World, differences};
+use plinth_paths::example::{Example, Planned};
+use plinth_paths::{Analysis, World, differences};
 use serde_json::{Value, json};
 
 const EXAMPLE: &str = "country.yaml";
@@ -89,9 +89,7 @@ fn mutants(policy: usize, body: &Value) -> Vec<Mutant> {
 #[tokio::test]
 async fn a_policy_that_opens_more_or_less_is_noticed() -> Result<()> {
     let example = Example::read(EXAMPLE)?;
-    let plan = example.plan()?;
-    let declared = Declared::of(&example.stack, &example.inputs, &plan)?;
-    let world = World::of(&plan, &declared)?;
+    let Planned { world, declared, .. } = example.planned()?;
     let expected = declared.over(&world);
     let all = world.policies.iter().enumerate().flat_map(|(i, body)| mutants(i, body));
     let tried: Vec<Mutant> = all.step_by(EVERY).collect();

@@ -56,6 +56,10 @@ pub enum Reason {
     InSync,
     Moving,
     MoveFailed,
+    NotAdmitted,
+    NotGranted,
+    Scheduled,
+    Expired,
 }
 
 impl Reason {
@@ -89,6 +93,10 @@ impl Reason {
             Reason::InSync => "InSync",
             Reason::Moving => "Moving",
             Reason::MoveFailed => "MoveFailed",
+            Reason::NotAdmitted => "NotAdmitted",
+            Reason::NotGranted => "NotGranted",
+            Reason::Scheduled => "Scheduled",
+            Reason::Expired => "Expired",
         }
     }
 }

@@ -26,17 +26,15 @@ pub struct Report {
     pub stack: StackStatus,
     /// The BuildingBlocks', by block name.
     pub blocks: BTreeMap<String, BuildingBlockStatus>,
-    /// How what is rendered into agencies' namespaces is, by the object that it is for.
-    pub tenants: BTreeMap<Subject, TenantState>,
 }
 
 /// How a part of the plan in an agency's namespace is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantState {
     /// Its state.
     pub state: State,
     /// Why.
-    pub reason: Option<Reason>,
+    pub reason: Reason,
     /// One line naming the object at fault; empty when Ready.
     pub message: String,
 }
@@ -106,7 +104,7 @@ pub fn report(
     let previous = stack.status.clone().unwrap_or_default();
     let generation = stack.metadata.generation.unwrap_or_default();
     // Without a plan the last good picture stays: what runs is still running.
-    let kept = Report { stack: previous.clone(), blocks: previous_blocks.clone(), tenants: BTreeMap::new() };
+    let kept = Report { stack: previous.clone(), blocks: previous_blocks.clone() };
     let mut report = match outcome {
         Outcome::Invalid { findings } => amended(kept, invalid(findings), generation, &now, true),
         Outcome::Failed { reason, message } => {
@@ -117,19 +115,23 @@ pub fn report(
         }
         Outcome::Deleting { teardown } => amended(kept, deleting(teardown), generation, &now, false),
         Outcome::Planned { plan, decisions, observed, approved } => {
-            let (tenants, assessments): (Vec<_>, Vec<_>) =
-                block::assess(plan, decisions, observed).into_iter().partition(Assessment::is_tenant);
+            let mut assessments = block::assess(plan, decisions, observed);
+            assessments.retain(|assessment| !assessment.is_tenant());
             let mut report =
                 planned(plan, &assessments, observed, &approved, &previous, previous_blocks, &now);
             let verdicts = stack_verdicts(plan, &assessments, observed, &approved);
             report.stack.conditions = merged(verdicts, &previous.conditions, generation, &now);
             report.stack.observed_generation = Some(generation);
-            report.tenants = tenants.iter().filter_map(Assessment::tenant).collect();
             report
         }
     };
     report.stack.conditions.sort_by_key(|c| rank(&c.type_));
     report
+}
+
+/// How what is rendered into agencies' namespaces is, by the object that it is for.
+pub fn tenants(plan: &Plan, decisions: &Decisions, observed: &Observed) -> BTreeMap<Subject, TenantState> {
+    block::assess(plan, decisions, observed).iter().filter_map(Assessment::tenant).collect()
 }
 
 /// Conditions stand in the order in which a person asks.
@@ -149,7 +151,12 @@ fn rank(kind: &str) -> usize {
     ORDER.iter().position(|k| *k == kind).unwrap_or(ORDER.len())
 }
 
-fn merged(verdicts: Vec<Verdict>, previous: &[Condition], generation: i64, now: &Time) -> Vec<Condition> {
+pub(crate) fn merged(
+    verdicts: Vec<Verdict>,
+    previous: &[Condition],
+    generation: i64,
+    now: &Time,
+) -> Vec<Condition> {
     verdicts.into_iter().map(|v| v.merge(previous, generation, now.clone())).collect()
 }
 
@@ -165,7 +172,12 @@ fn amended(mut report: Report, verdicts: Vec<Verdict>, generation: i64, now: &Ti
     report
 }
 
-fn verdict(kind: &'static str, status: Option<bool>, reason: Reason, message: impl Into<String>) -> Verdict {
+pub(crate) fn verdict(
+    kind: &'static str,
+    status: Option<bool>,
+    reason: Reason,
+    message: impl Into<String>,
+) -> Verdict {
     Verdict { kind, status, reason, message: message.into() }
 }
 
@@ -214,10 +226,10 @@ fn deleting(teardown: &Teardown) -> Vec<Verdict> {
     ]
 }
 
-const NOBODY_NEEDED: &str = "nothing waits for a person";
+pub(crate) const NOBODY_NEEDED: &str = "nothing waits for a person";
 
 /// The first few, the rest counted.
-fn listed<T: ToString>(items: &[T]) -> String {
+pub(crate) fn listed<T: ToString>(items: &[T]) -> String {
     let mut text = items.iter().take(MAX_LISTED).map(T::to_string).collect::<Vec<_>>().join("; ");
     if items.len() > MAX_LISTED {
         text.push_str(&format!("; and {} more", items.len() - MAX_LISTED));
@@ -274,7 +286,6 @@ fn planned(
             blocks: assessments.iter().map(summary_of).collect(),
         },
         blocks: blocks.collect(),
-        tenants: BTreeMap::new(),
     }
 }
 

@@ -89,6 +89,63 @@ fn without_an_agreement_every_way_is_closed() {
     assert_eq!(peers(&provider.body["spec"]["ingress"], "from"), ["nullnull:null"]);
 }
 
+/// Policies of a part that shut what goes out.
+fn ways_out(block: &BlockPlan) -> Vec<(&Value, Vec<String>)> {
+    let out =
+        objects_of(block, "NetworkPolicy").filter(|o| o.body["spec"]["policyTypes"] == json!(["Egress"]));
+    out.map(|o| (&o.body["spec"]["podSelector"]["matchLabels"], peers(&o.body["spec"]["egress"], "to")))
+        .collect()
+}
+
+#[test]
+fn pods_that_nobody_grants_anything_are_shut_all_the_same() {
+    let mut objects = with_pods();
+    objects.retain(|o| o["kind"] != "ExchangeAgreement" && o["kind"] != "PublicService");
+    let plan = planned(&objects);
+    // What another agency grants, or grants no more, must not change where these pods get to besides.
+    let expected = ["kube-systemnull:53", "nullnull:null"].map(str::to_owned).to_vec();
+    assert_eq!(ways_out(part(&plan, "Member", "ministry")), [(&json!({ "app": "portal" }), expected)]);
+}
+
+#[test]
+fn what_a_service_asks_for_opens_no_way_before_it_is_granted() {
+    let mut objects = with_pods();
+    objects.retain(|o| o["kind"] != "ExchangeAgreement");
+    let gateway = |peers: &[String]| peers.iter().any(|peer| peer.contains("information-mediator"));
+    let plan = planned(&objects);
+    let service = part(&plan, "PublicService", "birth");
+    assert!(
+        objects_of(service, "Secret").any(|o| o.key.name == "birth-exchange"),
+        "it is bound all the same"
+    );
+    assert!(ways_out(service).iter().all(|(_, peers)| !gateway(peers)), "{:?}", ways_out(service));
+
+    object(&mut objects, "PublicService", "birth")["spec"]["workload"] =
+        json!({ "image": "registry.example/birth:1.0", "port": 8080 });
+    let plan = planned(&objects);
+    let service = part(&plan, "PublicService", "birth");
+    for policy in objects_of(service, "NetworkPolicy") {
+        let peers = peers(&policy.body["spec"]["egress"], "to");
+        assert!(!gateway(&peers), "{}: {peers:?}", policy.key);
+    }
+}
+
+#[test]
+fn what_plinth_runs_for_an_agency_resolves_names() {
+    let mut objects = world();
+    object(&mut objects, "PublicService", "birth")["spec"]["workload"] =
+        json!({ "image": "registry.example/birth:1.0", "port": 8080 });
+    let plan = planned(&objects);
+    let service = part(&plan, "PublicService", "birth");
+    let pod = objects_of(service, "Deployment").next().expect("a Deployment");
+    let labels = &pod.body["spec"]["template"]["metadata"]["labels"];
+    let names = ways_out(service).into_iter().find(|(_, peers)| peers == &["kube-systemnull:53"]);
+    let (selector, _) = names.expect("a policy");
+    for (name, value) in selector.as_object().expect("labels") {
+        assert_eq!(&labels[name], value, "{name}");
+    }
+}
+
 #[test]
 fn a_service_is_bound_to_what_it_uses_and_the_issuer_knows_it() {
     let plan = planned(&with_pods());
@@ -107,7 +164,7 @@ fn a_service_is_bound_to_what_it_uses_and_the_issuer_knows_it() {
     assert!(!keys("birth-payments").iter().any(|key| key.contains("assword")), "{secrets:?}");
     let identity = plan.blocks.iter().find(|b| b.name == "identity").unwrap();
     let steps: Vec<&str> = identity.units.iter().map(|u| u.id.name.as_str()).collect();
-    assert!(steps.contains(&"onboard-client-app-birth"), "{steps:?}");
+    assert!(steps.iter().any(|step| step.starts_with("onboard-client-birth-")), "{steps:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! ```text
 //! clusters   clients and discovery, by cluster name
 //! observe    watches -> caches -> Observed
+//!   agencies   what agencies declare about a Stack's exchange, from any namespace
 //! apply      Decisions -> writes; the only author of objects
 //!   secrets    values, resolved here and nowhere else (keys: key pairs, certificates: who signs whom)
 //!   inventory  what Plinth owns, written before it is owned

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use plinth_api::{BuildingBlockSpec, BuildingBlockStatus, Stack, StackStatus, condition, names};
+use plinth_plan::exchange::report::Status;
 use plinth_plan::model::{Live, ObjectKey, StackId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -44,6 +45,8 @@ struct Memory {
     at: Instant,
     /// Of a Stack: what the API server answered, and at which version. The watch may lag behind.
     stack: Option<(u64, StackStatus)>,
+    /// Of an object of the exchange: what was written, and at which version.
+    agency: Option<(u64, Status)>,
 }
 
 /// A block as it is to be shown.
@@ -113,7 +116,7 @@ impl StatusWriter {
         let answer =
             lean.body().get("status").cloned().and_then(|status| serde_json::from_value(status).ok());
         let stack = answer.map(|status| (version, status));
-        self.remember(key, Memory { at: Instant::now(), stack });
+        self.remember(key, Memory { at: Instant::now(), stack, agency: None });
         Ok(Told::Now)
     }
 
@@ -171,7 +174,7 @@ impl StatusWriter {
         if let Some(seen) = lean.seen(&key.api_version, &key.kind) {
             self.cluster.observer.wrote(seen);
         }
-        self.remember(key, Memory { at: Instant::now(), stack: None });
+        self.remember(key, Memory { at: Instant::now(), stack: None, agency: None });
         Ok(Told::Now)
     }
 
@@ -233,8 +236,42 @@ impl StatusWriter {
         let status =
             lean.body().get("status").cloned().and_then(|status| serde_json::from_value(status).ok());
         let at = self.recall(&key).map_or_else(Instant::now, |memory| memory.at);
-        self.remember(key, Memory { at, stack: status.map(|status| (version, status)) });
+        let stack = status.map(|status| (version, status));
+        self.remember(key, Memory { at, stack, agency: None });
         Ok(())
+    }
+
+    /// The newest status known of an object of the exchange that was read at `version`: our own last write may not have come
+    /// back through the watch yet.
+    pub fn newest(&self, key: &ObjectKey, version: Option<&str>, read: Status) -> Status {
+        let known = self.recall(key).and_then(|memory| memory.agency);
+        known.filter(|(at, _)| *at > version_of(version)).map_or(read, |(_, status)| status)
+    }
+
+    /// Writes the status of an object of the exchange. `known` is what [`Self::newest`] gave.
+    ///
+    /// # Errors
+    /// The API server refused or did not answer.
+    pub async fn agency(
+        &self,
+        key: &ObjectKey,
+        uid: Option<&str>,
+        known: &Status,
+        status: &Status,
+    ) -> Result<Told, CallError> {
+        if known == status {
+            return Ok(Told::Already);
+        }
+        let urgent = readiness(known.conditions()) != readiness(status.conditions());
+        if let Some(wait) = self.too_soon(key, urgent) {
+            return Ok(Told::Later(wait));
+        }
+        let body = serde_json::to_value(status).map_err(unwritable)?;
+        let lean = self.apply_status(key, body, uid).await?;
+        let version = version_of(Some(lean.resource_version()));
+        let agency = Some((version, status.clone()));
+        self.remember(key.clone(), Memory { at: Instant::now(), stack: None, agency });
+        Ok(Told::Now)
     }
 
     /// Writes any other status by server-side apply; the caller compares.
@@ -257,6 +294,11 @@ impl StatusWriter {
             key.namespace.as_ref() != Some(&stack.namespace)
                 || (key.name != stack.name && !key.name.starts_with(&format!("{}-", stack.name)))
         });
+    }
+
+    /// Forgets an object of the exchange that is gone.
+    pub fn forget_object(&self, key: &ObjectKey) {
+        self.lock().remove(key);
     }
 
     async fn served(&self, key: &ObjectKey) -> Result<Served, CallError> {

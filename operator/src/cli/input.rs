@@ -335,7 +335,7 @@ fn check(document: &Document) -> Vec<Problem> {
     };
     let mut problems: Vec<Problem> = check_metadata(document);
     problems.extend(
-        schema::check(&schema, &document.value)
+        schema::check(schema, &document.value)
             .into_iter()
             .map(|(path, message)| document.problem(path, message)),
     );

@@ -83,7 +83,16 @@ pub async fn declared(client: &Client) -> Result<Declared> {
     )?;
     let documents = Some(documents(client, &members).await?);
     let now = jiff::Timestamp::now().as_second();
-    Ok(Declared { namespaces, members, agreements, registries, services, documents, secrets: None, now })
+    Ok(Declared {
+        namespaces,
+        members,
+        agreements,
+        registries,
+        services,
+        documents,
+        now,
+        ..Declared::default()
+    })
 }
 
 /// Every object of a kind; none where the cluster does not know it yet.

@@ -210,7 +210,7 @@ mod tests {
     fn findings(spec: Value) -> Vec<String> {
         let schema = of_kind("Stack").unwrap();
         let object = json!({ "apiVersion": "plinth.dev/v1alpha1", "kind": "Stack", "spec": spec });
-        check(&schema, &object).into_iter().map(|(path, message)| format!("{path} {message}")).collect()
+        check(schema, &object).into_iter().map(|(path, message)| format!("{path} {message}")).collect()
     }
 
     #[test]

@@ -13,7 +13,10 @@ use plinth_runtime::apply::{Applier, Failures};
 use plinth_runtime::clusters::Clusters;
 use plinth_runtime::events::Events;
 use plinth_runtime::metrics::Metrics;
+use plinth_runtime::observe::agencies::Agencies;
 use plinth_runtime::status::StatusWriter;
+
+use super::documents::Documents;
 
 /// Shared by the controllers.
 pub struct Context {
@@ -31,6 +34,10 @@ pub struct Context {
     pub catalogue: Catalogue,
     /// The user's own products.
     pub products: Store<DeserializeGuard<Product>>,
+    /// What agencies have declared.
+    pub agencies: Agencies,
+    /// What agencies' objects point to.
+    pub documents: Documents,
     /// What is remembered between two reconciles of a Stack.
     pub stacks: Mutex<HashMap<StackId, Arc<tokio::sync::Mutex<Memory>>>>,
 }

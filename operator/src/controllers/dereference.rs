@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use futures::future::try_join_all;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use plinth_api::Stack;
 use plinth_api::v1alpha1::stack::ExternalCapability;
+use plinth_api::{Product, Stack};
 use plinth_plan::Inputs;
 use plinth_plan::backing::{differences, recorded};
+use plinth_plan::catalogue::Catalogue;
 use plinth_plan::exchange::{Declared, applied};
 use plinth_plan::model::ObjectKey;
 use plinth_plan::{fixed, moving};
@@ -17,7 +19,7 @@ use plinth_runtime::status::id_of;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::context::Context;
+use super::context::{Context, now};
 
 /// The inputs of a Stack's plan, and a digest that changes whenever they do.
 ///
@@ -37,18 +39,14 @@ pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u6
     let config_maps: BTreeMap<String, BTreeMap<String, String>> =
         config_maps.into_iter().map(|(name, found): (_, Texts)| (name, found.data)).collect();
 
-    // A product that does not parse stops nobody but the Stacks that name it.
-    let mut products: Vec<_> =
-        context.products.state().into_iter().filter_map(|guard| guard.0.as_ref().ok().cloned()).collect();
-    products.sort_by_key(ResourceExt::name_any);
+    let products = own_products(context);
     let mut digest = DefaultHasher::new();
     secrets.hash(&mut digest);
     config_maps.hash(&mut digest);
     for product in &products {
         (product.name_any(), product.uid(), product.metadata.generation).hash(&mut digest);
     }
-    let products = products.into_iter().map(|product| (product.name_any(), product.spec));
-    let catalogue = context.catalogue.clone().with_products(products);
+    let catalogue = with_products(context, products);
     let namespaces = context.clusters.home().observer.namespaces(&id_of(stack)).await?;
     let bodies = || namespaces.iter().map(|live| &*live.body);
     let running = recorded(&id_of(stack), bodies());
@@ -67,7 +65,9 @@ pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u6
         .cloned()
         .collect();
     approved.hash(&mut digest);
-    let declared = Declared { applied, approved, ..Declared::default() };
+    let (now, _) = now();
+    let mut declared = Declared { applied, approved, ..context.agencies.declared(&id_of(stack), now) };
+    context.documents.fetch(stack, &mut declared, context.clusters.home()).await?;
     let inputs = Inputs {
         catalogue,
         secrets: Some(secrets),
@@ -79,7 +79,43 @@ pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u6
     };
     // What runs as the Stack has it makes no other plan than what does not run yet.
     differences(stack, &inputs).hash(&mut digest);
+    hash_declared(&inputs.declared, &mut digest);
     Ok((inputs, digest.finish()))
+}
+
+/// The built-in catalogue and the user's own products.
+pub fn catalogue(context: &Context) -> Catalogue {
+    with_products(context, own_products(context))
+}
+
+fn with_products(context: &Context, products: Vec<Product>) -> Catalogue {
+    let products = products.into_iter().map(|product| (product.name_any(), product.spec));
+    context.catalogue.clone().with_products(products)
+}
+
+/// A product that does not parse stops nobody but the Stacks that name it.
+fn own_products(context: &Context) -> Vec<Product> {
+    let parsed = context.products.state().into_iter().filter_map(|guard| guard.0.as_ref().ok().cloned());
+    let mut products: Vec<Product> = parsed.collect();
+    products.sort_by_key(ResourceExt::name_any);
+    products
+}
+
+/// Whatever of agencies' objects makes another plan: their specs, who is admitted, what they point to, and what time alone
+/// brings into force or ends.
+fn hash_declared(declared: &Declared, digest: &mut DefaultHasher) {
+    for (subject, meta, _) in declared.objects() {
+        (subject, meta.uid.as_ref(), meta.generation, meta.deletion_timestamp.is_some()).hash(digest);
+    }
+    declared.namespaces.hash(digest);
+    declared.documents.hash(digest);
+    declared.secrets.hash(digest);
+    for agreement in &declared.agreements {
+        let validity = agreement.spec.validity.as_ref();
+        let past = |time: Option<&Time>| time.map(|time| time.0.as_second() <= declared.now);
+        (past(validity.and_then(|v| v.from.as_ref())), past(validity.and_then(|v| v.until.as_ref())))
+            .hash(digest);
+    }
 }
 
 #[derive(Default)]

@@ -1,8 +1,10 @@
 //! Controllers: thin. Each reconcile is a table of contents; the rooms are in `plinth-plan` (pure) and `plinth-runtime`
 //! (I/O).
 
+pub mod agencies;
 pub mod context;
 pub mod dereference;
+pub mod documents;
 pub mod moving;
 pub mod operation;
 pub mod stack;

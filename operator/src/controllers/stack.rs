@@ -19,6 +19,8 @@ use plinth_api::v1alpha1::stack::{Approval, DeletionPolicy};
 use plinth_api::{BuildingBlockSpec, BuildingBlockStatus, Stack, names};
 use plinth_plan::Inputs;
 use plinth_plan::decide::{Gate, Teardown, decide, teardown};
+use plinth_plan::exchange::report::{Ground, MEMBER};
+use plinth_plan::exchange::{Compiled, Declared, compile};
 use plinth_plan::model::{Action, Decisions, Finding, Observed, Plan, StackId};
 use plinth_plan::moving::{Moves, advance, settle};
 use plinth_plan::status::{ApprovalState, Outcome, Report, report};
@@ -31,8 +33,9 @@ use plinth_runtime::status::{Shown, Told, id_of, lenient, stack_key};
 use serde_json::{Value, json};
 
 use super::context::{Context, Memory, Planned, now};
-use super::dereference::{dereference, has_references};
-use super::moving;
+use super::dereference::{catalogue, dereference, has_references};
+use super::documents::points_outside;
+use super::{agencies, moving};
 
 /// Rounds of observe, decide, apply in one reconcile. Each round writes something, so this many are never needed; a
 /// fight with another controller is cut off here and goes on after a pause.
@@ -88,7 +91,7 @@ async fn converge(stack: &Stack, context: &Context, memory: &mut Memory) -> Resu
     };
     let plan = match planned(stack, &inputs, digest, memory) {
         Ok(plan) => plan,
-        Err(findings) => return invalid(stack, &findings, context).await,
+        Err(findings) => return invalid(stack, &findings, &inputs, context).await,
     };
     let approved = approval(stack, &plan);
     let gate = Gate { paused: stack.spec.paused, approved: approved.is_open() };
@@ -121,17 +124,34 @@ async fn converge(stack: &Stack, context: &Context, memory: &mut Memory) -> Resu
     };
     forget_stale(memory, &plan, &observed);
     let moved = advance(&plan, &observed);
-    if let Err(error) = carry_on(stack, &plan, inputs, &moved, context).await {
+    if let Err(error) = carry_on(stack, &plan, &inputs, &moved, context).await {
         return failed(stack, &error, context).await;
     }
     let soonest = [decisions.look_again, memory.failures.next_retry()].into_iter().flatten().min();
     let pause = soonest.map(|at| Duration::from_secs(u64::try_from(at - observed.now).unwrap_or(0).max(1)));
-    let blocked = plan.blocks.iter().any(|block| !block.blocked.is_empty());
-    let references =
-        has_references(stack).then_some(if blocked { REFERENCES_SOON } else { REFERENCES_EVERY });
+    let references = look_at_references(stack, &plan, &inputs.declared);
     let outcome = Outcome::Planned { plan: &plan, decisions: &decisions, observed: &observed, approved };
     let told = tell(stack, outcome, Some((&plan, &decisions)), context).await?;
-    Ok(soonest_of([told, pause, references]))
+    let ground = Ground::Planned { plan: &plan, decisions: &decisions, observed: &observed };
+    let agencies = agencies::tell(ground, &inputs.declared, context).await?;
+    Ok(soonest_of([told, agencies, pause, references, until(&plan.exchange, &inputs.declared)]))
+}
+
+/// When to look again at what the Stack and its agencies point to, which is not watched.
+fn look_at_references(stack: &Stack, plan: &Plan, declared: &Declared) -> Again {
+    let blocked = plan.blocks.iter().any(|block| !block.blocked.is_empty());
+    let own = has_references(stack).then_some(if blocked { REFERENCES_SOON } else { REFERENCES_EVERY });
+    // What is wrong with a Member may be mended by what it points to.
+    let wrong =
+        plan.exchange.standing.iter().any(|(subject, s)| subject.kind == MEMBER && !s.findings.is_empty());
+    let theirs = points_outside(declared).then_some(if wrong { REFERENCES_SOON } else { REFERENCES_EVERY });
+    soonest_of([own, theirs])
+}
+
+/// When time alone brings an agreement into force, or ends one.
+fn until(exchange: &Compiled, declared: &Declared) -> Again {
+    let seconds = exchange.next?.saturating_sub(declared.now).max(1);
+    Some(Duration::from_secs(seconds.unsigned_abs()))
 }
 
 /// The inputs of the plan, after moves of data that are over are said to be: from then on they bind nobody.
@@ -150,7 +170,7 @@ async fn dereferenced(stack: &Stack, context: &Context) -> Result<(Inputs, u64),
 async fn carry_on(
     stack: &Stack,
     plan: &Plan,
-    mut inputs: Inputs,
+    inputs: &Inputs,
     moved: &Moves,
     context: &Context,
 ) -> Result<(), CallError> {
@@ -158,6 +178,7 @@ async fn carry_on(
         return Ok(());
     }
     if stack.spec.change_policy.approval == Approval::Required {
+        let mut inputs = inputs.clone();
         inputs.moves.extend(moved.clone());
         let next = plinth_plan::plan(stack, &inputs).map(|next| next.hash).unwrap_or_default();
         let approved = stack.status.as_ref().and_then(|status| status.approved_hash.as_deref());
@@ -305,6 +326,10 @@ async fn take_down(
         rounds = if written == 0 { ROUNDS } else { rounds + 1 };
     };
     let again = tell(stack, Outcome::Deleting { teardown: &state }, None, context).await?;
+    let declared = context.agencies.declared(&id, observed.now);
+    let compiled = compile(stack, &catalogue(context), &declared);
+    let ground = Ground::Deleting { compiled: &compiled, stack: &id };
+    let again = soonest_of([again, agencies::tell(ground, &declared, context).await?]);
     if !state.done {
         let pause = memory.failures.next_retry().map_or(30, |at| (at - observed.now).clamp(1, 30));
         return Ok(soonest_of([again, Some(Duration::from_secs(pause.unsigned_abs()))]));
@@ -382,9 +407,19 @@ async fn raw(metadata: &ObjectMeta, context: &Context) -> Result<Option<Lean>, C
 }
 
 /// A spec that is refused. What runs is left alone.
-async fn invalid(stack: &Stack, findings: &[Finding], context: &Context) -> Result<Again, NotLeader> {
+async fn invalid(
+    stack: &Stack,
+    findings: &[Finding],
+    inputs: &Inputs,
+    context: &Context,
+) -> Result<Again, NotLeader> {
     let again = tell(stack, Outcome::Invalid { findings }, None, context).await?;
-    Ok(soonest_of([again, has_references(stack).then_some(REFERENCES_SOON)]))
+    let compiled = compile(stack, &inputs.catalogue, &inputs.declared);
+    let ground = Ground::Refused { compiled: &compiled, stack: &id_of(stack) };
+    let agencies = agencies::tell(ground, &inputs.declared, context).await?;
+    let references = has_references(stack) || points_outside(&inputs.declared);
+    let references = references.then_some(REFERENCES_SOON);
+    Ok(soonest_of([again, agencies, references, until(&compiled, &inputs.declared)]))
 }
 
 async fn failed(stack: &Stack, error: &CallError, context: &Context) -> Result<Again, NotLeader> {
@@ -408,7 +443,7 @@ async fn tell(
     let id = id_of(stack);
     let (_, now) = now();
     let previous: BTreeMap<String, BuildingBlockStatus> = context.status.blocks(&id);
-    let Report { stack: status, blocks, .. } = report(stack, outcome, &previous, now);
+    let Report { stack: status, blocks } = report(stack, outcome, &previous, now);
     let shown = planned.map(|(plan, _)| shown(stack, plan, blocks));
     let before = stack.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
     // Blocks first: a Stack is not said to be Ready before each of its blocks is.

@@ -101,7 +101,9 @@ fn name(object: &Value) -> String {
 fn merge(target: &mut Value, patch: &Value) {
     match (target, patch) {
         (Value::Object(target), Value::Object(patch)) => {
-            patch.iter().for_each(|(key, value)| merge(target.entry(key.clone()).or_insert(Value::Null), value));
+            patch
+                .iter()
+                .for_each(|(key, value)| merge(target.entry(key.clone()).or_insert(Value::Null), value));
         }
         (target, patch) => *target = patch.clone(),
     }

@@ -43,7 +43,8 @@ fn onboard(contract: Contract) -> Result<u32, String> {
         let next = steps::of(&contract, &world, &served.url).map_err(wrong)?;
         let changed: Vec<&Step> = next.iter().filter(|step| !steps.contains(step)).collect();
         let names: Vec<&str> = changed.iter().map(|step| step.name.as_str()).collect();
-        let fit = |(name, begins): (&&str, &String)| name.rsplit('/').next().is_some_and(|n| n.starts_with(begins));
+        let fit =
+            |(name, begins): (&&str, &String)| name.rsplit('/').next().is_some_and(|n| n.starts_with(begins));
         if names.len() != change.steps.len() || !names.iter().zip(&change.steps).all(fit) {
             return Err(wrong(format!("other steps change: {}", names.join(", "))));
         }
@@ -99,7 +100,10 @@ fn holds(change: &Change, before: Map<String, Value>, state: Map<String, Value>)
         None => Ok(()),
         Some(source) => {
             let why = scope.when(Some(source)).err().unwrap_or_default();
-            Err(format!("`{source}` does not hold {why}\n{}", Value::Object(Map::from_iter([("state".to_owned(), scope.cel("state")?)]))))
+            Err(format!(
+                "`{source}` does not hold {why}\n{}",
+                Value::Object(Map::from_iter([("state".to_owned(), scope.cel("state")?)]))
+            ))
         }
     }
 }
@@ -110,7 +114,9 @@ fn every_entry_with_a_contract_is_onboarded_at_its_contract_server_and_then_left
     let files = files();
     assert!(!files.is_empty());
     for file in files {
-        if std::env::var("HACK").is_ok_and(|h| !file.to_string_lossy().contains(&h)) { continue } // HACK
+        if std::env::var("HACK").is_ok_and(|h| !file.to_string_lossy().contains(&h)) {
+            continue;
+        } // HACK
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         match Contract::read(&file).and_then(onboard) {
             Ok(0) => drop(writeln!(failed, "{name}: no step makes anything, which proves nothing")),

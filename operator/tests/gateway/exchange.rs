@@ -68,7 +68,8 @@ impl Places {
             Value::Array(items) => items.iter_mut().for_each(|item| self.addresses(item, has_tls)),
             Value::Object(fields) => {
                 // A cluster that says how it speaks TLS.
-                let has_tls = has_tls || (fields.contains_key("load_assignment") && fields.contains_key("transport_socket"));
+                let has_tls = has_tls
+                    || (fields.contains_key("load_assignment") && fields.contains_key("transport_socket"));
                 for (name, value) in fields.iter_mut() {
                     if name == "socket_address" {
                         let place = self.place(value, has_tls);
@@ -135,7 +136,8 @@ impl Exchange {
 
         let authoriser_args: Vec<String> =
             country.args("authoriser").iter().map(|arg| places.arg(arg)).collect();
-        let authoriser = spawn(Path::new(env!("CARGO_BIN_EXE_plinth")), &authoriser_args, &places, "authoriser");
+        let authoriser =
+            spawn(Path::new(env!("CARGO_BIN_EXE_plinth")), &authoriser_args, &places, "authoriser");
         let args: Vec<String> = country.args("gateway").iter().map(|arg| places.arg(arg)).collect();
         let envoy = spawn(binary, &args, &places, "envoy");
         let mut exchange =

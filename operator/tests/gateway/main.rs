@@ -39,7 +39,8 @@ fn within<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
 
 /// A request as a well-meaning client writes it.
 fn request(method: &str, path: &str, client: &str, more: &str) -> String {
-    let length = if method == "POST" || method == "PUT" || method == "PATCH" { "Content-Length: 0\r\n" } else { "" };
+    let length =
+        if method == "POST" || method == "PUT" || method == "PATCH" { "Content-Length: 0\r\n" } else { "" };
     format!("{method} {path} HTTP/1.1\r\nHost: exchange\r\nX-Road-Client: UA/{client}\r\n{length}{more}\r\n")
 }
 
@@ -73,7 +74,11 @@ fn every_agreement_passes_and_every_other_combination_does_not() {
                     (200, Some(_)) => {
                         let is_head = call.method == "HEAD";
                         assert!(is_head || answer.body.contains(&call.reaches), "{what}: {answer:?}");
-                        assert_eq!(answer.header("x-road-client"), Some(format!("UA/{client}").as_str()), "{what}");
+                        assert_eq!(
+                            answer.header("x-road-client"),
+                            Some(format!("UA/{client}").as_str()),
+                            "{what}"
+                        );
                         passed += 1;
                     }
                     (429, Some(agreement)) if agreement == "civil/changes-to-bank" => {
@@ -87,7 +92,8 @@ fn every_agreement_passes_and_every_other_combination_does_not() {
             }
             (passed, refused)
         };
-        let walkers: Vec<_> = country.clients().into_iter().map(|client| scope.spawn(move || walk(client))).collect();
+        let walkers: Vec<_> =
+            country.clients().into_iter().map(|client| scope.spawn(move || walk(client))).collect();
         walkers.into_iter().map(|walker| walker.join().unwrap()).collect()
     });
     let (passed, refused) = counted.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
@@ -98,7 +104,12 @@ fn every_agreement_passes_and_every_other_combination_does_not() {
         Some(exchange.journal()).filter(|journal| journal.len() >= passed + refused)
     });
     let allowed = |line: &&Value| line["decision"] == "allow";
-    assert!(journal.iter().filter(allowed).all(|line| line["agreement"].is_string() && line["service"].is_string()));
+    assert!(
+        journal
+            .iter()
+            .filter(allowed)
+            .all(|line| line["agreement"].is_string() && line["service"].is_string())
+    );
     assert!(!exchange.logs().contains(country::PERSON), "a person is in a log");
 }
 
@@ -115,28 +126,29 @@ fn who_calls_is_what_the_verified_certificate_says() {
         ("none", None),
         ("a stranger's", Some(pki::Pki::make(&country).client(APP))),
         ("one that has ended", Some(exchange.pki.ended(APP))),
+        ("a server's", Some(exchange.pki.named(&[], &["app.example".to_owned()]))),
     ] {
-        let asked = exchange.connect_with(identity.as_ref()).and_then(|mut connection| {
-            connection.ask(request("GET", &granted, APP, "").as_bytes())
-        });
+        let asked = exchange
+            .connect_with(identity.as_ref())
+            .and_then(|mut connection| connection.ask(request("GET", &granted, APP, "").as_bytes()));
         assert!(asked.is_err(), "{what}: {asked:?}");
     }
 
     // A good certificate of somebody else, of nobody, of two at once, of a subsystem that was removed.
     let spiffe = |subsystem: &str| format!("spiffe://ua/{subsystem}");
-    for (uris, dns) in [
-        (vec![spiffe("COM/1/core")], vec![]),
-        (vec![spiffe("GOV/1/removed")], vec![]),
-        (vec![], vec!["ua/GOV/1/app".to_owned()]),
-        (vec![spiffe("COM/1/core"), spiffe(APP)], vec![]),
-        (vec![spiffe(APP), spiffe(APP)], vec![]),
-        (vec!["spiffe://ua".to_owned()], vec![]),
-        (vec!["spiffe://ee/GOV/1/app".to_owned()], vec![]),
-        (vec!["spiffe://ua/GOV/1/app/".to_owned()], vec![]),
-        (vec!["spiffe://ua/GOV/1/%61pp".to_owned()], vec![]),
-        (vec!["https://ua/GOV/1/app".to_owned()], vec![]),
+    for uris in [
+        vec![spiffe("COM/1/core")],
+        vec![spiffe("GOV/1/removed")],
+        vec![],
+        vec![spiffe("COM/1/core"), spiffe(APP)],
+        vec![spiffe(APP), spiffe(APP)],
+        vec!["spiffe://ua".to_owned()],
+        vec!["spiffe://ee/GOV/1/app".to_owned()],
+        vec!["spiffe://ua/GOV/1/app/".to_owned()],
+        vec!["spiffe://ua/GOV/1/%61pp".to_owned()],
+        vec!["https://ua/GOV/1/app".to_owned()],
     ] {
-        let mut connection = exchange.connect(&exchange.pki.named(&uris, &dns)).unwrap();
+        let mut connection = exchange.connect(&exchange.pki.named(&uris, &[])).unwrap();
         denied(&connection.ask(request("GET", &granted, APP, "").as_bytes()).unwrap(), "identity");
         // Whatever a client writes beside it changes nothing.
         for forged in [
@@ -187,7 +199,10 @@ fn a_service_gets_what_was_decided_on_and_nobodys_word_but_the_exchanges() {
     let answer = connection.ask(asked.as_bytes()).unwrap();
     assert_eq!(answer.status, 200, "{answer:?}");
     let reached: backend::Reached = serde_json::from_str(&answer.body).unwrap();
-    assert_eq!((reached.method.as_str(), reached.path.as_str()), ("GET", "/api/v1/records/7%20a?full=1&a=/../b"));
+    assert_eq!(
+        (reached.method.as_str(), reached.path.as_str()),
+        ("GET", "/api/v1/records/7%20a?full=1&a=/../b")
+    );
     let names: Vec<&str> = reached.headers.iter().map(|(name, _)| name.as_str()).collect();
     let expected = ["authorization", "host", "x-other", "x-road-client", "x-road-id", "x-road-userid"];
     let mut sorted = names.clone();
@@ -201,7 +216,11 @@ fn a_service_gets_what_was_decided_on_and_nobodys_word_but_the_exchanges() {
     assert_eq!(answer.header("x-road-client"), Some("UA/GOV/1/app"));
     assert_eq!(answer.header("x-road-service"), Some("UA/GOV/2/register/births"));
     let other = call(&exchange, APP, "GET", &format!("{BIRTHS}/records/7"));
-    assert_eq!(other.header("x-road-id").map(str::len), Some(36), "a message without a name gets one: {other:?}");
+    assert_eq!(
+        other.header("x-road-id").map(str::len),
+        Some(36),
+        "a message without a name gets one: {other:?}"
+    );
 }
 
 #[test]
@@ -278,7 +297,10 @@ fn what_could_be_read_in_two_ways_reaches_nobody() {
         refused(what, &request("GET", &format!("{service}/a"), client, more));
     }
     refused("HTTP/1.0", &request("GET", &format!("{service}/a"), client, "").replace("HTTP/1.1", "HTTP/1.0"));
-    refused("no host", &request("GET", &format!("{service}/a"), client, "").replace("Host: exchange\r\n", ""));
+    refused(
+        "no host",
+        &request("GET", &format!("{service}/a"), client, "").replace("Host: exchange\r\n", ""),
+    );
     // A request behind another one, in what some server might take for its body, is a request of its own.
     let inner = request("GET", &format!("{BIRTHS}/records/7"), client, "");
     let outer = request("GET", &format!("{service}/a"), client, "Transfer-Encoding: chunked\r\n");
@@ -401,7 +423,12 @@ fn decisions_a_second_are_printed() {
     let mut decided = 0_u32;
     while begin.elapsed() < second {
         for _ in 0..1000 {
-            let call = Call { method: "GET", path: &path, client: Some("UA/GOV/1/app"), identity: identity.as_ref() };
+            let call = Call {
+                method: "GET",
+                path: &path,
+                client: Some("UA/GOV/1/app"),
+                identity: identity.as_ref(),
+            };
             assert!(matches!(rights.decide(&call, now), Decision::Allow { .. }));
             decided += 1;
         }

@@ -8,7 +8,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
 use plinth::run::{Options, run_until};
-use plinth_api::{BuildingBlock, Operation, Product, Stack, names};
+use plinth_api::{
+    BuildingBlock, ExchangeAgreement, Member, Operation, Product, PublicService, Registry, Stack, names,
+};
 use plinth_cluster::testing::{self, TestCluster};
 use plinth_runtime::clusters::Access;
 use serde_json::{Value, json};
@@ -58,11 +60,15 @@ pub(crate) async fn prepare(cluster: &TestCluster) -> Result<Client> {
         definitions.create(&PostParams::default(), &definition).await?;
     }
     eventually("the kinds are served", async || {
-        let stacks = Api::<Stack>::all(client.clone()).list(&ListParams::default()).await;
-        let operations = Api::<Operation>::all(client.clone()).list(&ListParams::default()).await;
-        let products = Api::<Product>::all(client.clone()).list(&ListParams::default()).await;
-        let blocks = Api::<BuildingBlock>::all(client.clone()).list(&ListParams::default()).await;
-        Ok((stacks.is_ok() && operations.is_ok() && products.is_ok() && blocks.is_ok()).then_some(()))
+        let served = served::<Stack>(&client).await
+            && served::<Operation>(&client).await
+            && served::<Product>(&client).await
+            && served::<BuildingBlock>(&client).await
+            && served::<Member>(&client).await
+            && served::<ExchangeAgreement>(&client).await
+            && served::<Registry>(&client).await
+            && served::<PublicService>(&client).await;
+        Ok(served.then_some(()))
     })
     .await?;
     let namespace = json!({ "metadata": { "name": "dpi" } });
@@ -70,6 +76,13 @@ pub(crate) async fn prepare(cluster: &TestCluster) -> Result<Client> {
         .create(&PostParams::default(), &serde_json::from_value(namespace)?)
         .await?;
     Ok(client)
+}
+
+async fn served<K>(client: &Client) -> bool
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    Api::<K>::all(client.clone()).list(&ListParams::default()).await.is_ok()
 }
 
 pub(crate) fn smallest() -> Result<Stack> {

@@ -1,5 +1,6 @@
 //! The operator on a real control plane with simulated nodes: a Stack comes up, stays still, survives a restart, goes.
 
+mod agencies;
 mod approval;
 mod house;
 mod moving;

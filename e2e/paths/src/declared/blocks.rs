@@ -1,278 +1,107 @@
-//! What catalogue entries declare: `connects`, `egress` and `routes` of their components, and whom the Stack binds their
-//! requirements to. Which instances of a component there are is read off the pods of the plan.
+//! What catalogue entries declare: `connects`, `egress` and `routes` of their components. The parts of a plan that are in
+//! agencies' namespaces have entries too.
 
 use anyhow::{Context as _, Result, anyhow};
-use plinth_api::Stack;
-use plinth_api::names;
-use plinth_api::v1alpha1::product::{Component, Connection, Egress, Provision};
-use plinth_plan::Inputs;
-use plinth_plan::catalogue::Entry;
+use plinth_api::v1alpha1::product::{Connection, Egress};
 use plinth_plan::expr::Scope;
-use plinth_plan::model::Plan;
-use plinth_plan::resolve::{Binding, Installed, Instance, Resolved, resolve, route_vars, stack_vars};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::{Declared, Labels, Path, Peer, Sides, Who};
+use super::stage::{Part, Stage, Target, component_of, ranges_or_all};
+use super::{Declared, Path, Peer, Sides, Who};
 use crate::range::Range;
 use crate::world::Port;
 
-/// What may be called: where, on which port, and whose policies say so.
-type Target = (Peer, u16, Sides);
-
-/// Everything about the blocks of a Stack.
-pub(super) fn declare(stack: &Stack, inputs: &Inputs, plan: &Plan, declared: &mut Declared) -> Result<()> {
-    let resolved = resolve(stack, inputs, &plan.exchange).map_err(|findings| anyhow!("{findings:?}"))?;
-    let stage = Stage { stack, plan, resolved: &resolved };
-    for block in &resolved {
-        if let Some(installed) = &block.installed {
-            declared.guard(Who::all_of(&block.namespace));
-            for instance in &installed.instances {
-                stage.instance(block, installed, instance, declared)?;
-            }
+/// Everything that entries declare.
+pub(super) fn declare(stage: &Stage<'_>, declared: &mut Declared) -> Result<()> {
+    for block in stage.resolved {
+        let Some(installed) = &block.installed else { continue };
+        if block.tenant.is_none() {
+            declared.guard(&Who::all_of(&block.namespace), Sides::Both);
+        }
+        for instance in &installed.instances {
+            let part = Part { block, installed, instance };
+            stage.components(part, declared)?;
+            stage.requirements(part, declared)?;
+            stage.routes(part, declared)?;
         }
     }
     Ok(())
 }
 
-struct Stage<'a> {
-    stack: &'a Stack,
-    plan: &'a Plan,
-    resolved: &'a [Resolved<'a>],
-}
-
-/// One running instance of a component.
-struct Running {
-    /// Value of the label that its pods carry.
-    label: String,
-    /// Its key, where the component has `forEach`.
-    key: Option<String>,
-}
-
 impl Stage<'_> {
-    fn instance(
-        &self,
-        block: &Resolved<'_>,
-        installed: &Installed<'_>,
-        instance: &Instance<'_>,
-        declared: &mut Declared,
-    ) -> Result<()> {
-        let entry = &instance.entry;
-        let scope = self.scope(block, instance);
+    fn components(&self, part: Part<'_>, declared: &mut Declared) -> Result<()> {
+        let entry = &part.instance.entry;
+        let namespace = &part.block.namespace;
+        let scope = self.scope(part.block, part.instance);
         for component in &entry.spec.components {
-            for running in self.running(&block.namespace, entry, component) {
-                let from = Peer::Pods(component_of(&block.namespace, &running.label));
-                let at = format!("Product/{}: spec.components[{}]", entry.name, component.name);
+            let at = format!("Product/{}: spec.components[{}]", entry.name, component.name);
+            for running in self.running(namespace, entry, component) {
+                let who = component_of(namespace, &running.label);
+                if part.block.tenant.is_some() {
+                    declared.guard(&who, Sides::Both);
+                }
+                let from = Peer::Pods(who);
                 for connection in &component.connects {
                     let target = Connection::of(connection).target;
                     let why = format!("{at}.connects[{target}]");
-                    let targets = self
-                        .targets(block, installed, instance, target, running.key.as_deref())
-                        .with_context(|| why.clone())?;
-                    declared.paths.extend(targets.into_iter().map(|(to, port, sides)| Path {
-                        from: from.clone(),
-                        to,
-                        port: Some(Port::tcp(port)),
-                        sides,
-                        why: why.clone(),
-                    }));
+                    let targets =
+                        self.targets(part, target, running.key.as_deref()).with_context(|| why.clone())?;
+                    declared.open(&from, targets, &why);
                 }
                 for egress in &component.egress {
                     let why = format!("{at}.egress: {}", egress.reason);
                     let Some(ranges) = ranges(egress, &scope).with_context(|| why.clone())? else { continue };
-                    declared.paths.extend(egress.ports.iter().map(|port| Path {
-                        from: from.clone(),
-                        to: Peer::Addresses(ranges.clone()),
-                        port: Some(Port::tcp(*port)),
-                        sides: Sides::Out,
-                        why: why.clone(),
-                    }));
+                    let to = |port: &u16| (Peer::Addresses(ranges.clone()), *port, Sides::Out);
+                    declared.open(&from, egress.ports.iter().map(to).collect(), &why);
                 }
             }
-        }
-        self.routes(block, entry, &scope, declared)
-    }
-
-    /// The names that `egress` and `routes` refer to.
-    fn scope(&self, block: &Resolved<'_>, instance: &Instance<'_>) -> Scope<'static> {
-        Scope::new(Map::from_iter([
-            ("params".to_owned(), Value::Object(instance.params.clone())),
-            ("stack".to_owned(), stack_vars(self.stack)),
-            ("block".to_owned(), json!({ "name": block.block.name, "namespace": block.namespace })),
-            ("routes".to_owned(), route_vars(&instance.entry, self.stack)),
-        ]))
-    }
-
-    /// Instances of a component that have pods.
-    fn running(&self, namespace: &str, entry: &Entry, component: &Component) -> Vec<Running> {
-        let templates =
-            self.plan.objects().filter(|object| object.key.namespace.as_deref() == Some(namespace));
-        let labels = templates.filter_map(|object| object.body.pointer("/spec/template/metadata/labels"));
-        let own = labels.filter(|labels| labels[names::LABEL_PART_OF] == entry.name.as_str());
-        let names = own.filter_map(|labels| labels[names::LABEL_COMPONENT].as_str());
-        names
-            .filter_map(|label| instance_of(entry, label).filter(|(name, _)| name == &component.name))
-            .map(|(name, key)| Running {
-                label: key.as_ref().map_or(name.clone(), |key| format!("{name}-{key}")),
-                key,
-            })
-            .collect()
-    }
-
-    /// What an entry of `connects` leads to.
-    fn targets(
-        &self,
-        block: &Resolved<'_>,
-        installed: &Installed<'_>,
-        instance: &Instance<'_>,
-        target: &str,
-        key: Option<&str>,
-    ) -> Result<Vec<Target>> {
-        if let Some(capability) = target.strip_prefix("provides.") {
-            let provision = provision(&instance.entry, capability)?;
-            return self.provided(&block.namespace, &instance.entry, provision, None);
-        }
-        let Some(requirement) = target.strip_prefix("requires.") else {
-            let (component, port) =
-                target.split_once(':').context("is neither a component's port nor a requirement")?;
-            return self.ports(&block.namespace, &instance.entry, component, port, key);
-        };
-        // A requirement that nobody has to meet opens nothing.
-        let Some(binding) = instance.bindings.get(requirement) else { return Ok(Vec::new()) };
-        let required = instance.entry.spec.requires.iter().find(|r| r.name == requirement);
-        let capability = &required.context("is no requirement")?.capability;
-        let offers = |candidate: &&Instance<'_>| provision(&candidate.entry, capability).is_ok();
-        let (namespace, provider) = match binding {
-            Binding::External { system, .. } => return external(system.port, &system.cidrs),
-            Binding::Embedded { product, .. } => {
-                let own = installed.instances.iter().find(|candidate| &candidate.entry.name == product);
-                (&block.namespace, own)
-            }
-            Binding::Block { name, .. } => {
-                let other = self.resolved.iter().find(|other| &other.block.name == name);
-                let other = other.context("is bound to a block that does not exist")?;
-                let instances = other.installed.iter().flat_map(|installed| &installed.instances);
-                (&other.namespace, instances.into_iter().find(offers))
-            }
-        };
-        let provider = provider.with_context(|| format!("nobody provides {capability}"))?;
-        let provision = provision(&provider.entry, capability)?;
-        self.provided(namespace, &provider.entry, provision, Some(&binding.claim().name))
-    }
-
-    /// Where what an entry provides is reached.
-    fn provided(
-        &self,
-        namespace: &str,
-        entry: &Entry,
-        provision: &Provision,
-        key: Option<&str>,
-    ) -> Result<Vec<Target>> {
-        let mut targets = Vec::new();
-        if let Some(service) = &provision.service {
-            // Who renders the Service renders the pods behind it, and lets callers in to them.
-            targets.push((Peer::Pods(Who::all_of(namespace)), service.port, Sides::Out));
-        }
-        if let (Some(component), Some(port)) = (&provision.component, &provision.port) {
-            targets.extend(self.ports(namespace, entry, component, port, key)?);
-        }
-        Ok(targets)
-    }
-
-    /// A port of the instances of a component: of the one with the caller's key, where there is such a one.
-    fn ports(
-        &self,
-        namespace: &str,
-        entry: &Entry,
-        component: &str,
-        port: &str,
-        key: Option<&str>,
-    ) -> Result<Vec<Target>> {
-        let component = entry.spec.components.iter().find(|c| c.name == component);
-        let component = component.with_context(|| format!("{} has no such component", entry.name))?;
-        let port =
-            component.ports.iter().find(|p| p.name == port).context("the component has no such port")?;
-        let mut running = self.running(namespace, entry, component);
-        if running.iter().any(|r| r.key.is_some() && r.key.as_deref() == key) {
-            running.retain(|r| r.key.as_deref() == key);
-        }
-        let target = |r: Running| (Peer::Pods(component_of(namespace, &r.label)), port.port, Sides::Both);
-        Ok(running.into_iter().map(target).collect())
-    }
-
-    /// Public routes come in through the proxies of the Stack's gateway.
-    fn routes(
-        &self,
-        block: &Resolved<'_>,
-        entry: &Entry,
-        scope: &Scope<'_>,
-        declared: &mut Declared,
-    ) -> Result<()> {
-        let Some(proxies) = self.proxies()? else { return Ok(()) };
-        for route in &entry.spec.routes {
-            let why = format!("Product/{}: spec.routes[{}]", entry.name, route.name);
-            if !scope.when(route.when.as_deref()).map_err(|message| anyhow!("{why}: {message}"))? {
-                continue;
-            }
-            let targets = self.ports(&block.namespace, entry, &route.component, &route.port, None)?;
-            declared.paths.extend(targets.into_iter().map(|(to, port, sides)| Path {
-                from: Peer::Pods(Who::all_of(&proxies)),
-                to,
-                port: Some(Port::tcp(port)),
-                sides,
-                why: why.clone(),
-            }));
         }
         Ok(())
     }
 
-    /// Namespace of the gateway's proxies.
-    fn proxies(&self) -> Result<Option<String>> {
-        for block in self.resolved {
-            for instance in block.installed.iter().flat_map(|installed| &installed.instances) {
-                let Ok(provision) = provision(&instance.entry, "gateway") else { continue };
-                let output = provision.outputs.iter().find(|output| output.name == "proxyNamespace");
-                let Some(output) = output else { return Ok(Some(block.namespace.clone())) };
-                let cel = output.cel.as_deref().context("proxyNamespace of a gateway is an expression")?;
-                let name = self.scope(block, instance).cel(cel).map_err(|message| anyhow!(message))?;
-                return Ok(Some(name.as_str().context("proxyNamespace of a gateway is a text")?.to_owned()));
+    /// Pods that an agency runs itself call what its part of the plan requires.
+    fn requirements(&self, part: Part<'_>, declared: &mut Declared) -> Result<()> {
+        let Some(tenant) = part.block.tenant else { return Ok(()) };
+        for pods in &tenant.pods {
+            let from = Peer::Pods(Who::of(&part.block.namespace, pods.labels.clone()));
+            let requires = part.instance.entry.spec.requires.iter();
+            for required in requires.filter(|required| pods.calls.contains(&required.name)) {
+                let why = format!("{}: uses {}", tenant.subject, required.capability);
+                let targets = self.targets(part, &format!("requires.{}", required.name), None)?;
+                declared.open(&from, targets, &why);
             }
         }
-        Ok(None)
+        Ok(())
     }
-}
 
-/// The component, and the key of its instance, that a pod's label stands for: the longest name that fits.
-fn instance_of(entry: &Entry, label: &str) -> Option<(String, Option<String>)> {
-    let fits = |component: &Component| match label.strip_prefix(&component.name)? {
-        "" if component.for_each.is_none() => Some((component.name.clone(), None)),
-        rest if component.for_each.is_some() => {
-            rest.strip_prefix('-').map(|key| (component.name.clone(), Some(key.to_owned())))
+    /// Public routes come in through the proxies of the Stack's gateway.
+    fn routes(&self, part: Part<'_>, declared: &mut Declared) -> Result<()> {
+        let Some(proxies) = self.proxies()? else { return Ok(()) };
+        let entry = &part.instance.entry;
+        let scope = self.scope(part.block, part.instance);
+        for route in &entry.spec.routes {
+            let why = format!("Product/{}: spec.routes[{}]", entry.name, route.name);
+            if scope.when(route.when.as_deref()).map_err(|message| anyhow!("{why}: {message}"))? {
+                let targets =
+                    self.ports(&part.block.namespace, entry, &route.component, &route.port, None)?;
+                declared.open(&Peer::Pods(Who::all_of(&proxies)), targets, &why);
+            }
         }
-        _ => None,
-    };
-    entry.spec.components.iter().filter_map(fits).max_by_key(|(name, _)| name.len())
-}
-
-fn provision<'e>(entry: &'e Entry, capability: &str) -> Result<&'e Provision> {
-    let found = entry.spec.provides.iter().find(|provision| provision.capability == capability);
-    found.with_context(|| format!("{} provides no {capability}", entry.name))
-}
-
-fn component_of(namespace: &str, label: &str) -> Who {
-    Who::of(namespace, Labels::from([(names::LABEL_COMPONENT.to_owned(), label.to_owned())]))
-}
-
-fn external(port: Option<u16>, ranges: &[String]) -> Result<Vec<Target>> {
-    let Some(port) = port else { return Ok(Vec::new()) };
-    Ok(vec![(Peer::Addresses(ranges_or_all(ranges)?), port, Sides::Out)])
-}
-
-/// The ranges; all addresses where none are named.
-fn ranges_or_all<T: AsRef<str>>(ranges: &[T]) -> Result<Vec<Range>> {
-    if ranges.is_empty() {
-        return Ok(Range::everywhere());
+        Ok(())
     }
-    ranges.iter().map(|range| Range::parse(range.as_ref())).collect()
+}
+
+impl Declared {
+    /// Opens the ways to targets.
+    pub(super) fn open(&mut self, from: &Peer, targets: Vec<Target>, why: &str) {
+        self.paths.extend(targets.into_iter().map(|(to, port, sides)| Path {
+            from: from.clone(),
+            to,
+            port: Some(Port::tcp(port)),
+            sides,
+            why: why.to_owned(),
+        }));
+    }
 }
 
 /// Where a way out of the cluster leads; `None` where it is shut.

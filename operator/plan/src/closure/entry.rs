@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use plinth_api::names;
 use plinth_api::v1alpha1::product::{Component, Connection, Workload};
 use serde_json::Value;
 
@@ -15,7 +16,9 @@ use crate::render::images;
 
 /// Parameters, requirements and images that nothing in the entry refers to.
 pub fn declared(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for frame in world.frames.values().flatten() {
+    // What is made of an agency's object is used by programs that are not known here.
+    let blocks = world.frames.iter().filter(|(block, _)| !block.starts_with(names::TENANT_PREFIX));
+    for frame in blocks.flat_map(|(_, frames)| frames) {
         let spec = &*frame.instance.entry.spec;
         let mut rest = serde_json::to_value(spec).unwrap_or_default();
         if let Some(map) = rest.as_object_mut() {

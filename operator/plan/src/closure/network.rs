@@ -2,20 +2,28 @@
 
 use std::collections::BTreeSet;
 
+use plinth_api::names;
+
 use super::links::Link;
 use super::text::{self, Host, Role};
 use super::world::{Place, Run, Service, Setting, World, is_peer, items, matches};
+use crate::exchange::compile::Where;
 use crate::expr::listed;
 use crate::model::{Finding, ObjectKey};
+use crate::onboarding::step_of;
 
 /// Every host of the form `name.namespace.svc` is a Service of the plan with the port that follows, and the policies on
 /// both sides open the way.
 pub fn hosts(world: &World<'_>, findings: &mut Vec<Finding>) {
     for run in &world.runs {
         for mention in &run.mentions {
-            let field = &run.texts[mention.text].field;
-            if let Err(message) = host(world, run, &mention.host) {
-                findings.push(world.at(run, field, message));
+            let text = &run.texts[mention.text];
+            let found = match is_told(run, &text.place) {
+                true => lookup(world, &mention.host).map(drop),
+                false => host(world, run, &mention.host),
+            };
+            if let Err(message) = found {
+                findings.push(world.at(run, &text.field, message));
             }
         }
     }
@@ -30,6 +38,15 @@ pub fn hosts(world: &World<'_>, findings: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+/// Whether a step of onboarding only tells the product an address: none of its own calls goes there.
+fn is_told(run: &Run<'_>, place: &Place) -> bool {
+    let (Some((frame, component)), Place::Env(name)) = (run.entry, place) else { return false };
+    let Some(step) = step_of(&frame.instance.entry, &component.name) else { return false };
+    let variable = format!("env.{name}");
+    let mut requests = step.calls.iter().flat_map(|call| call.check.iter().chain(&call.act));
+    !requests.any(|request| request.url.contains(&variable))
 }
 
 fn numbers(numbers: &[u16]) -> String {
@@ -56,6 +73,9 @@ fn lookup<'w, 'a>(world: &'w World<'a>, host: &Host) -> Result<Option<&'w Servic
             _ => Ok(service),
         };
     }
+    if service.is_none() && declared(world, namespace, host) {
+        return Ok(None);
+    }
     if service.is_none()
         && !matches!((namespace, host.service.as_str()), ("kube-system", _) | ("default", "kubernetes"))
     {
@@ -75,6 +95,14 @@ fn lookup<'w, 'a>(world: &'w World<'a>, host: &Host) -> Result<Option<&'w Servic
         return Err(format!("`{}` has no port {port}; it has {}", shown(host), numbers(&known)));
     }
     Ok(service)
+}
+
+/// Whether a Member declares that this answers one of its services.
+fn declared(world: &World<'_>, namespace: &str, host: &Host) -> bool {
+    world.plan.exchange.services.values().any(|offer| {
+        matches!(&offer.backend, Where::Service { namespace: at, name, port, .. }
+            if at == namespace && *name == host.service && host.meant_port().is_none_or(|meant| meant == *port))
+    })
 }
 
 fn host(world: &World<'_>, run: &Run<'_>, host: &Host) -> Result<(), String> {
@@ -127,7 +155,14 @@ fn container_port(run: &Run<'_>, port: u16, to: &serde_json::Value) -> Option<u1
 /// any other in a variable or an argument is written in the Stack, or else nobody declared it.
 pub fn public_hosts(world: &World<'_>, findings: &mut Vec<Finding>) {
     let domain = format!(".{}", world.stack.spec.site.domain);
-    let declared = serde_json::to_string(&world.stack.spec).unwrap_or_default();
+    let mut declared = serde_json::to_string(&world.stack.spec).unwrap_or_default();
+    for offer in world.plan.exchange.services.values() {
+        if let Where::Host { host, .. } = &offer.backend {
+            declared += host;
+        }
+    }
+    let participants = world.plan.exchange.members.values().filter_map(|member| member.participant.as_ref());
+    declared.extend(participants.filter_map(|participant| participant.callbacks.clone()));
     let routes: BTreeSet<String> = world
         .frames
         .values()
@@ -351,7 +386,8 @@ pub fn selectors(world: &World<'_>, findings: &mut Vec<Finding>) {
             }
         }
     }
-    for unit in world.plan.units() {
+    // Pods that agencies run themselves are not in the plan.
+    for unit in world.plan.units().filter(|unit| !unit.id.block.starts_with(names::TENANT_PREFIX)) {
         for object in &unit.objects {
             // A policy that an entry writes itself is for pods that somebody else makes.
             if unit.id.name.starts_with("object/") {

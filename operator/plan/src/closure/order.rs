@@ -21,11 +21,19 @@ fn later<'r>(run: &'r Run<'_>) -> BTreeSet<&'r str> {
 
 /// Who names a host starts after it, unless the entry says that it comes later.
 pub fn mentioned(world: &World<'_>, findings: &mut Vec<Finding>) {
+    // What answers its services comes and goes while the exchange runs.
+    let exchange = |run: &Run<'_>, target: &Run<'_>| {
+        world.plan.exchange.server.as_ref().is_some_and(|server| {
+            run.unit.block == server.block
+                && Some(&run.unit.name) == server.component.as_ref()
+                && target.unit.block != server.block
+        })
+    };
     for run in &world.runs {
         let later = later(run);
         for mention in &run.mentions {
             let Some(service) = world.meant(&mention.host) else { continue };
-            for target in world.behind(service).filter(|t| t.unit != run.unit) {
+            for target in world.behind(service).filter(|t| t.unit != run.unit && !exchange(run, t)) {
                 let name = target.entry.map(|(_, component)| component.name.as_str()).unwrap_or_default();
                 let linked = run.links.iter().find(|link| {
                     link.provider.as_ref().is_some_and(|(home, c)| home == target.namespace && c == name)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use plinth_api::names::LABEL_PART_OF;
+use plinth_api::names::{LABEL_PART_OF, TENANT_PREFIX};
 use serde_json::Value;
 
 use super::text;
@@ -228,7 +228,9 @@ pub fn secret_keys(world: &World<'_>, findings: &mut Vec<Finding>) {
             here && run.mounts.iter().any(|m| m.source == Some(Source::Secret(&object.key.name)))
         });
         let named = named_by_object(world, &unit.block, &object.key.name);
-        if mounted || named || object.body["type"] == "kubernetes.io/dockerconfigjson" {
+        // What an agency's own programs read of their bindings is not known here.
+        let theirs = unit.block.starts_with(TENANT_PREFIX);
+        if mounted || named || theirs || object.body["type"] == "kubernetes.io/dockerconfigjson" {
             continue;
         }
         for (key, source) in &object.secret {

@@ -2,10 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kube::Resource;
+use kube::core::ObjectMeta;
+use kube::core::object::HasStatus;
 use plinth_api::{ExchangeAgreement, Member, PublicService, Registry};
 use serde::Serialize;
 
 use super::applied::Applied;
+
+use super::report::{AGREEMENT, MEMBER, PUBLIC_SERVICE, REGISTRY, Status};
 
 /// Every object of the exchange that names the Stack, from any namespace: whether a namespace is admitted at all is decided
 /// on, not fetched.
@@ -32,6 +37,42 @@ pub struct Declared {
     pub approved: BTreeSet<String>,
     /// Seconds since the Unix epoch, from the injected clock: what is in force now.
     pub now: i64,
+}
+
+impl Declared {
+    /// Namespaces that something is declared in.
+    pub fn inhabited(&self) -> BTreeSet<String> {
+        fn of<K: Resource>(objects: &[K]) -> impl Iterator<Item = String> {
+            objects.iter().filter_map(|object| object.meta().namespace.clone())
+        }
+        let all = of(&self.members).chain(of(&self.agreements));
+        all.chain(of(&self.registries)).chain(of(&self.services)).collect()
+    }
+
+    /// Every object, with what its status says.
+    pub fn objects(&self) -> Vec<(Subject, &ObjectMeta, Status)> {
+        fn all<'a, K: Resource + HasStatus<Status: Clone + Default>>(
+            kind: &'static str,
+            objects: &'a [K],
+            wrap: fn(K::Status) -> Status,
+        ) -> impl Iterator<Item = (Subject, &'a ObjectMeta, Status)> {
+            objects.iter().map(move |object| {
+                let meta = object.meta();
+                let (namespace, name) = (meta.namespace.clone(), meta.name.clone());
+                let subject = Subject {
+                    kind,
+                    namespace: namespace.unwrap_or_default(),
+                    name: name.unwrap_or_default(),
+                };
+                (subject, meta, wrap(object.status().cloned().unwrap_or_default()))
+            })
+        }
+        all(MEMBER, &self.members, Status::Member)
+            .chain(all(AGREEMENT, &self.agreements, Status::Agreement))
+            .chain(all(REGISTRY, &self.registries, Status::Registry))
+            .chain(all(PUBLIC_SERVICE, &self.services, Status::PublicService))
+            .collect()
+    }
 }
 
 /// Where an object of the exchange stands.

@@ -4,6 +4,7 @@
 //! ```text
 //! compile     (Stack, Declared) -> Compiled         `tenancy`, `compile`
 //! decide      (Rights, Call)    -> allow or deny    `rights`
+//! report      (Compiled, Decisions, Observed) -> status of each object    `report`
 //! ```
 
 pub mod applied;
@@ -13,6 +14,7 @@ pub mod endpoint;
 pub mod id;
 pub mod openapi;
 pub mod registry;
+pub mod report;
 pub mod rights;
 pub mod schema;
 pub mod tenancy;

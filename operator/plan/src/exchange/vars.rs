@@ -169,7 +169,7 @@ fn participant(id: &MemberId, member: &Organisation) -> Option<Value> {
         .collect();
     let mut value = json!({
         "id": participant.id,
-        "key": format!("{}-{}", label(&participant.id), short_digest(&participant.id)),
+        "key": participant_key(&participant.id),
         "member": id,
         "namespace": member.namespace,
         "currencies": participant.currencies,
@@ -186,6 +186,11 @@ fn participant(id: &MemberId, member: &Organisation) -> Option<Value> {
         }
     }
     Some(value)
+}
+
+/// A DNS label that stands for a participant.
+pub fn participant_key(id: &str) -> String {
+    format!("{}-{}", label(id), short_digest(id))
 }
 
 fn label(text: &str) -> String {

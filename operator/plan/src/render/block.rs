@@ -86,9 +86,10 @@ pub fn render(context: &Context<'_>, paths: &mut Paths, findings: &mut Vec<Findi
         product.objects(&mut units, findings);
         product.routes(&mut units, paths, findings);
         let pods = context.resolved.tenant.into_iter().flat_map(|tenant| &tenant.pods);
-        for labels in pods {
-            let peer = Peer::labelled(frame.namespace, labels);
-            for (target, port) in met.values().flat_map(|met| &met.targets) {
+        for pods in pods {
+            let peer = Peer::labelled(frame.namespace, &pods.labels);
+            let called = met.iter().filter(|(requirement, _)| pods.calls.contains(**requirement));
+            for (target, port) in called.flat_map(|(_, met)| &met.targets) {
                 paths.open(peer.clone(), target.clone(), *port);
             }
         }

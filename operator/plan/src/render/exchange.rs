@@ -12,6 +12,7 @@ use super::meta::{Belongs, Draft};
 use super::network::{Paths, Peer, Target, policy, to_names};
 use crate::exchange::Compiled;
 use crate::exchange::compile::{Server, Tenant, Where, called};
+use crate::expr::as_text;
 use crate::model::{FOUNDATION, StackId};
 use crate::render::{RUNS_REGISTRIES, short_digest};
 
@@ -71,11 +72,18 @@ pub(super) fn policies(
     paths: &Paths,
 ) {
     let namespace = &tenant.subject.namespace;
+    let runs = units.iter().any(|unit| unit.component);
     let Some(unit) = units.iter_mut().find(|unit| unit.id.name == FOUNDATION) else { return };
     let belongs =
         Belongs { stack: id, block: &tenant.block.name, product: Some(&tenant.entry.name), component: None };
     let near = json!([{ "podSelector": {} }]);
-    for labels in &tenant.pods {
+    if runs {
+        // In a block's namespace that is part of the policy that denies by default.
+        let own: BTreeMap<String, String> =
+            belongs.selector().into_iter().map(|(name, value)| (name, as_text(&value))).collect();
+        unit.drafts.push(closed(namespace, "names", &own, belongs, "Egress", vec![to_names()]));
+    }
+    for labels in tenant.pods.iter().map(|pods| &pods.labels) {
         let (_, mut egress) = paths.rules(&Peer::labelled(namespace, labels));
         egress.extend([to_names(), json!({ "to": near })]);
         unit.drafts.push(closed(namespace, "calls", labels, belongs, "Egress", egress));

@@ -162,6 +162,7 @@ impl<'a> Frame<'a> {
         let mut vars = self.base.clone();
         vars.insert("requires".to_owned(), Value::Object(requires.clone()));
         vars.insert("secrets".to_owned(), Value::Object(self.secret_vars(None)));
+        vars.insert("secretsOf".to_owned(), Value::Object(self.secrets_of_each()));
         Scope::new(vars)
     }
 
@@ -194,9 +195,12 @@ impl<'a> Frame<'a> {
                 self.finding(&format!("{at}.port"), format!("`{name}` has no port `{port}`"))
             })?;
             let about = claim.and_then(|claim| self.instance_of(component, &claim.name));
-            let server = about.as_deref().unwrap_or(name);
-            outputs.insert("host".to_owned(), json!(host(server, self.namespace, domain)));
-            outputs.insert("port".to_owned(), json!(declared.service_port.unwrap_or(declared.port)));
+            // One for each has no address of its own.
+            let server = about.as_deref().or(component.for_each.is_none().then_some(name.as_str()));
+            if let Some(server) = server {
+                outputs.insert("host".to_owned(), json!(host(server, self.namespace, domain)));
+                outputs.insert("port".to_owned(), json!(declared.service_port.unwrap_or(declared.port)));
+            }
         }
         if let Some(service) = &provision.service {
             outputs.insert("host".to_owned(), json!(host(&service.name, self.namespace, domain)));
@@ -302,22 +306,37 @@ impl<'a> Frame<'a> {
                     }
                 }
             };
-            let name = self.secret_object(&secret.name, key);
-            let keys = secret
-                .keys
-                .iter()
-                .map(|k| {
-                    let reference = SecretKeyRef {
-                        namespace: self.namespace.to_owned(),
-                        name: name.clone(),
-                        key: k.name.clone(),
-                    };
-                    (k.name.clone(), json!(token(&reference)))
-                })
-                .collect();
-            vars.insert(secret.name.clone(), Value::Object(keys));
+            vars.insert(secret.name.clone(), self.secret_keys(secret, key));
         }
         vars
+    }
+
+    /// Secrets that there is one of for each element, by the element's key.
+    fn secrets_of_each(&self) -> Map<String, Value> {
+        let secrets = self.instance.entry.spec.secrets.iter().filter(|secret| secret.for_each.is_some());
+        secrets
+            .map(|secret| {
+                let instances = self.instances(secret.for_each.as_ref()).into_iter();
+                let each = instances.filter_map(|(key, _)| {
+                    let keys = self.secret_keys(secret, key.as_deref());
+                    key.map(|key| (key, keys))
+                });
+                (secret.name.clone(), Value::Object(each.collect()))
+            })
+            .collect()
+    }
+
+    fn secret_keys(&self, secret: &product::Secret, key: Option<&str>) -> Value {
+        let name = self.secret_object(&secret.name, key);
+        let token_of = |k: &product::SecretKey| {
+            let reference = SecretKeyRef {
+                namespace: self.namespace.to_owned(),
+                name: name.clone(),
+                key: k.name.clone(),
+            };
+            (k.name.clone(), json!(token(&reference)))
+        };
+        Value::Object(secret.keys.iter().map(token_of).collect())
     }
 }
 

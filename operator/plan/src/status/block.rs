@@ -155,8 +155,8 @@ impl<'a> Assessment<'a> {
     /// How it is, with the object that it is for.
     pub fn tenant(&self) -> Option<(Subject, TenantState)> {
         let subject = self.plan?.tenant.clone()?;
-        let reason = Some(self.reason);
-        Some((subject, TenantState { state: self.state, reason, message: self.message.clone() }))
+        let Self { state, reason, .. } = *self;
+        Some((subject, TenantState { state, reason, message: self.message.clone() }))
     }
 
     /// It stands in the way of a Ready Stack. Data that was kept on purpose does not.

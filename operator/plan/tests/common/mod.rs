@@ -215,6 +215,10 @@ impl Cluster {
     /// Performs one write.
     pub fn execute(&mut self, plan: &Plan, action: &Action) {
         match action {
+            // One that lists nothing is gone.
+            Action::RecordInventory { block, inventory } if inventory.entries.is_empty() => {
+                self.observed.inventory.remove(block);
+            }
             Action::RecordInventory { block, inventory } => {
                 self.observed.inventory.insert(block.clone(), inventory.clone());
             }

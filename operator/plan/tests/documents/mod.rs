@@ -56,6 +56,7 @@ impl Example {
             documents: Some(self.of().into_iter().map(documents).collect()),
             secrets: Some(self.of().into_iter().map(keys).collect::<BTreeMap<_, Vec<String>>>()),
             now: NOW,
+            ..Declared::default()
         }
     }
 

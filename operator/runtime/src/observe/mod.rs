@@ -2,6 +2,7 @@
 //! when a plan or an inventory first names the kind; at rest, nothing is read. The pure parts are [`ingest`] (what is
 //! kept of an object) and [`store`] (the cache).
 
+pub mod agencies;
 pub mod ingest;
 mod pod;
 pub mod store;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use kube::Client;
+use kube::runtime::watcher::{Config, InitialListStrategy};
 use plinth_api::names;
 use plinth_plan::model::{Live, ObjectKey, Observed, Plan, StackId};
 use serde::Deserialize;
@@ -456,6 +458,11 @@ fn show_secret_types(plan: &Plan, observed: &mut Observed) {
             body.entry("type").or_insert_with(|| wanted.clone());
         }
     }
+}
+
+/// A watch that begins with a list in the same stream.
+pub fn listing() -> Config {
+    Config { initial_list_strategy: InitialListStrategy::StreamingList, ..Config::default() }
 }
 
 /// `(apiVersion, kind)` of one of Plinth's own kinds.

@@ -1,7 +1,7 @@
 //! Where a service answers, and what may not be said there: the exchange must not be led to somebody else's system.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use plinth_api::v1alpha1::exchange::Backend;
 

@@ -19,7 +19,7 @@ use plinth_api::{ExchangeAgreement, Registry};
 
 pub use self::backends::Where;
 pub(crate) use self::tenants::called;
-pub use self::tenants::{EXCHANGE, Server, Tenant};
+pub use self::tenants::{EXCHANGE, OwnPods, Server, Tenant};
 use serde_json::{Value, json};
 
 use super::applied::Narrows;

@@ -56,8 +56,18 @@ pub struct Tenant {
     pub block: Block,
     /// What is rendered.
     pub entry: Entry,
-    /// Pods that the agency runs itself and that call what the entry requires.
-    pub pods: Vec<BTreeMap<String, String>>,
+    /// Pods that the agency runs itself.
+    pub pods: Vec<OwnPods>,
+}
+
+/// Pods that an agency runs itself. They are shut whatever they may call: a grant opens a way, and neither its coming nor
+/// its going changes another one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OwnPods {
+    /// Their labels.
+    pub labels: BTreeMap<String, String>,
+    /// Requirements of the entry whose providers they reach.
+    pub calls: BTreeSet<String>,
 }
 
 impl World<'_> {
@@ -98,7 +108,8 @@ impl World<'_> {
             out.grants.iter().flat_map(|grant| grant.right.consumers.iter().cloned()).collect();
         let members = out.members.iter().filter(|(_, m)| !m.spec.disabled);
         let members = members.filter_map(|(id, member)| self.member_part(id, member, &consuming, out));
-        let services = out.consumers.iter().filter_map(|consumer| self.service_part(consumer, out));
+        let services =
+            out.consumers.iter().filter_map(|consumer| self.service_part(consumer, &consuming, out));
         let tenants: Vec<Tenant> = members.chain(services).collect();
         out.tenants = tenants;
     }
@@ -116,7 +127,9 @@ impl World<'_> {
         let mut pods = Vec::new();
         for subsystem in member.spec.subsystems.iter().filter(|s| !s.pods.is_empty()) {
             let subsystem_id = id.subsystem(&subsystem.code);
+            let labels = subsystem.pods.clone();
             if !consuming.contains(&subsystem_id) {
+                pods.push(OwnPods { labels, ..OwnPods::default() });
                 continue;
             }
             let requirement = format!("s{}", short_digest(&subsystem_id.to_string()));
@@ -124,23 +137,29 @@ impl World<'_> {
             let mut secret = self.binding(&subsystem_id.key(), &requirement, EXCHANGE, &server.block);
             secret.keys.push(text("client", &subsystem_id.to_string()));
             spec.secrets.push(secret);
-            pods.push(subsystem.pods.clone());
+            pods.push(OwnPods { labels, calls: [requirement].into() });
         }
         let subject =
             Subject { kind: "Member", namespace: member.namespace.clone(), name: member.object.clone() };
         let uses = spec.requires.iter().map(|r| (r.name.clone(), server.block.clone())).collect();
         // The provider's pods need their policy as well, whoever calls them.
         let serves = out.services.iter().any(|(service, _)| service.subsystem.member == *id);
-        (serves || !spec.requires.is_empty()).then(|| part(subject, EXCHANGE, spec, uses, pods))
+        (serves || !pods.is_empty()).then(|| part(subject, EXCHANGE, spec, uses, pods))
     }
 
     /// What a public service uses, as bindings; and what runs it.
-    fn service_part(&self, consumer: &Consumer, out: &Compiled) -> Option<Tenant> {
+    fn service_part(
+        &self,
+        consumer: &Consumer,
+        consuming: &BTreeSet<SubsystemId>,
+        out: &Compiled,
+    ) -> Option<Tenant> {
         let mut spec = part_spec(&consumer.name);
         let mut uses = BTreeMap::new();
         let wanted = &consumer.spec.uses;
         if wanted.identity.is_some() {
-            let mut secret = self.binding("identity", "identity", ISSUER, "identity");
+            let issuer = self.issuer();
+            let mut secret = self.binding("identity", "identity", ISSUER, issuer);
             secret.keys.push(text("client-id", &client_id(consumer)));
             secret.keys.push(SecretKey {
                 name: "client-secret".to_owned(),
@@ -152,7 +171,7 @@ impl World<'_> {
             }
             spec.secrets.push(secret);
             spec.requires.push(asks_issuer(consumer, &self.stack.spec.site.domain));
-            uses.insert("identity".to_owned(), "identity".to_owned());
+            uses.insert("identity".to_owned(), issuer.to_owned());
         }
         if let (Some(client), Some(server), false) =
             (&consumer.client, &out.server, wanted.services.is_empty())
@@ -180,12 +199,18 @@ impl World<'_> {
             spec.secrets.push(self.binding(block, &requirement, &capability, block));
             uses.insert(requirement, block.to_owned());
         }
+        let client = consumer.client.as_ref();
+        let granted = client.is_some_and(|client| consuming.contains(client));
+        // What is asked of the exchange opens nothing; what is granted does.
+        let called = spec.requires.iter().filter(|required| required.capability != EXCHANGE || granted);
+        let calls: BTreeSet<String> = called.map(|required| required.name.clone()).collect();
         let mut pods = Vec::new();
         match &consumer.spec.workload {
-            Some(workload) => run(&mut spec, consumer, workload),
+            Some(workload) => run(&mut spec, consumer, workload, &calls),
             None => {
-                let own = consumer.client.as_ref().and_then(|client| out.subsystem(client));
-                pods.extend(own.map(|(_, subsystem)| subsystem.pods.clone()).filter(|pods| !pods.is_empty()));
+                let own = client.and_then(|client| out.subsystem(client));
+                let labels = own.map(|(_, subsystem)| subsystem.pods.clone()).filter(|pods| !pods.is_empty());
+                pods.extend(labels.map(|labels| OwnPods { labels, calls }));
             }
         }
         let subject = Subject {
@@ -195,6 +220,13 @@ impl World<'_> {
         };
         let empty = spec.requires.is_empty() && spec.components.is_empty();
         (!empty).then(|| part(subject, &consumer.name, spec, uses, pods))
+    }
+
+    /// The block that signs people in: `identity` where it does, else the first that does.
+    fn issuer(&self) -> &str {
+        let signs_in = |block: &&str| self.provisions(block).iter().any(|p| p.capability == ISSUER);
+        let blocks = self.stack.spec.blocks.iter().map(|block| block.name.as_str());
+        ["identity"].into_iter().chain(blocks).find(signs_in).unwrap_or("identity")
     }
 
     /// The first capability that a block's product provides: what a service that uses the block is bound to.
@@ -263,9 +295,11 @@ impl Consumer {
     }
 }
 
-/// As whom people's sign-in to a service is known at the issuer.
+/// As whom people's sign-in to a service is known at the issuer: short, for names are made of it.
 fn client_id(consumer: &Consumer) -> String {
-    format!("{}.{}", consumer.namespace, consumer.name)
+    let words: String = consumer.name.chars().map(|c| if c == '.' { '-' } else { c }).take(20).collect();
+    let digest = short_digest(&format!("{}/{}", consumer.namespace, consumer.name));
+    format!("{}-{digest}", words.trim_end_matches('-'))
 }
 
 /// A claim on the exchange: a subsystem that calls it.
@@ -304,7 +338,7 @@ fn asks_issuer(consumer: &Consumer, domain: &str) -> Requirement {
 }
 
 /// The container of a service, with its bindings below the root that it is told.
-fn run(spec: &mut ProductSpec, consumer: &Consumer, workload: &Workload) {
+fn run(spec: &mut ProductSpec, consumer: &Consumer, workload: &Workload, calls: &BTreeSet<String>) {
     let port = Port { name: "http".to_owned(), port: workload.port, service_port: None };
     let probe = Probe { path: workload.health.clone(), port: Some("http".to_owned()), ..Probe::default() };
     let bindings = spec.secrets.iter().map(|secret| Mount {
@@ -331,7 +365,7 @@ fn run(spec: &mut ProductSpec, consumer: &Consumer, workload: &Workload) {
         resources: PerProfile { sandbox: Some(resources), ..PerProfile::default() },
         env: env.map(|(name, value)| Named { name, value: Some(value), ..Named::default() }).collect(),
         mounts: bindings.chain([scratch]).collect(),
-        connects: spec.requires.iter().map(|r| format!("requires.{}", r.name)).collect(),
+        connects: calls.iter().map(|requirement| format!("requires.{requirement}")).collect(),
         ..Component::default()
     });
     spec.versions[0].images.insert("app".to_owned(), workload.image.clone());
@@ -368,7 +402,7 @@ fn part(
     name: &str,
     spec: ProductSpec,
     uses: BTreeMap<String, String>,
-    pods: Vec<BTreeMap<String, String>>,
+    pods: Vec<OwnPods>,
 ) -> Tenant {
     let words: String = subject.name.chars().map(|c| if c == '.' { '-' } else { c }).take(18).collect();
     let digest = short_digest(&format!("{subject}"));
