@@ -54,20 +54,7 @@ pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u6
     moves.hash(&mut digest);
     let fixed = fixed::recorded(&id_of(stack), bodies());
     fixed.hash(&mut digest);
-    let config_maps_of_blocks = context.clusters.home().observer.config_maps(&id_of(stack)).await?;
-    let applied = applied::recorded(config_maps_of_blocks.iter().map(|live| &*live.body));
-    applied.hash(&mut digest);
-    let approved: BTreeSet<String> = stack
-        .status
-        .iter()
-        .flat_map(|s| &s.approved_steps)
-        .filter(|step| applied::is_step(step))
-        .cloned()
-        .collect();
-    approved.hash(&mut digest);
-    let (now, _) = now();
-    let mut declared = Declared { applied, approved, ..context.agencies.declared(&id_of(stack), now) };
-    context.documents.fetch(stack, &mut declared, context.clusters.home()).await?;
+    let declared = declared(stack, context).await?;
     let inputs = Inputs {
         catalogue,
         secrets: Some(secrets),
@@ -81,6 +68,18 @@ pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u6
     differences(stack, &inputs).hash(&mut digest);
     hash_declared(&inputs.declared, &mut digest);
     Ok((inputs, digest.finish()))
+}
+
+/// What agencies have declared, what it points to, and what their registries are made of.
+async fn declared(stack: &Stack, context: &Context) -> Result<Declared, CallError> {
+    let (id, (now, _), home) = (id_of(stack), now(), context.clusters.home());
+    let mut declared = context.agencies.declared(&id, now);
+    context.documents.fetch(stack, &mut declared, home).await?;
+    let of_blocks = home.observer.config_maps(&id).await?;
+    declared.applied = applied::recorded(of_blocks.iter().map(|live| &*live.body));
+    let approved = stack.status.iter().flat_map(|status| &status.approved_steps);
+    declared.approved = approved.filter(|step| applied::is_step(step)).cloned().collect();
+    Ok(declared)
 }
 
 /// The built-in catalogue and the user's own products.
@@ -110,6 +109,7 @@ fn hash_declared(declared: &Declared, digest: &mut DefaultHasher) {
     declared.namespaces.hash(digest);
     declared.documents.hash(digest);
     declared.secrets.hash(digest);
+    (&declared.applied, &declared.approved).hash(digest);
     for agreement in &declared.agreements {
         let validity = agreement.spec.validity.as_ref();
         let past = |time: Option<&Time>| time.map(|time| time.0.as_second() <= declared.now);

@@ -49,26 +49,6 @@ pub struct Ran {
 pub fn of(contract: &Contract, world: &World, url: &str) -> Result<Vec<Step>, String> {
     let entry = &contract.runs.entry;
     let catalogue = Catalogue::builtin().map_err(lines)?;
-    // HACK
-    let catalogue = if std::env::var("HACK").is_ok() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("catalogue");
-        let mut list = Vec::new();
-        for name in [entry.as_str(), "xroad-central-server"] {
-            let at = folder.join(name);
-            let text = std::fs::read_to_string(at.join("product.yaml")).unwrap();
-            list.push(
-                plinth_plan::catalogue::parse_folder(&text, name, |f| {
-                    std::fs::read_to_string(at.join(f))
-                        .or_else(|_| std::fs::read_to_string(folder.join(f)))
-                        .ok()
-                })
-                .map_err(|f| f.to_string())?,
-            );
-        }
-        catalogue.with_entries(list)
-    } else {
-        catalogue
-    };
     let spec = &catalogue.get(entry).ok_or_else(|| format!("runs: there is no entry {entry}"))?.spec;
     let mut order: Vec<String> = spec.onboarding.iter().map(|step| step.name.clone()).collect();
     if let Some(unknown) = contract.order.iter().find(|name| !order.contains(name)) {

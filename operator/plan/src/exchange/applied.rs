@@ -97,6 +97,13 @@ pub fn is_step(step: &str) -> bool {
     step.split_once('/').is_some_and(|(_, name)| name.starts_with(STEP))
 }
 
+/// Whether a step that a person approves is about this registry.
+pub fn is_about(step: &str, block: &str, code: &str) -> bool {
+    let name =
+        step.split_once('/').filter(|(of, _)| *of == block).and_then(|(_, name)| name.strip_prefix(STEP));
+    name.and_then(|name| name.rsplit_once('-')).is_some_and(|(of, _)| of == code)
+}
+
 /// What becomes of a registry that a block runs: what its agency declares, when nothing is wrong with it and it accepts all
 /// that stands, or a person has said yes to this change; what it has, when not.
 pub fn settle(

@@ -115,7 +115,6 @@ impl Agencies {
     /// seconds since the Unix epoch.
     pub fn declared(&self, stack: &StackId, now: i64) -> Declared {
         let mut declared = Declared {
-            namespaces: None,
             members: naming(&self.members, stack),
             agreements: naming(&self.agreements, stack),
             registries: naming(&self.registries, stack),

@@ -12,6 +12,7 @@ use plinth_api::v1alpha1::service::{BindingStatus, PublicServiceStatus, UseStatu
 use super::enforcement::enforcement;
 use super::servers::Obstacle;
 use super::{Report, Seen, Status, Word, wrong};
+use crate::exchange::applied::is_about;
 use crate::exchange::compile::{Compiled, Consumer, Grant, Standing};
 use crate::exchange::declared::Subject;
 use crate::exchange::id::{MemberId, ServiceId, SubsystemId};
@@ -188,6 +189,11 @@ impl Report<'_> {
         });
         let settled = self.index.registries.get(&(subject.namespace.as_str(), subject.name.as_str()));
         let word = match (wrong(standing), block, settled) {
+            (Some(Word::Wrong { message, .. }), Some(block), Some(registry))
+                if self.narrows(block, &registry.spec.code) =>
+            {
+                Word::Wrong { reason: Reason::AwaitingApproval, message }
+            }
             (Some(wrong), ..) => wrong,
             (None, Some(block), Some(registry)) => {
                 let none = BTreeSet::new();
@@ -201,6 +207,12 @@ impl Report<'_> {
             (None, ..) => Word::Ready("external: wired as declared, not probed".to_owned()),
         };
         Said { facts, word, unrun: 0 }
+    }
+
+    /// Whether a change of a registry's schema waits for a person's yes.
+    fn narrows(&self, block: &str, code: &str) -> bool {
+        let held = self.compiled.narrowing.iter().filter(|narrows| !narrows.approved);
+        held.into_iter().any(|narrows| is_about(&narrows.step, block, code))
     }
 
     /// Where a registry runs.
