@@ -1,9 +1,10 @@
 //! From a Stack to its plan.
 
 use plinth_api::Stack;
+use plinth_api::v1alpha1::stack::Approval;
 use serde_json::{Value, json};
 
-use crate::exchange::{Compiled, compile};
+use crate::exchange::{Compiled, Declared, compile};
 use crate::graph;
 use crate::model::{BlockPlan, Finding, Plan, StackId};
 use crate::render::{full_digest, render};
@@ -58,7 +59,18 @@ pub fn assemble(validated: Validated) -> Plan {
 /// # Errors
 /// As [`validate`], and a cycle in the order.
 pub fn plan(stack: &Stack, inputs: &Inputs) -> Result<Plan, Vec<Finding>> {
-    let plan = assemble(validate(stack, inputs)?);
+    let mut plan = assemble(validate(stack, inputs)?);
     graph::check(&plan)?;
+    if stack.spec.change_policy.approval == Approval::Required {
+        plan.hash = hash_of_own(stack, inputs)?;
+    }
     Ok(plan)
+}
+
+/// Hash of what the Stack itself declares: what a person says yes to. Agencies change their part on their own word, so that
+/// a right that is taken back does not wait for anybody; what the Stack says about who they are is in it.
+fn hash_of_own(stack: &Stack, inputs: &Inputs) -> Result<String, Vec<Finding>> {
+    let alone = Inputs { declared: Declared::default(), ..inputs.clone() };
+    let own = assemble(validate(stack, &alone)?);
+    Ok(full_digest(&json!([own.hash, stack.spec.tenants, stack.spec.exchange, stack.spec.assurance])))
 }

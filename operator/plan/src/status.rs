@@ -44,8 +44,11 @@ pub struct TenantState {
 pub enum ApprovalState {
     /// The change policy asks for none.
     NotRequired,
-    /// Nobody has approved this plan.
-    Awaiting,
+    /// Nobody has approved the plan of the newest spec.
+    Awaiting {
+        /// Its hash. Where another plan is shown, that one was approved before and goes on.
+        hash: String,
+    },
     /// An Operation names its hash.
     Approved {
         /// Who approved, as admission stamped it.
@@ -54,9 +57,17 @@ pub enum ApprovalState {
 }
 
 impl ApprovalState {
-    /// The plan may run: the value of [`crate::decide::Gate::approved`].
+    /// The plan of the newest spec may run.
     pub fn is_open(&self) -> bool {
-        !matches!(self, ApprovalState::Awaiting)
+        !matches!(self, ApprovalState::Awaiting { .. })
+    }
+
+    /// Hash of the plan that waits although `running` was approved before.
+    fn held_beside<'a>(&'a self, running: &Plan) -> Option<&'a str> {
+        match self {
+            Self::Awaiting { hash } if *hash != running.hash => Some(hash),
+            _ => None,
+        }
     }
 }
 
@@ -268,7 +279,7 @@ fn planned(
     };
     let approved_hash = match approved {
         ApprovalState::Approved { .. } => Some(plan.hash.clone()),
-        ApprovalState::NotRequired | ApprovalState::Awaiting => previous.approved_hash.clone(),
+        ApprovalState::NotRequired | ApprovalState::Awaiting { .. } => previous.approved_hash.clone(),
     };
     let blocks = assessments.iter().map(|a| {
         let before = previous_blocks.get(a.name);
@@ -280,7 +291,7 @@ fn planned(
             summary: Some(format!("{ready}/{}", plan.blocks.iter().filter(|b| b.tenant.is_none()).count())),
             conditions: Vec::new(),
             catalogue_revision: Some(plan.catalogue_revision.clone()),
-            plan_hash: Some(plan.hash.clone()),
+            plan_hash: Some(approved.held_beside(plan).unwrap_or(&plan.hash).to_owned()),
             approved_hash,
             approved_steps: approved_steps(plan, previous),
             blocks: assessments.iter().map(summary_of).collect(),
@@ -304,6 +315,9 @@ fn stack_verdicts(
     approved: &ApprovalState,
 ) -> Vec<Verdict> {
     let mut verdicts = block::trio(assessments, observed);
+    if let Some(held) = approved.held_beside(plan) {
+        not_as_declared(held, &mut verdicts);
+    }
     let objects = plan.objects().count();
     verdicts.push(verdict(
         condition::PLANNED,
@@ -320,6 +334,15 @@ fn stack_verdicts(
     let makes_secrets = plan.objects().any(|o| o.data && o.secret.values().any(SecretSource::is_born));
     verdicts.extend(block::areas(assessments, observed, makes_secrets));
     verdicts
+}
+
+/// What runs is not what the newest spec says, however well it runs.
+fn not_as_declared(held: &str, verdicts: &mut [Verdict]) {
+    let ready = verdicts.iter_mut().find(|v| v.kind == condition::READY && v.status == Some(true));
+    if let Some(ready) = ready {
+        let message = format!("plan {held} waits for a yes; of what was approved before, {}", ready.message);
+        (ready.status, ready.reason, ready.message) = (Some(false), Reason::AwaitingApproval, message);
+    }
 }
 
 fn approval(plan: &Plan, approved: &ApprovalState) -> Verdict {
@@ -340,14 +363,20 @@ fn approval(plan: &Plan, approved: &ApprovalState) -> Verdict {
                 format!("plan {hash} was approved{by}"),
             )
         }
-        ApprovalState::Awaiting => verdict(
-            condition::APPROVED,
-            Some(false),
-            Reason::AwaitingApproval,
-            format!(
-                "plan {hash} waits: create an Operation of type Approve with this planHash, as somebody who did not \
-                 author the change"
-            ),
-        ),
+        ApprovalState::Awaiting { hash } => {
+            let meanwhile = match approved.held_beside(plan) {
+                Some(_) => "; what was approved before goes on",
+                None => "",
+            };
+            verdict(
+                condition::APPROVED,
+                Some(false),
+                Reason::AwaitingApproval,
+                format!(
+                    "plan {hash} waits: create an Operation of type Approve with this planHash, as somebody who did \
+                     not author the change{meanwhile}"
+                ),
+            )
+        }
     }
 }

@@ -40,7 +40,11 @@ fn shop(version: &str) -> Plan {
 
 fn told(plan: &Plan, cluster: &Cluster, gate: Gate) -> Report {
     let decisions = decide(plan, &cluster.observed, &gate);
-    let approved = if gate.approved { ApprovalState::NotRequired } else { ApprovalState::Awaiting };
+    let approved = if gate.approved {
+        ApprovalState::NotRequired
+    } else {
+        ApprovalState::Awaiting { hash: plan.hash.clone() }
+    };
     let outcome = Outcome::Planned { plan, decisions: &decisions, observed: &cluster.observed, approved };
     report(&stack(), outcome, &BTreeMap::new(), time(100))
 }
@@ -350,4 +354,21 @@ fn a_blocks_conditions_carry_the_generation_that_the_caller_read() {
     assert!(generations("payments").iter().all(|g| *g == Some(1)));
     assert_eq!(report.stack.approved_hash.as_deref(), Some("sha256:p"));
     assert!(says(&report, condition::APPROVED).2.contains("amina"));
+}
+
+#[test]
+fn what_was_approved_before_runs_on_and_is_not_called_ready_while_something_newer_waits() {
+    let plan = shop("1");
+    let cluster = Cluster::running(&plan);
+    let decisions = cluster.decide(&plan);
+    let approved = ApprovalState::Awaiting { hash: "sha256:newer".into() };
+    let outcome =
+        Outcome::Planned { plan: &plan, decisions: &decisions, observed: &cluster.observed, approved };
+    let report = report(&stack(), outcome, &BTreeMap::new(), time(1));
+    let (status, reason, message) = says(&report, condition::READY);
+    assert_eq!((&*status, &*reason), ("False", "AwaitingApproval"));
+    assert!(message.starts_with("plan sha256:newer waits for a yes; "), "{message}");
+    assert_eq!(short(&report, condition::APPROVED), "False AwaitingApproval");
+    assert!(says(&report, condition::APPROVED).2.ends_with("what was approved before goes on"));
+    assert_eq!(report.stack.plan_hash.as_deref(), Some("sha256:newer"));
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::Store;
-use plinth_api::Product;
+use plinth_api::{Product, StackSpec};
 use plinth_plan::catalogue::Catalogue;
 use plinth_plan::model::{Finding, Plan, StackId};
 use plinth_runtime::apply::{Applier, Failures};
@@ -47,8 +47,22 @@ pub struct Context {
 pub struct Memory {
     /// The last plan, and what it was made from.
     pub plan: Option<Planned>,
+    /// The spec that was approved last, and what came of it; kept while a newer one waits for its approval.
+    pub approved: Option<Approved>,
+    /// Hash of the approved plan whose spec is known to be kept.
+    pub kept: Option<String>,
     /// What failed and when to try again.
     pub failures: Failures,
+}
+
+/// A spec that somebody has said yes to.
+pub struct Approved {
+    /// Hash of its plan, as it was approved.
+    pub hash: String,
+    /// The spec; `None` where it was not kept, or is not what was approved.
+    pub spec: Option<StackSpec>,
+    /// Its last plan.
+    pub plan: Option<Planned>,
 }
 
 /// A plan or what kept it from being made.
@@ -65,11 +79,13 @@ impl Context {
         self.stacks.lock().unwrap_or_else(PoisonError::into_inner).entry(stack.clone()).or_default().clone()
     }
 
-    /// The plan of a Stack, where it is valid.
+    /// The plan that a Stack runs by, where it is valid: what was approved last while a newer one waits.
     pub async fn plan(&self, stack: &StackId) -> Option<Arc<Plan>> {
         let memory = self.memory(stack);
         let memory = memory.lock().await;
-        memory.plan.as_ref().and_then(|planned| planned.result.as_ref().ok().cloned())
+        let approved = memory.approved.as_ref().and_then(|approved| approved.plan.as_ref());
+        let running = approved.or(memory.plan.as_ref());
+        running.and_then(|planned| planned.result.as_ref().ok().cloned())
     }
 
     /// Forgets a Stack that is gone.

@@ -2,6 +2,7 @@
 //! (I/O).
 
 pub mod agencies;
+mod approved;
 pub mod context;
 pub mod dereference;
 pub mod documents;

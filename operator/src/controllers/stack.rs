@@ -32,6 +32,7 @@ use plinth_runtime::observe::ingest::Lean;
 use plinth_runtime::status::{Shown, Told, id_of, lenient, stack_key};
 use serde_json::{Value, json};
 
+use super::approved::{self, Running};
 use super::context::{Context, Memory, Planned, now};
 use super::dereference::{catalogue, dereference, has_references};
 use super::documents::points_outside;
@@ -94,7 +95,40 @@ async fn converge(stack: &Stack, context: &Context, memory: &mut Memory) -> Resu
         Err(findings) => return invalid(stack, &findings, &inputs, context).await,
     };
     let approved = approval(stack, &plan);
-    let gate = Gate { paused: stack.spec.paused, approved: approved.is_open() };
+    let newest = Running { stack: stack.clone(), inputs, plan };
+    let before = match yes_before(&newest, &approved, memory, context).await {
+        Ok(before) => before,
+        Err(error) => return failed(stack, &error, context).await,
+    };
+    let gate = Gate { paused: stack.spec.paused, approved: approved.is_open() || before.is_some() };
+    carry_out(stack, before.unwrap_or(newest), approved, gate, context, memory).await
+}
+
+/// What runs while the newest plan waits for a yes. One that has it is kept, for when the next one waits.
+async fn yes_before(
+    newest: &Running,
+    approved: &ApprovalState,
+    memory: &mut Memory,
+    context: &Context,
+) -> Result<Option<Running>, CallError> {
+    if !approved.is_open() {
+        return approved::before(&newest.stack, memory, context).await;
+    }
+    memory.approved = None;
+    approved::keep(&newest.stack, &newest.plan.hash, memory, context).await?;
+    Ok(None)
+}
+
+/// From a plan to what runs, and to what is told of it. `stack` is the newest spec.
+async fn carry_out(
+    stack: &Stack,
+    running: Running,
+    approved: ApprovalState,
+    gate: Gate,
+    context: &Context,
+    memory: &mut Memory,
+) -> Result<Again, NotLeader> {
+    let Running { stack: source, inputs, plan } = running;
     let mut looked_up = LookedUp::default();
     let (mut rounds, mut held) = (0, false);
     let (observed, decisions) = loop {
@@ -124,12 +158,12 @@ async fn converge(stack: &Stack, context: &Context, memory: &mut Memory) -> Resu
     };
     forget_stale(memory, &plan, &observed);
     let moved = advance(&plan, &observed);
-    if let Err(error) = carry_on(stack, &plan, &inputs, &moved, context).await {
+    if let Err(error) = carry_on(&source, &plan, &inputs, &moved, memory, context).await {
         return failed(stack, &error, context).await;
     }
     let soonest = [decisions.look_again, memory.failures.next_retry()].into_iter().flatten().min();
     let pause = soonest.map(|at| Duration::from_secs(u64::try_from(at - observed.now).unwrap_or(0).max(1)));
-    let references = look_at_references(stack, &plan, &inputs.declared);
+    let references = look_at_references(&source, &plan, &inputs.declared);
     let outcome = Outcome::Planned { plan: &plan, decisions: &decisions, observed: &observed, approved };
     let told = tell(stack, outcome, Some((&plan, &decisions)), context).await?;
     let ground = Ground::Planned { plan: &plan, decisions: &decisions, observed: &observed };
@@ -172,6 +206,7 @@ async fn carry_on(
     plan: &Plan,
     inputs: &Inputs,
     moved: &Moves,
+    memory: &mut Memory,
     context: &Context,
 ) -> Result<(), CallError> {
     if moved.is_empty() {
@@ -194,6 +229,7 @@ async fn carry_on(
                     }
                     other => other?,
                 }
+                approved::keep(stack, &next, memory, context).await?;
             }
             _ => return Ok(()),
         }
@@ -223,7 +259,7 @@ fn approval(stack: &Stack, plan: &Plan) -> ApprovalState {
     match stack.spec.change_policy.approval {
         Approval::NotRequired => ApprovalState::NotRequired,
         Approval::Required if approved == Some(&*plan.hash) => ApprovalState::Approved { by: None },
-        Approval::Required => ApprovalState::Awaiting,
+        Approval::Required => ApprovalState::Awaiting { hash: plan.hash.clone() },
     }
 }
 

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::house::*;
 
-/// An exchange that is a pod with the compiled rights in a file. `steps` are its onboarding.
+/// An exchange that has to be told of each member, by `steps` of its onboarding.
 fn gate(steps: Value) -> Result<Product> {
     Ok(serde_json::from_value(json!({
         "apiVersion": "plinth.dev/v1alpha1",
@@ -54,7 +55,7 @@ fn gate(steps: Value) -> Result<Product> {
     }))?)
 }
 
-fn stack() -> Result<Stack> {
+fn stack(exchange: &str) -> Result<Stack> {
     Ok(serde_json::from_value(json!({
         "apiVersion": "plinth.dev/v1alpha1",
         "kind": "Stack",
@@ -63,7 +64,7 @@ fn stack() -> Result<Stack> {
             "country": { "code": "EE" },
             "profile": "sandbox",
             "tenants": { "from": "Selector", "selector": { "matchLabels": { "dpi": "yes" } } },
-            "blocks": [{ "name": "information-mediator", "product": "gate" }],
+            "blocks": [{ "name": "information-mediator", "product": exchange }],
             "exchange": { "bindings": [
                 { "namespace": "civil", "members": ["GOV/2"] },
                 { "namespace": "app", "members": ["GOV/1"] },
@@ -150,9 +151,8 @@ async fn label(client: &Client, namespace: &str, admitted: Option<&str>) -> Resu
     Ok(())
 }
 
-/// Two agencies' namespaces, the product, the Stack and what the agencies declare.
-async fn country(client: &Client, product: &Product, stack: &Stack) -> Result<()> {
-    Api::<Product>::all(client.clone()).create(&PostParams::default(), product).await?;
+/// Two agencies' namespaces, the Stack and what the agencies declare.
+async fn country(client: &Client, stack: &Stack) -> Result<()> {
     Api::<Stack>::namespaced(client.clone(), "dpi").create(&PostParams::default(), stack).await?;
     for namespace in ["civil", "app"] {
         let body = json!({ "metadata": { "name": namespace, "labels": { "dpi": "yes" } } });
@@ -190,6 +190,12 @@ async fn says(client: &Client, kind: &str, name: &str, wanted: &str) -> Result<(
     found.with_context(|| format!("{kind} {namespace}/{name} is wanted to say {wanted}: {last}"))
 }
 
+/// What enforces what of an agreement.
+fn layers_of(agreement: &Value) -> BTreeMap<&str, &str> {
+    let layers = agreement["enforcement"].as_array().into_iter().flatten();
+    layers.filter_map(|e| Some((e["layer"].as_str()?, e["enforces"].as_str()?))).collect()
+}
+
 /// Agreements that the exchange enforces, as its file says.
 async fn enforced(client: &Client) -> Result<Vec<String>> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "small-information-mediator");
@@ -198,6 +204,12 @@ async fn enforced(client: &Client) -> Result<Vec<String>> {
     let rights: Value = serde_json::from_str(&text).unwrap_or_default();
     let rights = rights["rights"].as_array().cloned().unwrap_or_default();
     Ok(rights.iter().filter_map(|right| right["agreement"].as_str().map(str::to_owned)).collect())
+}
+
+/// Whether the service in `app` has the Secret by which it calls the exchange.
+async fn has_binding(client: &Client) -> Result<bool> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), "app");
+    Ok(secrets.get_opt("birth-exchange").await?.is_some())
 }
 
 async fn enforces(client: &Client, wanted: &[&str]) -> Result<()> {
@@ -216,7 +228,7 @@ const BIRTHS: &str = "civil/births-to-app";
 async fn rights_come_and_go_with_labels_and_time_and_everybody_is_told() -> Result<()> {
     let cluster = TestCluster::start(Nodes::Simulated(2)).await?;
     let client = prepare(&cluster).await?;
-    country(&client, &gate(json!([]))?, &stack()?).await?;
+    country(&client, &stack("gateway-exchange")?).await?;
     let operator = Operator::start(&cluster, "me");
 
     let (member, _) = says(&client, "Member", "civil/civil", "True AllReady").await?;
@@ -227,17 +239,14 @@ async fn rights_come_and_go_with_labels_and_time_and_everybody_is_told() -> Resu
     let (agreement, message) = says(&client, "ExchangeAgreement", BIRTHS, "True AllReady").await?;
     ensure!(message == "in force: EE/GOV/1/app may call EE/GOV/2/register/births", "{message}");
     ensure!(agreement["phase"] == "Active", "{agreement}");
-    let layers: BTreeMap<&str, &str> = agreement["enforcement"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|e| Some((e["layer"].as_str()?, e["enforces"].as_str()?)))
-        .collect();
-    ensure!(layers.get("gate") == Some(&"access rights"), "{layers:?}");
-    ensure!(layers.get("nobody").is_some_and(|what| what.contains("gate limits no rates")), "{layers:?}");
+    let layers = layers_of(&agreement);
+    ensure!(layers.keys().copied().eq(["NetworkPolicy", "gateway-exchange"]), "{layers:?}");
+    ensure!(layers["NetworkPolicy"].contains("only through the exchange"), "{layers:?}");
     let (service, _) = says(&client, "PublicService", "app/birth", "True AllReady").await?;
     ensure!(service["granted"] == "1/1" && service["client"] == "EE/GOV/1/app", "{service}");
+    ensure!(service["bindings"] == json!([{ "name": "birth-exchange", "type": "exchange" }]), "{service}");
     enforces(&client, &[BIRTHS]).await?;
+    ensure!(has_binding(&client).await?, "the service is not bound");
     ready(&Api::namespaced(client.clone(), "dpi"), "small").await?;
     operator.stop().await?;
 
@@ -260,6 +269,7 @@ async fn rights_come_and_go_with_labels_and_time_and_everybody_is_told() -> Resu
         "{agreement}"
     );
     enforces(&client, &[]).await?;
+    eventually("the binding is gone", async || Ok((!has_binding(&client).await?).then_some(()))).await?;
     // A Stack that does not exist looks the same.
     let absent = json!({ "stackRef": { "name": "none", "namespace": "dpi" }, "class": "GOV", "code": "1" });
     declare(&client, "Member", "app", "lost", absent).await?;
@@ -273,7 +283,9 @@ async fn rights_come_and_go_with_labels_and_time_and_everybody_is_told() -> Resu
     let mut brief = declared().swap_remove(2).3;
     brief["provider"]["service"] = json!("deaths");
     declare(&client, "ExchangeAgreement", "civil", "brief", brief).await?;
-    says(&client, "ExchangeAgreement", "civil/brief", "True AllReady").await?;
+    let (agreement, _) = says(&client, "ExchangeAgreement", "civil/brief", "True AllReady").await?;
+    let layers = layers_of(&agreement);
+    ensure!(layers.get("nobody").is_some_and(|what| what.contains("deaths.gov.example")), "{layers:?}");
     enforces(&client, &[BIRTHS, "civil/brief"]).await?;
     let end = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second() + 4)?.to_string();
     let until = json!({ "spec": { "validity": { "until": end } } });
@@ -282,6 +294,7 @@ async fn rights_come_and_go_with_labels_and_time_and_everybody_is_told() -> Resu
     ensure!(agreement["phase"] == "Expired" && agreement["enforcement"].is_null(), "{agreement}");
     enforces(&client, &[BIRTHS]).await?;
 
+    documents(&client).await?;
     broken(&client).await?;
 
     // A Stack that goes has its agencies told.
@@ -293,6 +306,26 @@ async fn rights_come_and_go_with_labels_and_time_and_everybody_is_told() -> Resu
         says(&client, kind, &format!("{namespace}/{name}"), "False NotAdmitted").await?;
     }
     operator.stop().await
+}
+
+/// What a Member points to is missed, and found when it comes, though nobody watches it.
+async fn documents(client: &Client) -> Result<()> {
+    let mut subsystems = declared().swap_remove(0).3["subsystems"].take();
+    subsystems[0]["services"][0]["openApi"] = json!({ "configMap": "api", "key": "openapi.yaml" });
+    change(client, "Member", "civil", "civil", json!({ "spec": { "subsystems": subsystems } })).await?;
+    let (member, message) = says(client, "Member", "civil/civil", "False Invalid").await?;
+    ensure!(message.contains("ConfigMap `api` does not exist in this namespace"), "{message}");
+    ensure!(
+        member["state"] == "Registered" && member["services"] == 1,
+        "one service takes nothing from the other: {member}"
+    );
+    enforces(client, &[]).await?;
+    let document = "openapi: 3.0.0\npaths: { '/records/{id}': { get: {} } }";
+    let map = json!({ "metadata": { "name": "api" }, "data": { "openapi.yaml": document } });
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "civil");
+    maps.create(&PostParams::default(), &serde_json::from_value(map)?).await?;
+    says(client, "Member", "civil/civil", "True AllReady").await?;
+    enforces(client, &[BIRTHS]).await
 }
 
 /// An object that this version of Plinth cannot read, as another version's kinds may let in, stops nobody.
@@ -328,9 +361,10 @@ async fn a_member_waits_for_a_yes_and_what_is_declared_while_a_plan_is_held_says
         "connects": ["gate:https"],
         "calls": [{ "name": "register", "act": { "method": "POST", "url": "https://gate:8443/members" } }],
     }]);
-    let mut wanted = stack()?;
+    Api::<Product>::all(client.clone()).create(&PostParams::default(), &gate(register)?).await?;
+    let mut wanted = stack("gate")?;
     wanted.metadata.annotations = Some([(names::ANNOTATION_AUTHOR.to_owned(), "anna".to_owned())].into());
-    country(&client, &gate(register)?, &wanted).await?;
+    country(&client, &wanted).await?;
     let operator = Operator::start(&cluster, "me");
 
     // Each member waits for its own yes, and has it alone.
@@ -345,7 +379,7 @@ async fn a_member_waits_for_a_yes_and_what_is_declared_while_a_plan_is_held_says
     let (agreement, _) = says(&client, "ExchangeAgreement", BIRTHS, "False Waiting").await?;
     ensure!(agreement["phase"] == "Active", "{agreement}");
     let_approve(&client, &["ben"]).await?;
-    approve(&client, "first", &steps[0]).await?;
+    approve(&client, "first", json!({ "step": steps[0] })).await?;
     let (member, _) = says(&client, "Member", "civil/civil", "False Simulated").await?;
     ensure!(member["state"] == "RegistrationInProgress", "{member}");
     let simulated = member["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == "Simulated");
@@ -355,7 +389,7 @@ async fn a_member_waits_for_a_yes_and_what_is_declared_while_a_plan_is_held_says
         "{simulated}"
     );
     says(&client, "Member", "app/ministry", "False AwaitingApproval").await?;
-    approve(&client, "second", &steps[1]).await?;
+    approve(&client, "second", json!({ "step": steps[1] })).await?;
     says(&client, "ExchangeAgreement", BIRTHS, "True AllReady").await?;
 
     // While nothing is written, what was there stands and what is new says what it waits for.
@@ -391,13 +425,16 @@ async fn a_member_waits_for_a_yes_and_what_is_declared_while_a_plan_is_held_says
     operator.stop().await
 }
 
-async fn approve(client: &Client, name: &str, step: &str) -> Result<()> {
+/// Ben says yes to a plan or a step.
+async fn approve(client: &Client, name: &str, what: Value) -> Result<()> {
     let operations: Api<Operation> = Api::namespaced(client.clone(), "dpi");
-    let operation = json!({
+    let mut operation = json!({
         "apiVersion": "plinth.dev/v1alpha1", "kind": "Operation",
         "metadata": { "name": name, "annotations": { names::ANNOTATION_AUTHOR: "ben" } },
-        "spec": { "stack": "small", "type": "Approve", "reason": "read it", "step": step },
+        "spec": { "stack": "small", "type": "Approve", "reason": "read it" },
     });
+    let spec = operation["spec"].as_object_mut().context("an object")?;
+    spec.extend(what.as_object().cloned().unwrap_or_default());
     operations.create(&PostParams::default(), &serde_json::from_value(operation)?).await?;
     eventually("it is approved", async || {
         let status = operations.get(name).await?.status.unwrap_or_default();
@@ -405,4 +442,78 @@ async fn approve(client: &Client, name: &str, step: &str) -> Result<()> {
         Ok((status.phase == OperationPhase::Succeeded).then_some(()))
     })
     .await
+}
+
+/// Hash of the plan that waits for a yes, once one does that is not `known`.
+async fn held(client: &Client, known: Option<&str>) -> Result<String> {
+    let stacks: Api<Stack> = Api::namespaced(client.clone(), "dpi");
+    eventually("a plan is held", async || {
+        let stack = stacks.get("small").await?;
+        let held = matches!(condition(&stack, "Approved"), Some(("False", ..)));
+        let hash = stack.status.and_then(|status| status.plan_hash);
+        Ok(hash.filter(|hash| held && known != Some(hash)))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agencies_do_not_wait_for_the_yes_that_a_change_of_the_stack_waits_for() -> Result<()> {
+    let cluster = TestCluster::start(Nodes::Simulated(2)).await?;
+    let client = prepare(&cluster).await?;
+    let mut wanted = stack("gateway-exchange")?;
+    wanted.metadata.annotations = Some([(names::ANNOTATION_AUTHOR.to_owned(), "anna".to_owned())].into());
+    wanted.spec.change_policy = serde_json::from_value(json!({ "approval": "Required" }))?;
+    country(&client, &wanted).await?;
+    let_approve(&client, &["ben"]).await?;
+    let operator = Operator::start(&cluster, "me");
+
+    let first = held(&client, None).await?;
+    ensure!(enforced(&client).await?.is_empty(), "written without a yes");
+    approve(&client, "first", json!({ "planHash": first })).await?;
+    says(&client, "ExchangeAgreement", BIRTHS, "True AllReady").await?;
+    let stacks: Api<Stack> = Api::namespaced(client.clone(), "dpi");
+    ready(&stacks, "small").await?;
+
+    // An agency's change needs nobody's yes but its own, and asks for none.
+    let mut more = declared().swap_remove(2).3;
+    more["provider"]["service"] = json!("deaths");
+    declare(&client, "ExchangeAgreement", "civil", "more", more).await?;
+    enforces(&client, &[BIRTHS, "civil/more"]).await?;
+    let status = ready(&stacks, "small").await?.status.unwrap_or_default();
+    ensure!(status.plan_hash.as_ref() == Some(&first), "another plan is to be approved: {status:?}");
+
+    // A change of the Stack waits, and is not done. Another operator knows no more than what was kept.
+    let before = restarts(&client).await?;
+    let timeout = json!({ "spec": { "blocks": [{
+        "name": "information-mediator", "product": "gateway-exchange", "parameters": { "timeoutSeconds": 7 },
+    }] } });
+    stacks.patch("small", &PatchParams::default(), &Patch::Merge(timeout)).await?;
+    let second = held(&client, Some(&first)).await?;
+    operator.stop().await?;
+    let operator = Operator::start(&cluster, "me");
+
+    // While it waits, what agencies take back is taken back, and the Stack says what it waits for.
+    api(&client, "ExchangeAgreement", "civil").delete("more", &DeleteParams::default()).await?;
+    enforces(&client, &[BIRTHS]).await?;
+    let stack = stacks.get("small").await?;
+    let said = condition(&stack, "Ready").context("Ready is said")?;
+    ensure!((said.0, said.1) == ("False", "AwaitingApproval") && said.2.contains(&second), "{said:?}");
+    ensure!(restarts(&client).await? == before, "written without a yes");
+
+    // What was kept is worth no more than what was approved.
+    let revisions: Api<ControllerRevision> = Api::namespaced(client.clone(), "dpi");
+    let kept = revisions.list(&ListParams::default()).await?.items;
+    ensure!(kept.len() == 1, "{kept:?}");
+
+    approve(&client, "second", json!({ "planHash": second })).await?;
+    ready(&stacks, "small").await?;
+    ensure!(restarts(&client).await? != before, "the change was not made");
+    operator.stop().await
+}
+
+/// What the gateway's pods are made from: it changes when they have to be made anew.
+async fn restarts(client: &Client) -> Result<Value> {
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), "small-information-mediator");
+    let gateway = deployments.get("gateway").await?;
+    Ok(serde_json::to_value(gateway.spec.map(|spec| spec.template))?)
 }

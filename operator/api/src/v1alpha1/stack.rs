@@ -461,7 +461,8 @@ pub enum Approval {
     /// Changes take effect at once.
     #[default]
     NotRequired,
-    /// A plan is held until somebody other than its author approves its hash.
+    /// A plan is held until somebody other than its author approves its hash; what was approved before goes on meanwhile.
+    /// What agencies declare needs no yes of the Stack's.
     Required,
 }
 
