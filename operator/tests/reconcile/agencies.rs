@@ -175,7 +175,7 @@ fn ready_of(object: &DynamicObject) -> Option<(String, String)> {
 }
 
 /// Waits until an object says so of its newest spec; its status, and what Ready says.
-async fn says(client: &Client, kind: &str, name: &str, wanted: &str) -> Result<(Value, String)> {
+pub(crate) async fn says(client: &Client, kind: &str, name: &str, wanted: &str) -> Result<(Value, String)> {
     let (namespace, name) = name.split_once('/').context("namespace/name")?;
     let objects = api(client, kind, namespace);
     let mut last = Value::Null;

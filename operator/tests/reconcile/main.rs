@@ -2,6 +2,7 @@
 
 mod agencies;
 mod approval;
+mod examples;
 mod house;
 mod moving;
 

@@ -1,0 +1,165 @@
+//! Each of the examples with agencies comes up as its folder stands, given the yes of a second person to every step that asks
+//! for one.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use kube::api::{DynamicObject, PostParams};
+use kube::discovery::ApiResource;
+use kube::{Api, Client};
+use plinth_api::v1alpha1::operation::OperationPhase;
+use plinth_api::{Operation, Stack, names};
+use plinth_cluster::Nodes;
+use plinth_cluster::testing::TestCluster;
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+
+use crate::agencies::says;
+use crate::house::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_platform_of_a_hundred_registers_comes_up() -> Result<()> {
+    comes_up("ukraine").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_back_end_that_sectors_share_comes_up() -> Result<()> {
+    comes_up("peru").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_national_id_that_departments_reuse_comes_up() -> Result<()> {
+    comes_up("mosip-g2p").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_cash_transfer_in_one_folder_comes_up() -> Result<()> {
+    comes_up("govstack-usct").await
+}
+
+/// The Stack is Ready, and so is everything that agencies declare.
+async fn comes_up(example: &str) -> Result<()> {
+    let cluster =
+        TestCluster::start_with(|options| options.nodes(Nodes::Simulated(3)).gateway_api(true)).await?;
+    let client = prepare(&cluster).await?;
+    let_approve(&client, &["ben"]).await?;
+    let mut objects = documents(example)?;
+    // What has to be there first: namespaces, then what Stacks and agencies point to.
+    objects.sort_by_key(|object| match object["kind"].as_str().unwrap_or_default() {
+        "Namespace" => 0,
+        kind if resource(object).group != names::GROUP || kind == "Product" => 1,
+        "Stack" => 2,
+        _ => 3,
+    });
+    for object in &objects {
+        create(&client, object).await.with_context(|| object["metadata"].to_string())?;
+    }
+    let stack = objects.iter().find(|object| object["kind"] == "Stack").context("a Stack")?;
+    let text = |field: &str| stack["metadata"][field].as_str().unwrap_or_default().to_owned();
+    let (namespace, name) = (text("namespace"), text("name"));
+
+    let operator = Operator::start(&cluster, "me");
+    let stacks: Api<Stack> = Api::namespaced(client.clone(), &namespace);
+    let operations: Api<Operation> = Api::namespaced(client.clone(), &namespace);
+    let mut said = BTreeSet::new();
+    let mut last = String::new();
+    let up = eventually("the Stack is Ready", async || {
+        let stack = stacks.get(&name).await?;
+        last = serde_json::to_string(&stack.status)?;
+        if let Some(step) = asked(&stack).filter(|step| !said.contains(step)) {
+            say_yes(&operations, &name, &step, said.len()).await?;
+            said.insert(step);
+        }
+        Ok(matches!(condition(&stack, "Ready"), Some(("True", ..))).then_some(()))
+    });
+    up.await.with_context(|| last)?;
+
+    for object in &objects {
+        let kind = object["kind"].as_str().unwrap_or_default();
+        if matches!(kind, "Member" | "ExchangeAgreement" | "Registry" | "PublicService") {
+            let metadata = &object["metadata"];
+            let of = |field: &str| metadata[field].as_str().unwrap_or_default();
+            says(&client, kind, &format!("{}/{}", of("namespace"), of("name")), "True AllReady").await?;
+        }
+    }
+    operator.stop().await
+}
+
+/// The step that the Stack says it waits for.
+fn asked(stack: &Stack) -> Option<String> {
+    let (_, _, message) = condition(stack, "Stalled").filter(|(status, ..)| *status == "True")?;
+    let (_, rest) = message.split_once("--step ")?;
+    rest.split([')', ' ']).next().map(str::to_owned)
+}
+
+/// Ben says yes, who has not written the Stack.
+async fn say_yes(operations: &Api<Operation>, stack: &str, step: &str, number: usize) -> Result<()> {
+    let name = format!("yes-{number}");
+    let operation = json!({
+        "apiVersion": "plinth.dev/v1alpha1", "kind": "Operation",
+        "metadata": { "name": name, "annotations": { names::ANNOTATION_AUTHOR: "ben" } },
+        "spec": { "stack": stack, "type": "Approve", "reason": "read it", "step": step },
+    });
+    operations.create(&PostParams::default(), &serde_json::from_value(operation)?).await?;
+    eventually("it is approved", async || {
+        let status = operations.get(&name).await?.status.unwrap_or_default();
+        ensure!(!matches!(status.phase, OperationPhase::Refused | OperationPhase::Failed), "{status:?}");
+        Ok((status.phase == OperationPhase::Succeeded).then_some(()))
+    })
+    .await
+}
+
+/// Every object of an example's folder, the Stack's author stamped as admission would.
+fn documents(example: &str) -> Result<Vec<Value>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(example);
+    let mut objects = Vec::new();
+    for file in files(&folder)? {
+        let text = std::fs::read_to_string(&file)?;
+        for document in serde_yaml::Deserializer::from_str(&text) {
+            let mut object = Value::deserialize(document).with_context(|| file.display().to_string())?;
+            if object["kind"] == "Stack" {
+                object["metadata"]["annotations"] = json!({ names::ANNOTATION_AUTHOR: "anna" });
+            }
+            objects.push(object);
+        }
+    }
+    objects.retain(|object| !object.is_null());
+    ensure!(!objects.is_empty(), "{} holds nothing", folder.display());
+    Ok(objects)
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.append(&mut files(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The resource of an object's kind.
+fn resource(object: &Value) -> ApiResource {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+    let kind = kube::core::GroupVersionKind::gvk(group, version, text("kind"));
+    ApiResource::from_gvk(&kind)
+}
+
+async fn create(client: &Client, object: &Value) -> Result<()> {
+    let resource = resource(object);
+    let api: Api<DynamicObject> = match object["metadata"]["namespace"].as_str() {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    match api.create(&PostParams::default(), &serde_json::from_value(object.clone())?).await {
+        // The Stack's own namespace is there already.
+        Err(kube::Error::Api(status)) if status.code == 409 && object["kind"] == "Namespace" => Ok(()),
+        other => Ok(drop(other?)),
+    }
+}
