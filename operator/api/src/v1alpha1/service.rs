@@ -248,12 +248,16 @@ pub struct Programme {
     #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,29}$"))]
     pub code: String,
     /// Institution that registers beneficiaries there.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"))]
     pub institution: String,
     /// Participant whose account is debited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 30))]
     pub participant: Option<String>,
+    /// Account of that participant, as the payments block knows it. A block that registers programmes needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:-]*$"))]
+    pub account: Option<String>,
     /// Currency of the payments, ISO 4217.
     #[schemars(regex(pattern = r"^[A-Z]{3}$"))]
     pub currency: String,
@@ -310,6 +314,9 @@ pub struct PublicServiceStatus {
     /// Secrets with what it uses, by the Service Binding convention, in its own namespace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bindings: Vec<BindingStatus>,
+    /// What the payments block knows of its programme.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub programme: Option<String>,
     /// Each service asked for, and what came of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["service"]))]

@@ -268,8 +268,8 @@ impl Report<'_> {
             What::Registry { block, services } => {
                 self.registry(subject, standing, (block.as_deref(), services), seen)
             }
-            What::PublicService { client, uses } => {
-                self.public_service(subject, standing, (client.as_ref(), uses), seen)
+            What::PublicService { client, uses, programme } => {
+                self.public_service(subject, standing, (client.as_ref(), uses, programme.clone()), seen)
             }
         };
         let Said { facts, word, unrun } = told;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use plinth_api::v1alpha1::exchange::Texts;
 use serde_json::{Map, Value, json};
 
-use super::compile::{Compiled, Grant, Offer, Organisation, Where};
+use super::compile::{Compiled, Consumer, Grant, Offer, Organisation, Where};
 use super::id::{MemberId, ServiceId, SubsystemId};
 use crate::render::short_digest;
 
@@ -70,6 +70,7 @@ pub fn vars(compiled: &Compiled, languages: &[String], address: impl Fn(&Where) 
         "services": services,
         "rights": compiled.grants.iter().map(right).collect::<Vec<_>>(),
         "participants": active().filter_map(|(id, m)| participant(id, m)).collect::<Vec<_>>(),
+        "programmes": compiled.consumers.iter().filter_map(programme).collect::<Vec<_>>(),
         "peers": [],
         "rightsJson": serde_json::to_string(&compiled.rights()).unwrap_or_default(),
     })
@@ -186,6 +187,29 @@ fn participant(id: &MemberId, member: &Organisation) -> Option<Value> {
         }
     }
     Some(value)
+}
+
+/// What a payments block has to know of a programme that pays.
+fn programme(consumer: &Consumer) -> Option<Value> {
+    let programme = consumer.spec.uses.programme.as_ref()?;
+    Some(json!({
+        "code": programme.code,
+        "institution": programme.institution,
+        "participant": programme.participant,
+        "account": programme.account,
+        "path": format!(
+            "{}/{}/{}",
+            programme.institution,
+            programme.code,
+            programme.account.as_deref().unwrap_or_default()
+        ),
+        "currency": programme.currency,
+        "accountMapper": programme.account_mapper,
+        "maker": programme.batch.maker,
+        "checker": programme.batch.checker,
+        "reconcileHours": programme.reconcile_hours,
+        "service": format!("{}/{}", consumer.namespace, consumer.name),
+    }))
 }
 
 /// A DNS label that stands for a participant.

@@ -164,6 +164,8 @@ pub enum What {
         client: Option<SubsystemId>,
         /// What came of what it asks for.
         uses: Vec<UseStatus>,
+        /// What the payments block knows of its programme.
+        programme: Option<String>,
     },
 }
 

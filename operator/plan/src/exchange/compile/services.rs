@@ -22,7 +22,7 @@ impl World<'_> {
                 Some(assurance) => self.assured(&mut one, assurance),
                 None => Vec::new(),
             };
-            self.programme(&mut one, out);
+            let programme = self.programme(&mut one, out);
             let uses: Vec<UseStatus> = one
                 .spec
                 .uses
@@ -32,7 +32,8 @@ impl World<'_> {
                 .collect();
             let pending = uses.iter().filter(|u| !u.granted).map(|u| format!("{}: {}", u.service, u.message));
             let waits = pending.collect();
-            let what = What::PublicService { client: client.clone(), uses: uses.clone() };
+            let programme = programme.filter(|_| one.findings.is_empty());
+            let what = What::PublicService { client: client.clone(), uses: uses.clone(), programme };
             if one.findings.is_empty() {
                 consumers.push(Consumer {
                     namespace: one.subject.namespace.clone(),
@@ -131,15 +132,16 @@ impl World<'_> {
         reach("spec.uses.identity.authentication", wanted.authentication, &levels.authentication)
     }
 
-    /// The account that a programme debits is its own Member's, or that Member has granted it.
-    fn programme(&self, one: &mut Found<'_, PublicServiceSpec>, out: &Compiled) {
-        let Some(programme) = &one.spec.uses.programme else { return };
+    /// The account that a programme debits is its own Member's, or that Member has granted it. What the payments block knows
+    /// of it.
+    fn programme(&self, one: &mut Found<'_, PublicServiceSpec>, out: &Compiled) -> Option<String> {
+        let programme = one.spec.uses.programme.as_ref()?;
         let Some(wanted) = &programme.participant else {
             one.wrong(
                 "spec.uses.programme.participant",
                 "is missing: the participant whose account is debited",
             );
-            return;
+            return None;
         };
         let own: Vec<String> = out
             .members
@@ -159,6 +161,12 @@ impl World<'_> {
             );
             one.wrong("spec.uses.programme.participant", message);
         }
+        if let Some(product) = self.registers_programmes()
+            && programme.account.is_none()
+        {
+            let message = format!("is missing: `{product}` debits the account by its own identifier");
+            one.wrong("spec.uses.programme.account", message);
+        }
         if let Some(participant) = payer.filter(|_| granted).and_then(|payer| payer.participant.as_ref())
             && !participant.currencies.contains(&programme.currency)
         {
@@ -169,6 +177,14 @@ impl World<'_> {
             );
             one.wrong("spec.uses.programme.currency", message);
         }
+        let Some(product) = self.registers_programmes() else {
+            return Some(format!(
+                "the payments block keeps no programmes: who is bound to it pays as `{wanted}`"
+            ));
+        };
+        let account = programme.account.as_deref().unwrap_or_default();
+        let (institution, code) = (&programme.institution, &programme.code);
+        Some(format!("{product} is told: {institution} pays `{code}` from account {account} of `{wanted}`"))
     }
 
     /// What came of one request. A service that does not exist and one that is not granted look the same.

@@ -9,7 +9,7 @@ use plinth_api::v1alpha1::product::{
     Generator, Maturity, Named, ProductSpec, Provision, Requirement, Role, Route, Secret, SecretKey, Source,
     Version,
 };
-use plinth_api::v1alpha1::service::{BindingStatus, Workload};
+use plinth_api::v1alpha1::service::{BindingStatus, Programme, Workload};
 use plinth_api::v1alpha1::stack::Block;
 use serde_json::{Map, json};
 
@@ -25,6 +25,12 @@ use crate::resolve::namespace_of;
 pub const EXCHANGE: &str = "exchange";
 /// Capability of a product that signs people in.
 const ISSUER: &str = "oidc-issuer";
+/// Block that pays people.
+const PAYMENTS: &str = "payments";
+/// Output by which a capability says that the product keeps programmes, and is told of them.
+const PROGRAMMES: &str = "registersProgrammes";
+/// Outputs that are for Plinth, not for whoever is bound.
+const UNTOLD: [&str; 5] = ["host", "port", "enforces", "limitsRates", PROGRAMMES];
 /// Where a container finds its bindings; the variable and the form are the Service Binding specification's.
 const BINDING_ROOT: &str = "/bindings";
 
@@ -187,7 +193,7 @@ impl World<'_> {
             ("consent", wanted.consent),
             ("messaging", !wanted.messaging.is_empty()),
             ("wallet", !wanted.credentials.is_empty()),
-            ("payments", wanted.programme.is_some()),
+            (PAYMENTS, wanted.programme.is_some()),
         ] {
             let Some(capability) = self.capability(block).filter(|_| used) else { continue };
             let requirement = camel(block);
@@ -196,7 +202,11 @@ impl World<'_> {
                 capability: capability.clone(),
                 ..Requirement::default()
             });
-            spec.secrets.push(self.binding(block, &requirement, &capability, block));
+            let mut secret = self.binding(block, &requirement, &capability, block);
+            if let Some(programme) = wanted.programme.as_ref().filter(|_| block == PAYMENTS) {
+                secret.keys.extend(programme_keys(programme));
+            }
+            spec.secrets.push(secret);
             uses.insert(requirement, block.to_owned());
         }
         let client = consumer.client.as_ref();
@@ -220,6 +230,18 @@ impl World<'_> {
         };
         let empty = spec.requires.is_empty() && spec.components.is_empty();
         (!empty).then(|| part(subject, &consumer.name, spec, uses, pods))
+    }
+
+    /// The product that keeps programmes, where the payments block's does.
+    pub(super) fn registers_programmes(&self) -> Option<String> {
+        let says = |provision: &Provision| {
+            provision
+                .outputs
+                .iter()
+                .any(|output| output.name == PROGRAMMES && output.value.as_deref() == Some("true"))
+        };
+        let block = self.stack.spec.blocks.iter().find(|block| block.name == PAYMENTS)?;
+        block.product.clone().filter(|_| self.provisions(PAYMENTS).iter().any(says))
     }
 
     /// The block that signs people in: `identity` where it does, else the first that does.
@@ -258,8 +280,7 @@ impl World<'_> {
             let source = [&output.reference, &output.cel].into_iter().flatten().cloned().collect::<String>();
             !source.contains("secrets.") || source.contains("secrets.client.")
         };
-        let told =
-            |output: &&Named| !["host", "port", "enforces", "limitsRates"].contains(&output.name.as_str());
+        let told = |output: &&Named| !UNTOLD.contains(&output.name.as_str());
         let mut keys = vec![text("type", capability)];
         let product = self.stack.spec.blocks.iter().find(|b| b.name == block).and_then(|b| b.product.clone());
         keys.push(text("provider", product.as_deref().unwrap_or("external")));
@@ -414,6 +435,18 @@ fn part(
     };
     let entry = Entry { name: name.to_owned(), builtin: false, spec: spec.into() };
     Tenant { subject, block, entry, pods }
+}
+
+/// What a service has to say to the payments block when it pays.
+fn programme_keys(programme: &Programme) -> Vec<SecretKey> {
+    let mut keys = vec![
+        text("programme", &programme.code),
+        text("institution", &programme.institution),
+        text("currency", &programme.currency),
+    ];
+    keys.extend(programme.participant.as_ref().map(|participant| text("participant", participant)));
+    keys.extend(programme.account.as_ref().map(|account| text("account", account)));
+    keys
 }
 
 fn text(name: &str, value: &str) -> SecretKey {

@@ -232,7 +232,7 @@ impl Report<'_> {
         &self,
         subject: &Subject,
         standing: &Standing,
-        (client, uses): (Option<&SubsystemId>, &[UseStatus]),
+        (client, uses, programme): (Option<&SubsystemId>, &[UseStatus], Option<String>),
         seen: &Seen,
     ) -> Said {
         let granted = uses.iter().filter(|wanted| wanted.granted).count();
@@ -240,6 +240,7 @@ impl Report<'_> {
             client: client.map(ToString::to_string),
             granted: (!uses.is_empty()).then(|| format!("{granted}/{}", uses.len())),
             uses: uses.to_vec(),
+            programme,
             bindings: self.index.bindings(subject, self.compiled),
             ..PublicServiceStatus::default()
         });
