@@ -12,7 +12,9 @@ use plinth_api::v1alpha1::member::MembershipState;
 use plinth_plan::decide::Gate;
 use plinth_plan::exchange::Subject;
 use plinth_plan::exchange::compile::Server;
-use plinth_plan::exchange::report::{Ground, Seen, Status, not_admitted, not_understood, report};
+use plinth_plan::exchange::report::{
+    Ground, Seen, Status, not_admitted, not_understood, report, stack_not_understood,
+};
 use plinth_plan::model::*;
 use serde_json::{Value, json};
 
@@ -481,4 +483,24 @@ fn a_stack_that_is_missing_and_one_that_refuses_look_the_same() {
     let ready = condition(&broken, "Ready").expect("is said");
     assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "Invalid"));
     assert_eq!(ready.message, "spec: is not understood: missing field `class`");
+}
+
+#[test]
+fn what_changes_while_the_stack_cannot_be_read_waits_and_the_rest_stands() {
+    let moment = Moment::of(&world());
+    let told = moment.told();
+    let (_, before) = told.iter().find(|(s, _)| s.name == "births-to-app").expect("is told");
+    let generation = before.observed_generation().expect("is said");
+    let says = |generation: i64| {
+        let seen = Seen { generation, status: before.clone() };
+        stack_not_understood(&moment.plan.stack, &seen, &time(NOW + 60))
+    };
+    assert_eq!(says(generation), None);
+    let told = says(generation + 1).expect("it has changed");
+    let ready = told.conditions().iter().find(|c| c.type_ == "Ready").expect("is said");
+    assert_eq!((&*ready.status, &*ready.reason), ("False", "Waiting"));
+    assert!(ready.message.contains("is not understood"), "{}", ready.message);
+    assert_eq!(told.observed_generation(), Some(generation + 1));
+    let seen = Seen { generation: generation + 1, status: told };
+    assert_eq!(stack_not_understood(&moment.plan.stack, &seen, &time(NOW + 90)), None, "said once");
 }

@@ -11,6 +11,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use plinth_api::{ExchangeAgreementStatus, MemberStatus, PublicServiceStatus, RegistryStatus, Stack};
 use plinth_plan::exchange::report::{
     AGREEMENT, Ground, PUBLIC_SERVICE, REGISTRY, Seen, Status, not_admitted, not_understood, report,
+    stack_not_understood,
 };
 use plinth_plan::exchange::{Declared, Subject};
 use plinth_plan::model::{ObjectKey, StackId};
@@ -52,6 +53,22 @@ pub(super) async fn tell(
     let (_, now) = now();
     let told = report(ground, &seen, &now);
     say(&objects, told, context).await
+}
+
+/// Says of each object that has changed since it was told that its Stack cannot be read.
+///
+/// # Errors
+/// Another process leads.
+pub(super) async fn tell_of_unreadable(
+    stack: &StackId,
+    context: &Context,
+) -> Result<Option<Duration>, NotLeader> {
+    let (second, now) = now();
+    let objects = objects(&context.agencies.declared(stack, second), context);
+    let told = objects.iter().filter_map(|(subject, object)| {
+        Some((subject.clone(), stack_not_understood(stack, &object.seen, &now)?))
+    });
+    say(&objects, told.collect(), context).await
 }
 
 fn objects(declared: &Declared, context: &Context) -> BTreeMap<Subject, Object> {

@@ -428,7 +428,8 @@ async fn unreadable(
         return take_down(&stack, field("policy") == Some("Delete") && confirmed, context, memory).await;
     }
     let findings = [Finding { path: "spec".to_owned(), message: format!("is not understood: {invalid}") }];
-    tell(&stack, Outcome::Invalid { findings: &findings }, None, context).await
+    let told = tell(&stack, Outcome::Invalid { findings: &findings }, None, context).await?;
+    Ok(soonest_of([told, agencies::tell_of_unreadable(&id_of(&stack), context).await?]))
 }
 
 async fn raw(metadata: &ObjectMeta, context: &Context) -> Result<Option<Lean>, CallError> {

@@ -160,6 +160,9 @@ async fn create(client: &Client, object: &Value) -> Result<()> {
     match api.create(&PostParams::default(), &serde_json::from_value(object.clone())?).await {
         // The Stack's own namespace is there already.
         Err(kube::Error::Api(status)) if status.code == 409 && object["kind"] == "Namespace" => Ok(()),
-        other => Ok(drop(other?)),
+        other => {
+            other?;
+            Ok(())
+        }
     }
 }

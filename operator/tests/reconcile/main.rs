@@ -5,6 +5,7 @@ mod approval;
 mod examples;
 mod house;
 mod moving;
+mod registries;
 
 use std::time::Duration;
 

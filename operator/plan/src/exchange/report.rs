@@ -66,6 +66,16 @@ impl Status {
         }
     }
 
+    /// Generation that it was said of.
+    pub fn observed_generation(&self) -> Option<i64> {
+        match self {
+            Self::Member(status) => status.observed_generation,
+            Self::Agreement(status) => status.observed_generation,
+            Self::Registry(status) => status.observed_generation,
+            Self::PublicService(status) => status.observed_generation,
+        }
+    }
+
     /// The same facts with these conditions, said of that generation.
     fn saying(mut self, conditions: Vec<Condition>, generation: Option<i64>) -> Self {
         let (said, observed) = match &mut self {
@@ -182,6 +192,19 @@ pub fn not_admitted(subject: &Subject, stack: &StackId, seen: &Seen, now: &Time)
 /// Status of an object that this version of Plinth cannot read.
 pub fn not_understood(subject: &Subject, why: &str, seen: &Seen, now: &Time) -> Status {
     refused(subject, Reason::Invalid, format!("spec: is not understood: {why}"), seen, now)
+}
+
+/// Status of an object whose Stack this version of Plinth cannot read, where it has changed since it was told; what was told
+/// before stands, for what runs is left alone.
+pub fn stack_not_understood(stack: &StackId, seen: &Seen, now: &Time) -> Option<Status> {
+    if seen.status.observed_generation() == Some(seen.generation) {
+        return None;
+    }
+    let message =
+        format!("Stack {stack} is not understood: its own status says why, and what was told before stands");
+    let verdicts = Word::Waits { reason: Reason::Waiting, message }.verdicts();
+    let conditions = merged(verdicts, seen.status.conditions(), seen.generation, now);
+    Some(seen.status.clone().saying(conditions, Some(seen.generation)))
 }
 
 /// Status of an object of which nothing more can be said than what is wrong with it.
