@@ -248,7 +248,7 @@ pub struct Programme {
     #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,29}$"))]
     pub code: String,
     /// Institution that registers beneficiaries there.
-    #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"))]
+    #[schemars(length(max = 64), regex(pattern = r"^[^/[:cntrl:]]+$"))]
     pub institution: String,
     /// Participant whose account is debited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
