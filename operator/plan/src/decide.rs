@@ -16,7 +16,7 @@ use self::prune::{Removal, claims, missing, shrunk};
 pub use self::prune::{Teardown, teardown};
 use crate::model::{
     Action, BlockPlan, Decisions, Desired, Inventory, InventoryEntry, ObjectDecision, ObjectKey, Observed,
-    Plan, Unit, UnitDecision, UnitId,
+    Plan, StackId, Unit, UnitDecision, UnitId,
 };
 
 /// Whether anything may be written at all.
@@ -118,12 +118,16 @@ impl View<'_> {
     }
 
     /// What a person has to say yes to before the unit's Job runs. One that is there had its yes.
-    fn held(&self, observed: &Observed) -> Option<String> {
+    fn held(&self, stack: &StackId, observed: &Observed) -> Option<String> {
         let words = self.unit.step.as_ref()?.held.as_ref()?;
         let (job, id) = (self.unit.job()?, self.unit.step_id()?);
         let open = observed.approved_steps.contains(&id) || observed.live.contains_key(&job.key);
+        let StackId { namespace, name } = stack;
         (!open).then(|| {
-            format!("{}: waits for a person to approve: {words} (plinth approve --step {id})", self.unit.id)
+            format!(
+                "{}: waits for a person to approve: {words} (plinth approve {name} -n {namespace} --reason … --step {id})",
+                self.unit.id
+            )
         })
     }
 
@@ -345,7 +349,7 @@ impl<'a> House<'a> {
             (role, true) => self.waits_to_start(unit, role),
             (_, false) => self.waits_to_update(unit),
         };
-        let held = view.held(self.observed);
+        let held = view.held(&self.plan.stack, self.observed);
         let mut objects = Vec::new();
         for (desired, judged) in unit.objects.iter().zip(&view.judged) {
             let mut decision = ObjectDecision {
@@ -404,7 +408,9 @@ impl<'a> House<'a> {
                 "waits for {id}, which is stopped while its data is brought to another provider"
             )),
             Some(view) => {
-                let why = view.held(self.observed).or_else(|| view.unsettled().map(|j| j.message.clone()));
+                let why = view
+                    .held(&self.plan.stack, self.observed)
+                    .or_else(|| view.unsettled().map(|j| j.message.clone()));
                 why.map(|why| format!("waits for {id}: {why}"))
             }
             None => Some(self.waits_for_stranger(id)),

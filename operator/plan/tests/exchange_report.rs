@@ -226,7 +226,9 @@ fn a_step_that_waits_for_a_yes_is_said_of_the_member_that_it_is_about() {
     let (short, message) = says(&told, "Member civil");
     assert_eq!(short, "False AwaitingApproval False True");
     assert!(
-        message.contains("GOV/2 may answer (plinth approve --step information-mediator/money-"),
+        message.contains(
+            "GOV/2 may answer (plinth approve demo -n gov --reason … --step information-mediator/money-"
+        ),
         "{message}"
     );
     assert_eq!(state(&told, "Member ministry"), MembershipState::Registered);
