@@ -190,6 +190,21 @@ fn who_is_disabled_may_not_and_what_is_wrong_with_a_member_is_said() {
 }
 
 #[test]
+fn pods_reach_the_exchange_as_long_as_an_agreement_grants_them_something() {
+    let network = |at: &str| {
+        json(&can("GOV/1/app", "GOV/2/register/births", "GET", "/records/7", at))["layers"][4].clone()
+    };
+    let granted = network(AT);
+    assert_eq!((&granted["layer"], &granted["verdict"]), (&"network, client".into(), &"passes".into()));
+    let ended = network("2030-01-01");
+    assert_eq!((&ended["layer"], &ended["verdict"]), (&"network, client".into(), &"denies".into()));
+    assert!(
+        ended["says"].as_str().unwrap().contains("do not reach block information-mediator until"),
+        "{ended}"
+    );
+}
+
+#[test]
 fn a_system_that_declares_no_pods_has_to_call_from_elsewhere() {
     let text = agencies_with(", pods: { app: births }", "");
     let ran = with_input(

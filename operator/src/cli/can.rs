@@ -5,6 +5,7 @@ use clap::builder::PossibleValuesParser;
 use jiff::Timestamp;
 use plinth_api::v1alpha1::agreement::{AgreementPhase, Consent, LegalBasis};
 use plinth_api::v1alpha1::exchange::Texts;
+use plinth_plan::exchange::Compiled;
 use plinth_plan::exchange::compile::{What, Where};
 use plinth_plan::exchange::id::{MemberId, ServiceId, SubsystemId};
 use plinth_plan::exchange::rights::{Call, Decision, Denial, Identity, Layer, Limit, Right};
@@ -207,57 +208,51 @@ fn granted(country: &Country, right: &Right) -> Option<Granted> {
 /// path, whatever an agreement says.
 fn network(country: &Country, asked: &Asked) -> Vec<Line> {
     let line = |end: &str, verdict, says: String| Line { layer: format!("network, {end}"), verdict, says };
-    let Some(exchange) = country.exchange() else {
+    let Some(server) = &country.compiled.server else {
         let says = "the Stack has no block that is an exchange: nothing carries the call".to_owned();
         return vec![line("exchange", Verdict::Denies, says)];
     };
-    let pods = pods_of(country, &asked.client);
-    let client = match pods.as_slice() {
-        [] => {
-            let says = format!(
-                "{} declares no pods: its way to block {} is closed here, it has to call from elsewhere",
-                asked.client, exchange.name
-            );
-            line("client", Verdict::Outside, says)
-        }
-        pods => {
-            line("client", Verdict::Passes, format!("{} reach block {}", pods.join(" and "), exchange.name))
-        }
-    };
+    let (verdict, says) = from_client(country, &asked.client, &server.block);
+    let client = line("client", verdict, says);
     let offer = country.compiled.services.get(&asked.service);
     let server = offer.map(|offer| {
-        let (verdict, says) = match &offer.backend {
-            Where::Service { namespace, name, port, .. } => (
-                Verdict::Passes,
-                format!("block {} reaches Service {namespace}/{name}:{port}", exchange.name),
-            ),
-            Where::Host { host, port, .. } => {
-                (Verdict::Passes, format!("block {} reaches {host}:{port}", exchange.name))
-            }
-            Where::Registry { block, code } => {
-                let says = format!("block {} reaches registry {code} in block {block}", exchange.name);
-                (Verdict::Passes, says)
-            }
+        let to = match &offer.backend {
+            Where::Service { namespace, name, port, .. } => format!("Service {namespace}/{name}:{port}"),
+            Where::Host { host, port, .. } => format!("{host}:{port}"),
+            Where::Registry { block, code } => format!("registry {code} in block {block}"),
         };
-        line("service", verdict, says)
+        line("service", Verdict::Passes, format!("block {} reaches {to}", server.block))
     });
     std::iter::once(client).chain(server).collect()
 }
 
-/// Pods that call as a subsystem, in words.
-fn pods_of(country: &Country, client: &SubsystemId) -> Vec<String> {
-    let own = country.compiled.subsystem(client).filter(|(_, subsystem)| !subsystem.pods.is_empty());
-    let labelled = own.map(|(member, subsystem)| {
+/// The way from a system's pods to the exchange, as the policies in its namespace leave it.
+fn from_client(country: &Country, client: &SubsystemId, block: &str) -> (Verdict, String) {
+    let Some(pods) = pods_of(&country.compiled, client) else {
+        let says = format!(
+            "{client} declares no pods: its way to block {block} is closed here, it has to call from elsewhere"
+        );
+        return (Verdict::Outside, says);
+    };
+    match country.compiled.grants.iter().any(|grant| grant.right.consumers.contains(client)) {
+        true => (Verdict::Passes, format!("{pods} reach block {block}")),
+        false => {
+            let says = format!("{pods} do not reach block {block} until an agreement grants them something");
+            (Verdict::Denies, says)
+        }
+    }
+}
+
+/// Pods that call as a system, in words: those that its Member labels, or those that Plinth runs for its service.
+fn pods_of(compiled: &Compiled, client: &SubsystemId) -> Option<String> {
+    if let Some((member, subsystem)) = compiled.subsystem(client).filter(|(_, s)| !s.pods.is_empty()) {
         let labels: Vec<String> =
             subsystem.pods.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        format!("pods {} of namespace {}", labels.join(","), member.namespace)
-    });
-    let consumers = country.compiled.consumers.iter();
-    let run = consumers.filter(|c| c.client.as_ref() == Some(client) && c.spec.workload.is_some());
-    labelled
-        .into_iter()
-        .chain(run.map(|c| format!("pods of PublicService {}/{}", c.namespace, c.name)))
-        .collect()
+        return Some(format!("pods {} of namespace {}", labels.join(","), member.namespace));
+    }
+    let mut services = compiled.consumers.iter();
+    let run = services.find(|c| c.client.as_ref() == Some(client) && c.spec.workload.is_some())?;
+    Some(format!("pods of PublicService {}/{}", run.namespace, run.name))
 }
 
 /// What would have to change for the answer to be yes.

@@ -8,9 +8,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use kube::Api;
 use kube::api::ListParams;
-use plinth_api::v1alpha1::stack::Block;
 use plinth_api::{ExchangeAgreement, Stack};
-use plinth_plan::catalogue::Catalogue;
 use plinth_plan::exchange::{Compiled, Declared, Subject, compile};
 use plinth_plan::model::{Finding, StackId};
 use plinth_plan::resolve::stack_id;
@@ -21,11 +19,6 @@ use super::input::Input;
 use super::lookup;
 use super::names::nearest;
 use super::output::note;
-
-/// Capability of the block that is the exchange.
-const EXCHANGE: &str = "exchange";
-/// The block that GovStack has for it, whatever its product calls what it provides.
-const MEDIATOR: &str = "information-mediator";
 
 /// Which country, and when.
 #[derive(Clone, Debug, clap::Args)]
@@ -47,8 +40,6 @@ pub struct CountryArgs {
 pub struct Country {
     /// The Stack.
     pub stack: Stack,
-    /// Built-in entries and the user's own.
-    pub catalogue: Catalogue,
     /// What agencies declare.
     pub declared: Declared,
     /// What of it holds.
@@ -82,7 +73,7 @@ impl CountryArgs {
         declared.now = at.as_second();
         let stack = chosen(stacks, self.stack.as_deref())?;
         let compiled = compile(&stack, &catalogue, &declared);
-        let country = Country { stack, catalogue, declared, compiled, at };
+        let country = Country { stack, declared, compiled, at };
         country.say_what_is_left_out();
         Ok(country)
     }
@@ -93,18 +84,6 @@ impl Country {
     pub fn languages(&self) -> Vec<String> {
         let own = &self.stack.spec.country.languages;
         if own.is_empty() { vec!["en".to_owned()] } else { own.clone() }
-    }
-
-    /// The block that is the exchange.
-    pub fn exchange(&self) -> Option<&Block> {
-        let blocks = &self.stack.spec.blocks;
-        let provides = |block: &&Block| {
-            let external = block.external.iter().flat_map(|e| &e.provides).map(|p| p.capability.as_str());
-            let entry = block.product.as_deref().and_then(|product| self.catalogue.get(product));
-            let own = entry.iter().flat_map(|e| &e.spec.provides).map(|p| p.capability.as_str());
-            external.chain(own).any(|capability| capability == EXCHANGE)
-        };
-        blocks.iter().find(provides).or_else(|| blocks.iter().find(|block| block.name == MEDIATOR))
     }
 
     /// The language that requests are taken to be written in: English where the country has it.

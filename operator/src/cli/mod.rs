@@ -15,6 +15,7 @@ mod diff;
 mod directory;
 mod down;
 mod exit;
+mod graph;
 mod images;
 mod input;
 mod lookup;
@@ -72,6 +73,8 @@ enum Verb {
     Preflight(preflight::Args),
     /// Show a Stack as a tree of blocks and components, with the reason for everything that is not ready.
     Status(status::Args),
+    /// Draw a country: who asks, who answers, who may call what.
+    Graph(graph::Args),
     /// Say whether a system may call a service, and which agreement or layer decides. Exit code 7 when it may not.
     Can(can::Args),
     /// Agreements of the exchange: what is granted, and what is asked for and waits.
@@ -130,6 +133,7 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Validate(args) => validate::run(&args, out),
         Verb::Preflight(args) => wait_for(preflight::run(args, out)),
         Verb::Status(args) => wait_for(status::run(args, out)),
+        Verb::Graph(args) => wait_for(graph::run(args, out, cli.output)),
         Verb::Can(args) => wait_for(can::run(args, out)),
         Verb::Agreements(args) => wait_for(agreements::run(args, out)),
         Verb::Report(args) => wait_for(report::run(args, out)),

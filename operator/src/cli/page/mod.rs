@@ -216,7 +216,7 @@ fn direction(language: &str) -> &'static str {
 }
 
 /// A day, with the time of day where it is not the first moment.
-fn day(time: &str) -> String {
+pub fn day(time: &str) -> String {
     let text = time
         .parse::<Timestamp>()
         .map_or_else(|_| time.to_owned(), |time| time.strftime("%F %R UTC").to_string());

@@ -18,6 +18,7 @@ use plinth_api::v1alpha1::service::{PublicServiceSpec, UseStatus};
 use plinth_api::{ExchangeAgreement, Registry};
 
 pub use self::backends::Where;
+pub use self::services::blocks_used;
 pub(crate) use self::tenants::called;
 pub use self::tenants::{EXCHANGE, OwnPods, Server, Tenant};
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Public services: what they use, what the Stack has of it, and what providers have granted.
 
 use plinth_api::v1alpha1::exchange::Endpoint;
-use plinth_api::v1alpha1::service::{Assurance, Level, PublicServiceSpec, Use, UseStatus};
+use plinth_api::v1alpha1::service::{Assurance, Level, PublicServiceSpec, Use, UseStatus, Uses};
 use plinth_api::v1alpha1::stack::LevelValues;
 
 use super::{Compiled, Consumer, Found, Grant, Standing, What, World};
@@ -86,17 +86,8 @@ impl World<'_> {
     /// Building blocks that it uses and the Stack has to have.
     fn blocks(&self, one: &mut Found<'_, PublicServiceSpec>) {
         let uses = &one.spec.uses;
-        let wanted = [
-            ("spec.uses.identity", uses.identity.is_some(), "identity"),
-            ("spec.uses.services", !uses.services.is_empty(), "information-mediator"),
-            ("spec.uses.signature", uses.signature.is_some(), "e-signature"),
-            ("spec.uses.consent", uses.consent, "consent"),
-            ("spec.uses.messaging", !uses.messaging.is_empty(), "messaging"),
-            ("spec.uses.credentials", !uses.credentials.is_empty(), "wallet"),
-            ("spec.uses.programme", uses.programme.is_some(), "payments"),
-        ];
-        for (path, used, block) in wanted {
-            if used && !self.has_block(block) {
+        for (path, block) in blocks_used(uses) {
+            if !self.has_block(block) {
                 one.wrong(path, format!("the Stack has no block `{block}`"));
             }
         }
@@ -222,6 +213,20 @@ fn covered(wanted: &Use, grants: &[&Grant]) -> bool {
     let endpoint = |e: &Endpoint| grants.iter().flat_map(|g| &g.right.endpoints).any(|has| contains(has, e));
     grants.iter().any(|grant| grant.right.endpoints.is_empty())
         || (!wanted.endpoints.is_empty() && wanted.endpoints.iter().all(endpoint))
+}
+
+/// Building blocks that a public service uses: the field that says so, and the block.
+pub fn blocks_used(uses: &Uses) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+    let wanted = [
+        ("spec.uses.identity", uses.identity.is_some(), "identity"),
+        ("spec.uses.services", !uses.services.is_empty(), "information-mediator"),
+        ("spec.uses.signature", uses.signature.is_some(), "e-signature"),
+        ("spec.uses.consent", uses.consent, "consent"),
+        ("spec.uses.messaging", !uses.messaging.is_empty(), "messaging"),
+        ("spec.uses.credentials", !uses.credentials.is_empty(), "wallet"),
+        ("spec.uses.programme", uses.programme.is_some(), "payments"),
+    ];
+    wanted.into_iter().filter_map(|(path, used, block)| used.then_some((path, block)))
 }
 
 /// Values of the lowest level that is at least the wanted one.
