@@ -15,11 +15,11 @@ use serde_json::Value;
 /// Somebody's number, which is in paths and may be in no log.
 pub const PERSON: &str = "38001085718";
 
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+pub const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// A country, planned.
 pub struct Country {
-    documents: Vec<Value>,
+    pub documents: Vec<Value>,
     plan: Plan,
 }
 
@@ -66,19 +66,19 @@ impl Country {
     }
 
     fn of(text: &str) -> Self {
-        let documents: Vec<Value> =
-            serde_yaml::Deserializer::from_str(text).map(|d| Value::deserialize(d).unwrap()).collect();
+        Self::planned(documents(text), Declared::default())
+    }
+
+    /// Plans what the documents declare; `beside` is what of it is not read here.
+    pub fn planned(documents: Vec<Value>, beside: Declared) -> Self {
         let stack: Stack = typed(&documents, "Stack").remove(0);
-        let inputs = Inputs {
-            catalogue: Catalogue::builtin().unwrap(),
-            declared: Declared {
-                members: typed::<Member>(&documents, "Member"),
-                agreements: typed::<ExchangeAgreement>(&documents, "ExchangeAgreement"),
-                now: jiff::Timestamp::now().as_second(),
-                ..Declared::default()
-            },
-            ..Inputs::default()
+        let declared = Declared {
+            members: typed::<Member>(&documents, "Member"),
+            agreements: typed::<ExchangeAgreement>(&documents, "ExchangeAgreement"),
+            now: jiff::Timestamp::now().as_second(),
+            ..beside
         };
+        let inputs = Inputs { catalogue: Catalogue::builtin().unwrap(), declared, ..Inputs::default() };
         let plan = plinth_plan::plan(&stack, &inputs).unwrap_or_else(|findings| {
             panic!("{}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
         });
@@ -131,12 +131,12 @@ impl Country {
         names.map(|name| &*Box::leak(name.into_boxed_str())).collect()
     }
 
-    fn members(&self) -> impl Iterator<Item = &Value> {
+    pub fn members(&self) -> impl Iterator<Item = &Value> {
         self.documents.iter().filter(|document| document["kind"] == "Member")
     }
 
     /// Subsystems as `<class>/<code>/<subsystem>`, each with its declaration.
-    fn subsystems(&self) -> Vec<(String, &Value)> {
+    pub fn subsystems(&self) -> Vec<(String, &Value)> {
         let of = |member: &'_ Value| {
             format!("{}/{}", text(&member["spec"]["class"]), text(&member["spec"]["code"]))
         };
@@ -190,7 +190,7 @@ impl Country {
     }
 
     /// What is granted of a service, read from the agreements as they are written.
-    fn grants(&self, service: &str, provider: &Value) -> Vec<Grant> {
+    pub fn grants(&self, service: &str, provider: &Value) -> Vec<Grant> {
         let now = jiff::Timestamp::now();
         let agreements = self.documents.iter().filter(|document| document["kind"] == "ExchangeAgreement");
         let mut grants = Vec::new();
@@ -236,26 +236,36 @@ impl Country {
     }
 }
 
-struct Grant {
-    agreement: String,
-    consumers: BTreeSet<String>,
-    endpoints: Vec<(String, String)>,
+/// An agreement that is in force.
+pub struct Grant {
+    /// As `<namespace>/<name>`.
+    pub agreement: String,
+    /// Subsystems, groups resolved.
+    pub consumers: BTreeSet<String>,
+    /// Methods and patterns of paths; everything where empty.
+    pub endpoints: Vec<(String, String)>,
 }
 
-fn typed<T: DeserializeOwned>(documents: &[Value], kind: &str) -> Vec<T> {
+/// The documents of a YAML text.
+pub fn documents(text: &str) -> Vec<Value> {
+    serde_yaml::Deserializer::from_str(text).map(|d| Value::deserialize(d).unwrap()).collect()
+}
+
+/// The documents of a kind.
+pub fn typed<T: DeserializeOwned>(documents: &[Value], kind: &str) -> Vec<T> {
     let found = documents.iter().filter(|document| document["kind"] == kind);
     found.map(|document| serde_json::from_value(document.clone()).unwrap()).collect()
 }
 
-fn items(value: &Value) -> impl Iterator<Item = &Value> {
+pub fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn endpoints(value: &Value) -> Vec<(String, String)> {
+pub fn endpoints(value: &Value) -> Vec<(String, String)> {
     items(value).map(|endpoint| (text(&endpoint["method"]), text(&endpoint["path"]))).collect()
 }
 
@@ -275,7 +285,7 @@ fn samples(patterns: impl Iterator<Item = String>) -> BTreeSet<String> {
 }
 
 /// Whether a pattern covers a call, by another way than the product's.
-fn covered((method, path): &(String, String), wanted: &str, rest: &str) -> bool {
+pub fn covered((method, path): &(String, String), wanted: &str, rest: &str) -> bool {
     let source =
         regex::escape(path.trim_end_matches('/')).replace(r"/\*\*", "(/.*)?").replace(r"\*", "[^/]+");
     (method == "*" || method == wanted) && Regex::new(&format!("^{source}$")).unwrap().is_match(rest)

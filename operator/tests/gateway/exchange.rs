@@ -53,6 +53,7 @@ impl Places {
         let folder = self.folder.path().display();
         text.replace("/etc/exchange/", &format!("{folder}/exchange/"))
             .replace("/etc/envoy/", &format!("{folder}/envoy/"))
+            .replace("/etc/ssl/", &format!("{folder}/ssl/"))
     }
 
     /// A file of the entry with the places that it has here. An address that is not known here is an error: nothing outside is
@@ -89,7 +90,7 @@ impl Places {
             ("0.0.0.0", Some(8443)) => self.clients,
             ("0.0.0.0", Some(8081)) => self.gateway_health,
             (host, Some(9001)) if host.starts_with("authoriser.") => self.decisions,
-            (host, Some(_)) if host.ends_with(".gov.example") && has_tls => self.https,
+            (host, Some(_)) if host.ends_with(".example") && has_tls => self.https,
             (host, Some(_)) if host.ends_with(".svc.cluster.local") && !has_tls => self.http,
             _ => panic!("{address} is no address that is known here"),
         }
@@ -110,10 +111,14 @@ impl Places {
 impl Exchange {
     /// Starts everything, and returns when calls are answered.
     pub fn start(country: &Country) -> Self {
+        Self::start_with(country, &["deaths.gov.example", "parcels.gov.example"].map(str::to_owned))
+    }
+
+    /// The same with services that have a certificate of these names.
+    pub fn start_with(country: &Country, names: &[String]) -> Self {
         let binary = envoy::binary();
         let pki = Pki::make(country);
-        let names = ["deaths.gov.example", "parcels.gov.example"].map(str::to_owned);
-        let (services, identity) = of_services(&names);
+        let (services, identity) = of_services(names);
         let backends = Backends::start(&identity);
         let places = Places {
             folder: tempfile::tempdir().unwrap(),
@@ -128,7 +133,9 @@ impl Exchange {
         let (cert, key) = (pki.server.certificate.clone(), pki.server.key.clone());
         let tls = [("tls.crt", cert), ("tls.key", key), ("ca.crt", pki.root().to_owned())];
         mount("exchange/tls", &tls.map(|(name, text)| (name.to_owned(), text)).into());
-        mount("exchange/trust", &[("ca.crt".to_owned(), services)].into());
+        // The authority of the services is the Stack's own, or a public one that the image brings.
+        mount("exchange/trust", &[("ca.crt".to_owned(), services.clone())].into());
+        mount("ssl/certs", &[("ca-certificates.crt".to_owned(), services)].into());
         mount("envoy", &places.files(&country.files("gateway")));
         let clusters = mount("exchange/clusters", &places.files(&country.files("clusters")));
         let routes = mount("exchange/routes", &places.files(&country.files("routes")));

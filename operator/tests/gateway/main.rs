@@ -10,6 +10,7 @@ mod envoy;
 mod exchange;
 mod mount;
 mod pki;
+mod ukraine;
 
 use std::time::{Duration, Instant};
 
