@@ -1,8 +1,10 @@
-//! Builds the analysis of network paths ahead of the tests that need it; with names of examples, runs it on them.
+//! Builds the analysis of network paths ahead of the tests that need it; with files or folders, runs it on each.
 //!
 //! ```text
-//! cargo run --example paths -- country.yaml
+//! cargo run --example paths -- examples/ukraine
 //! ```
+
+use std::path::Path;
 
 use anyhow::{Result, ensure};
 use plinth_cluster::Lines;
@@ -15,12 +17,12 @@ async fn main() -> Result<()> {
     let progress = Lines::default();
     println!("the analysis of network paths is in {}", program().ensure(&progress).await?.display());
     let mut found = 0;
-    for name in std::env::args().skip(1) {
-        let example = Example::read(&name)?;
+    for path in std::env::args().skip(1) {
+        let example = Example::at(Path::new(&path))?;
         let Planned { world, declared, .. } = example.planned()?;
         let expected = declared.over(&world);
         let analysis = Analysis::of(&world, &progress).await?;
-        println!("{name}: {}", expected.summary(&world));
+        println!("{path}: {}", expected.summary(&world));
         let differences = differences(&world, &expected, &analysis);
         differences.iter().for_each(|difference| println!("{difference}"));
         found += differences.len();

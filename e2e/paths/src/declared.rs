@@ -231,12 +231,14 @@ pub struct Expected<'d> {
 }
 
 impl Expected<'_> {
+    /// Whether Plinth answers for an end of a pair. What others leave open among themselves is theirs.
+    pub fn concerns(&self, from: usize, to: usize) -> bool {
+        self.guarded[from].0 || self.guarded[to].1
+    }
+
     /// What there is, in a line: pods, policies, paths, and what of all that Plinth answers for should pass.
     pub fn summary(&self, world: &World) -> String {
-        let ours = world
-            .tries()
-            .zip(&self.verdicts)
-            .filter(|((from, to, _), _)| self.guarded[*from].0 || self.guarded[*to].1);
+        let ours = world.tries().zip(&self.verdicts).filter(|((from, to, _), _)| self.concerns(*from, *to));
         let pass = ours.clone().filter(|(_, verdict)| **verdict == (true, true)).count();
         let (pods, policies) = (world.pods.len(), world.policies.len());
         format!("{pods} pods, {policies} policies: {pass} of {} tries pass", ours.count())

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context as _, Result, ensure};
+use plinth_api::names;
 use plinth_plan::model::{Desired, Plan};
 use serde::Serialize;
 use serde_json::Value;
@@ -26,7 +27,7 @@ const OUTSIDE: [&str; 2] = ["198.18.0.1", "3fff::1"];
 const PODS: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 0);
 
 /// Every pod and every NetworkPolicy.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct World {
     /// The policies, as the plan has them.
     pub policies: Vec<Value>,
@@ -35,7 +36,7 @@ pub struct World {
 }
 
 /// A pod, or an address outside the cluster when it has no namespace.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pod {
     /// Name, for people.
@@ -53,7 +54,7 @@ pub struct Pod {
 }
 
 /// A port that is tried out.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Probe {
     /// The port.
     #[serde(flatten)]
@@ -121,55 +122,64 @@ impl World {
         for object in plan.objects().filter(|o| o.body.pointer("/spec/template/spec/containers").is_some()) {
             pods.push(namespaces.workload(object)?);
         }
-        pods.extend(declared.agencies.iter().map(|agency| {
-            namespaces.pod(&agency.namespace, &agency.name, agency.labels.clone(), agency.ports.clone())
-        }));
-        // Whoever gives a pod of their own namespace the labels of a pod of the plan gets nowhere by that.
-        let impostors: Vec<Pod> = pods
-            .iter()
-            .map(|pod| {
-                let ports = pod.ports.iter().cloned().chain([UNUSED.into()]).collect();
-                namespaces.pod(ELSEWHERE, &format!("{}-impostor", pod.name), pod.labels.clone(), ports)
-            })
-            .collect();
         let mut world = Self { policies, pods };
-        world.try_ports()?;
-        world.pods.extend(impostors);
-        world.add_bystanders(&namespaces, declared)?;
+        world.add_agencies_and_impostors(&namespaces, declared);
+        world.try_ports(declared)?;
+        world.add_addresses(declared)?;
         world.number();
         Ok(world)
     }
 
-    /// Beside the ports that a pod listens on, those that policies of its namespace name, and one that nothing does.
-    fn try_ports(&mut self) -> Result<()> {
-        let mut named: BTreeMap<&str, BTreeSet<Port>> = BTreeMap::new();
+    /// Pods that agencies run, twins of everything in a namespace where they do not belong, and a pod without labels in
+    /// every namespace.
+    fn add_agencies_and_impostors(&mut self, namespaces: &Namespaces, declared: &Declared) {
+        self.pods.extend(declared.agencies.iter().map(|agency| {
+            namespaces.pod(&agency.namespace, &agency.name, agency.labels.clone(), agency.ports.clone())
+        }));
+        let impostor = |pod: &Pod| {
+            namespaces.pod(
+                ELSEWHERE,
+                &format!("{}-impostor", pod.name),
+                pod.labels.clone(),
+                pod.ports.clone(),
+            )
+        };
+        let impostors: Vec<Pod> = self.pods.iter().map(impostor).collect();
+        self.pods.extend(impostors);
+        let bystander = |name: &String| namespaces.pod(name, "bystander", Labels::new(), Vec::new());
+        self.pods.extend(namespaces.labels.keys().map(bystander));
+    }
+
+    /// What is tried out beside the ports that a pod listens on: one that nobody names; on pods of the plan those that
+    /// policies of their namespace name; on pods that somebody else runs every one there is.
+    fn try_ports(&mut self, declared: &Declared) -> Result<()> {
+        let mut named: BTreeMap<String, BTreeSet<Port>> = BTreeMap::new();
         for policy in &self.policies {
-            let namespace = policy["metadata"]["namespace"].as_str().unwrap_or_default();
+            let namespace = policy["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
             named.entry(namespace).or_default().extend(ports_of(policy)?);
         }
+        let own = self.pods.iter().flat_map(|pod| &pod.ports).map(|probe| probe.port);
+        let every: BTreeSet<Port> =
+            named.values().flatten().copied().chain(own).chain(declared.ports()).chain([UNUSED]).collect();
+        let none = BTreeSet::new();
         for pod in &mut self.pods {
+            let planned = pod.labels.get(names::LABEL_MANAGED_BY).is_some_and(|by| by == names::MANAGED_BY);
+            let more = match pod.namespace.as_str() {
+                ELSEWHERE if planned => &none,
+                namespace if planned => named.get(namespace).unwrap_or(&none),
+                _ => &every,
+            };
             let own: BTreeSet<Port> = pod.ports.iter().map(|probe| probe.port).collect();
-            let more = named.get(pod.namespace.as_str()).into_iter().flatten().chain([&UNUSED]);
-            let more: Vec<Probe> =
-                more.filter(|port| !own.contains(port)).map(|port| (*port).into()).collect();
-            pod.ports.extend(more);
+            let more = more.iter().chain([&UNUSED]).copied().collect::<BTreeSet<Port>>();
+            pod.ports.extend(more.difference(&own).map(|port| Probe::from(*port)));
         }
         Ok(())
     }
 
-    /// A pod without labels in every namespace, and addresses outside: they listen everywhere and call everybody.
-    fn add_bystanders(&mut self, namespaces: &Namespaces, declared: &Declared) -> Result<()> {
-        let every: BTreeSet<Port> = self
-            .pods
-            .iter()
-            .flat_map(|pod| &pod.ports)
-            .map(|probe| probe.port)
-            .chain(declared.ports())
-            .collect();
-        let every: Vec<Probe> = every.into_iter().map(Probe::from).collect();
-        for namespace in namespaces.labels.keys() {
-            self.pods.push(namespaces.pod(namespace, "bystander", Labels::new(), every.clone()));
-        }
+    /// Addresses outside the cluster: they answer on every port there is.
+    fn add_addresses(&mut self, declared: &Declared) -> Result<()> {
+        let every: BTreeSet<Port> =
+            self.pods.iter().flat_map(|pod| &pod.ports).map(|probe| probe.port).collect();
         let mut ranges = declared.ranges();
         for policy in &self.policies {
             ranges.extend(ranges_of(policy)?);
@@ -184,7 +194,7 @@ impl World {
             namespace_labels: Labels::new(),
             labels: Labels::new(),
             ip,
-            ports: every.clone(),
+            ports: every.iter().map(|port| Probe::from(*port)).collect(),
         }));
         Ok(())
     }
@@ -275,7 +285,10 @@ impl Namespaces {
                 ports.push(probe);
             }
         }
-        Ok(self.pod(namespace, &object.key.name, texts(&template["metadata"]["labels"]), ports))
+        let labels = texts(&template["metadata"]["labels"]);
+        // The name of a Job ends in a digest of what it does.
+        let name = labels.get(names::LABEL_COMPONENT).unwrap_or(&object.key.name).clone();
+        Ok(self.pod(namespace, &name, labels, ports))
     }
 }
 

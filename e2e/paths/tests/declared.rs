@@ -32,6 +32,26 @@ async fn exactly_the_declared_paths_of_a_nation_are_open() -> Result<()> {
 }
 
 #[tokio::test]
+async fn exactly_the_declared_paths_of_ukraine_are_open() -> Result<()> {
+    exactly_the_declared_paths_are_open("ukraine", Example::read("ukraine")?).await
+}
+
+#[tokio::test]
+async fn exactly_the_declared_paths_of_peru_are_open() -> Result<()> {
+    exactly_the_declared_paths_are_open("peru", Example::read("peru")?).await
+}
+
+#[tokio::test]
+async fn exactly_the_declared_paths_of_a_national_id_and_a_subsidy_are_open() -> Result<()> {
+    exactly_the_declared_paths_are_open("mosip-g2p", Example::read("mosip-g2p")?).await
+}
+
+#[tokio::test]
+async fn exactly_the_declared_paths_of_a_cash_transfer_are_open() -> Result<()> {
+    exactly_the_declared_paths_are_open("govstack-usct", Example::read("govstack-usct")?).await
+}
+
+#[tokio::test]
 async fn exactly_the_declared_paths_between_agencies_are_open() -> Result<()> {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/agencies"));
     exactly_the_declared_paths_are_open("agencies", Example::at(folder)?).await

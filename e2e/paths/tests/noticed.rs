@@ -2,6 +2,7 @@
 //! would prove nothing.
 
 use std::fmt;
+use std::path::Path;
 
 use anyhow::Result;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -10,7 +11,6 @@ use plinth_paths::example::{Example, Planned};
 use plinth_paths::{Analysis, World, differences};
 use serde_json::{Value, json};
 
-const EXAMPLE: &str = "country.yaml";
 /// Every so many-th mutant is tried: all of them take minutes, and there are twenty of each kind.
 const EVERY: usize = 3;
 /// So many are evaluated at a time.
@@ -59,24 +59,31 @@ impl Mutant {
 
 /// Every way to break a policy: it, each of its rules and each of their peers gone; each selector and each list of ports
 /// without limits.
-fn mutants(policy: usize, body: &Value) -> Vec<Mutant> {
+fn mutants(policies: &[Value], policy: usize) -> Vec<Mutant> {
+    let body = &policies[policy];
     let mut mutants = Vec::new();
     let mut add = |path: String, change| mutants.push(Mutant { policy, path, change });
-    add(String::new(), Change::Remove);
+    if !is_spare(policies, policy) {
+        add(String::new(), Change::Remove);
+    }
     if body["spec"]["podSelector"] != json!({}) {
         add("/spec/podSelector".to_owned(), Change::Empty);
     }
     for (field, side) in [("ingress", "from"), ("egress", "to")] {
         for (i, rule) in body["spec"][field].as_array().into_iter().flatten().enumerate() {
             let at = format!("/spec/{field}/{i}");
-            add(at.clone(), Change::Remove);
-            add(format!("{at}/ports"), Change::Remove);
+            if !is_repeated(policies, policy, rule, field) {
+                add(at.clone(), Change::Remove);
+            }
+            if rule.get("ports").is_some() {
+                add(format!("{at}/ports"), Change::Remove);
+            }
             let peers = rule[side].as_array().map(Vec::as_slice).unwrap_or_default();
             for (j, peer) in peers.iter().enumerate() {
                 // Without its last peer a rule is open to everybody.
                 add(format!("{at}/{side}/{j}"), Change::Remove);
                 for selector in ["podSelector", "namespaceSelector"] {
-                    if peer.get(selector).is_some() {
+                    if peer.get(selector).is_some_and(|selector| *selector != json!({})) {
                         add(format!("{at}/{side}/{j}/{selector}"), Change::Empty);
                     }
                 }
@@ -86,14 +93,37 @@ fn mutants(policy: usize, body: &Value) -> Vec<Mutant> {
     mutants
 }
 
-#[tokio::test]
-async fn a_policy_that_opens_more_or_less_is_noticed() -> Result<()> {
-    let example = Example::read(EXAMPLE)?;
+/// Other policies of the same pods: an agency's service may be run by the pods of its subsystem, and each has its policy.
+fn twins(policies: &[Value], policy: usize) -> impl Iterator<Item = &Value> {
+    let of = |body: &Value| (body["metadata"]["namespace"].clone(), body["spec"]["podSelector"].clone());
+    let others = policies.iter().enumerate().filter(move |(other, _)| *other != policy);
+    others.map(|(_, body)| body).filter(move |body| of(body) == of(&policies[policy]))
+}
+
+/// Whether one of them has the same rule.
+fn is_repeated(policies: &[Value], policy: usize, rule: &Value, field: &str) -> bool {
+    twins(policies, policy)
+        .flat_map(|body| body["spec"][field].as_array())
+        .flatten()
+        .any(|other| other == rule)
+}
+
+/// Whether they shut the same side and have every rule of it: nothing is different without it.
+fn is_spare(policies: &[Value], policy: usize) -> bool {
+    let spec = &policies[policy]["spec"];
+    let rules =
+        |field: &'static str| spec[field].as_array().into_iter().flatten().map(move |rule| (field, rule));
+    let is_shut = twins(policies, policy).any(|twin| twin["spec"]["policyTypes"] == spec["policyTypes"]);
+    let mut rules = rules("ingress").chain(rules("egress"));
+    is_shut && rules.all(|(field, rule)| is_repeated(policies, policy, rule, field))
+}
+
+async fn every_mutant_is_noticed(example: Example, at_least: usize) -> Result<()> {
     let Planned { world, declared, .. } = example.planned()?;
     let expected = declared.over(&world);
-    let all = world.policies.iter().enumerate().flat_map(|(i, body)| mutants(i, body));
+    let all = (0..world.policies.len()).flat_map(|policy| mutants(&world.policies, policy));
     let tried: Vec<Mutant> = all.step_by(EVERY).collect();
-    assert!(tried.len() > 200, "{} mutants", tried.len());
+    assert!(tried.len() > at_least, "{} mutants", tried.len());
     let noticed = stream::iter(&tried).map(async |mutant| {
         let broken = mutant.applied(&world);
         let analysis = Analysis::of(&broken, &Lines::default()).await?;
@@ -107,4 +137,15 @@ async fn a_policy_that_opens_more_or_less_is_noticed() -> Result<()> {
     println!("{} of {} mutants are noticed", tried.len() - missed.len(), tried.len());
     assert!(missed.is_empty(), "{} are not:\n{}", missed.len(), missed.join("\n"));
     Ok(())
+}
+
+#[tokio::test]
+async fn a_policy_of_a_block_that_opens_more_or_less_is_noticed() -> Result<()> {
+    every_mutant_is_noticed(Example::read("country.yaml")?, 200).await
+}
+
+#[tokio::test]
+async fn a_policy_between_agencies_that_opens_more_or_less_is_noticed() -> Result<()> {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/agencies"));
+    every_mutant_is_noticed(Example::at(folder)?, 50).await
 }

@@ -64,8 +64,7 @@ impl Stage<'_> {
         let Some(tenant) = part.block.tenant else { return Ok(()) };
         for pods in &tenant.pods {
             let from = Peer::Pods(Who::of(&part.block.namespace, pods.labels.clone()));
-            let requires = part.instance.entry.spec.requires.iter();
-            for required in requires.filter(|required| pods.calls.contains(&required.name)) {
+            for required in &part.instance.entry.spec.requires {
                 let why = format!("{}: uses {}", tenant.subject, required.capability);
                 let targets = self.targets(part, &format!("requires.{}", required.name), None)?;
                 declared.open(&from, targets, &why);

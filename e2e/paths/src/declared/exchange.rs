@@ -13,7 +13,7 @@ use super::{Agency, Declared, Labels, Path, Peer, Sides, Who};
 use crate::world::{Port, Probe};
 
 /// Capability of a product that runs registries.
-const REGISTRY: &str = "registry";
+const REGISTRIES: &str = "registries";
 
 /// Everything that agencies declare.
 pub(super) fn declare(stage: &Stage<'_>, declared: &mut Declared) -> Result<()> {
@@ -141,7 +141,7 @@ impl Stage<'_> {
             return at(member, elsewhere);
         }
         let block = registry.block.as_ref().context("its registry runs nowhere")?;
-        let (entry, provision) = self.provider(block, REGISTRY).context("its block runs no registries")?;
+        let (entry, provision) = self.provider(block, REGISTRIES).context("its block runs no registries")?;
         self.provided(&namespace_of(self.stack, block), entry, provision, Some(&registry.code))
     }
 }

@@ -1,7 +1,7 @@
 //! What the parts of a plan are made of: entries, the instances of their components that have pods, and who meets whose
 //! requirement.
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use plinth_api::Stack;
 use plinth_api::names;
 use plinth_api::v1alpha1::product::{Component, Provision};
@@ -81,7 +81,7 @@ impl Stage<'_> {
             return self.ports(&block.namespace, &instance.entry, component, port, key);
         };
         // A requirement that nobody has to meet opens nothing.
-        let Some(binding) = instance.bindings.get(requirement) else { return Ok(Vec::new()) };
+        let Some(binding) = met(instance, requirement, key)? else { return Ok(Vec::new()) };
         let required = instance.entry.spec.requires.iter().find(|r| r.name == requirement);
         let capability = &required.context("is no requirement")?.capability;
         if capability == EXCHANGE && block.tenant.is_some() {
@@ -168,6 +168,15 @@ impl Stage<'_> {
         }
         Ok(None)
     }
+}
+
+/// Who meets what an instance of that key means by a requirement: where there is one for each element, that of its own.
+fn met<'i>(instance: &'i Instance<'_>, requirement: &str, key: Option<&str>) -> Result<Option<&'i Binding>> {
+    let name = instance.meant(requirement, key).map_err(|message| anyhow!(message))?;
+    let own = instance.bindings.get(&name);
+    let is_missing = own.is_none() && instance.bindings_of(requirement).next().is_some();
+    ensure!(!is_missing, "`{requirement}` is met for others, and not for {name}");
+    Ok(own)
 }
 
 /// The component, and the key of its instance, that a pod's label stands for: the longest name that fits.
