@@ -3,6 +3,7 @@
 mod blocks;
 mod exchange;
 mod own;
+mod services;
 mod stage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -143,9 +144,10 @@ impl Declared {
         let known = inputs.declared.namespaces.clone().unwrap_or_default();
         let mut declared = Self { namespace_labels: known, ..Self::default() };
         let resolved = resolve(stack, inputs, &plan.exchange).map_err(|findings| anyhow!("{findings:?}"))?;
-        let stage = Stage { stack, plan, resolved: &resolved };
+        let stage = Stage { stack, plan, resolved: &resolved, agencies: &inputs.declared };
         blocks::declare(&stage, &mut declared)?;
         exchange::declare(&stage, &mut declared)?;
+        services::declare(&stage, &mut declared)?;
         own::declare(plan, &mut declared)?;
         Ok(declared)
     }

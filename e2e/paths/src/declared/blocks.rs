@@ -1,5 +1,4 @@
-//! What catalogue entries declare: `connects`, `egress` and `routes` of their components. The parts of a plan that are in
-//! agencies' namespaces have entries too.
+//! What catalogue entries declare: `connects`, `egress` and `routes` of their components.
 
 use anyhow::{Context as _, Result, anyhow};
 use plinth_api::v1alpha1::product::{Connection, Egress};
@@ -13,15 +12,13 @@ use crate::world::Port;
 
 /// Everything that entries declare.
 pub(super) fn declare(stage: &Stage<'_>, declared: &mut Declared) -> Result<()> {
-    for block in stage.resolved {
+    // What is rendered for agencies is a part of the plan too; it is declared in their objects.
+    for block in stage.resolved.iter().filter(|block| block.tenant.is_none()) {
         let Some(installed) = &block.installed else { continue };
-        if block.tenant.is_none() {
-            declared.guard(&Who::all_of(&block.namespace), Sides::Both);
-        }
+        declared.guard(&Who::all_of(&block.namespace), Sides::Both);
         for instance in &installed.instances {
             let part = Part { block, installed, instance };
             stage.components(part, declared)?;
-            stage.requirements(part, declared)?;
             stage.routes(part, declared)?;
         }
     }
@@ -36,11 +33,7 @@ impl Stage<'_> {
         for component in &entry.spec.components {
             let at = format!("Product/{}: spec.components[{}]", entry.name, component.name);
             for running in self.running(namespace, entry, component) {
-                let who = component_of(namespace, &running.label);
-                if part.block.tenant.is_some() {
-                    declared.guard(&who, Sides::Both);
-                }
-                let from = Peer::Pods(who);
+                let from = Peer::Pods(component_of(namespace, &running.label));
                 for connection in &component.connects {
                     let target = Connection::of(connection).target;
                     let why = format!("{at}.connects[{target}]");
@@ -54,20 +47,6 @@ impl Stage<'_> {
                     let to = |port: &u16| (Peer::Addresses(ranges.clone()), *port, Sides::Out);
                     declared.open(&from, egress.ports.iter().map(to).collect(), &why);
                 }
-            }
-        }
-        Ok(())
-    }
-
-    /// Pods that an agency runs itself call what its part of the plan requires.
-    fn requirements(&self, part: Part<'_>, declared: &mut Declared) -> Result<()> {
-        let Some(tenant) = part.block.tenant else { return Ok(()) };
-        for pods in &tenant.pods {
-            let from = Peer::Pods(Who::of(&part.block.namespace, pods.labels.clone()));
-            for required in &part.instance.entry.spec.requires {
-                let why = format!("{}: uses {}", tenant.subject, required.capability);
-                let targets = self.targets(part, &format!("requires.{}", required.name), None)?;
-                declared.open(&from, targets, &why);
             }
         }
         Ok(())

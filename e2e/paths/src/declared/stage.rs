@@ -6,10 +6,10 @@ use plinth_api::Stack;
 use plinth_api::names;
 use plinth_api::v1alpha1::product::{Component, Provision};
 use plinth_plan::catalogue::Entry;
-use plinth_plan::exchange::compile::EXCHANGE;
+use plinth_plan::exchange;
 use plinth_plan::expr::Scope;
 use plinth_plan::model::Plan;
-use plinth_plan::resolve::{Binding, Installed, Instance, Resolved, route_vars, stack_vars};
+use plinth_plan::resolve::{Binding, Installed, Instance, Resolved, namespace_of, route_vars, stack_vars};
 use serde_json::{Map, Value, json};
 
 use super::{Labels, Peer, Sides, Who};
@@ -23,6 +23,8 @@ pub(super) struct Stage<'a> {
     pub(super) stack: &'a Stack,
     pub(super) plan: &'a Plan,
     pub(super) resolved: &'a [Resolved<'a>],
+    /// What agencies have written.
+    pub(super) agencies: &'a exchange::Declared,
 }
 
 /// One running instance of a component.
@@ -84,10 +86,6 @@ impl Stage<'_> {
         let Some(binding) = met(instance, requirement, key)? else { return Ok(Vec::new()) };
         let required = instance.entry.spec.requires.iter().find(|r| r.name == requirement);
         let capability = &required.context("is no requirement")?.capability;
-        if capability == EXCHANGE && block.tenant.is_some() {
-            // What an agency may call through the exchange, and whether it reaches it at all, is for providers to grant.
-            return Ok(Vec::new());
-        }
         let offers = |candidate: &&Instance<'_>| provision(&candidate.entry, capability).is_ok();
         let (namespace, provider) = match binding {
             Binding::External { system, .. } => return external(system.port, &system.cidrs),
@@ -147,11 +145,42 @@ impl Stage<'_> {
         Ok(running.into_iter().map(target).collect())
     }
 
+    /// The product of a block.
+    pub(super) fn product(&self, block: &str) -> Option<&Entry> {
+        let block = self.resolved.iter().find(|candidate| candidate.block.name == block)?;
+        block.installed.as_ref()?.instances.first().map(|instance| &*instance.entry)
+    }
+
     /// The product of a block that provides a capability, and what it says of it.
     pub(super) fn provider(&self, block: &str, capability: &str) -> Option<(&Entry, &Provision)> {
         let block = self.resolved.iter().find(|candidate| candidate.block.name == block)?;
         let entries = block.installed.iter().flat_map(|installed| &installed.instances).map(|i| &*i.entry);
         entries.into_iter().find_map(|entry| Some((entry, provision(entry, capability).ok()?)))
+    }
+
+    /// Blocks that provide a capability, in the Stack's order.
+    pub(super) fn blocks_with(&self, capability: &str) -> impl Iterator<Item = &str> {
+        let blocks = self.stack.spec.blocks.iter().filter(move |block| {
+            let elsewhere = block.external.iter().flat_map(|external| &external.provides);
+            elsewhere.into_iter().any(|system| system.capability == capability)
+                || self.provider(&block.name, capability).is_some()
+        });
+        blocks.map(|block| block.name.as_str())
+    }
+
+    /// Where a capability of a block is reached: the first that it provides, where none is named.
+    pub(super) fn reached(&self, block: &str, capability: Option<&str>) -> Result<Vec<Target>> {
+        let is_meant = |offered: &str| capability.is_none_or(|wanted| wanted == offered);
+        let declared = self.stack.spec.blocks.iter().find(|candidate| candidate.name == block);
+        if let Some(elsewhere) = declared.and_then(|block| block.external.as_ref()) {
+            let system = elsewhere.provides.iter().find(|system| is_meant(&system.capability));
+            let system = system.with_context(|| format!("{block} provides nothing that is meant"))?;
+            return external(system.port, &system.cidrs);
+        }
+        let entry = self.product(block).with_context(|| format!("{block} is not installed"))?;
+        let provision = entry.spec.provides.iter().find(|provision| is_meant(&provision.capability));
+        let provision = provision.with_context(|| format!("{block} provides nothing that is meant"))?;
+        self.provided(&namespace_of(self.stack, block), entry, provision, None)
     }
 
     /// Namespace of the gateway's proxies.
@@ -200,7 +229,7 @@ pub(super) fn component_of(namespace: &str, label: &str) -> Who {
     Who::of(namespace, Labels::from([(names::LABEL_COMPONENT.to_owned(), label.to_owned())]))
 }
 
-pub(super) fn external(port: Option<u16>, ranges: &[String]) -> Result<Vec<Target>> {
+fn external(port: Option<u16>, ranges: &[String]) -> Result<Vec<Target>> {
     let Some(port) = port else { return Ok(Vec::new()) };
     Ok(vec![(Peer::Addresses(ranges_or_all(ranges)?), port, Sides::Out)])
 }
@@ -211,4 +240,9 @@ pub(super) fn ranges_or_all<T: AsRef<str>>(ranges: &[T]) -> Result<Vec<Range>> {
         return Ok(Range::everywhere());
     }
     ranges.iter().map(|range| Range::parse(range.as_ref())).collect()
+}
+
+/// `<namespace>/<name>` of an object.
+pub(super) fn name_of(namespace: &Option<String>, name: &Option<String>) -> String {
+    [namespace, name].map(|text| text.as_deref().unwrap_or_default()).join("/")
 }
