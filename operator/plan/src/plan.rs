@@ -61,7 +61,9 @@ pub fn assemble(validated: Validated) -> Plan {
 pub fn plan(stack: &Stack, inputs: &Inputs) -> Result<Plan, Vec<Finding>> {
     let mut plan = assemble(validate(stack, inputs)?);
     graph::check(&plan)?;
-    if stack.spec.change_policy.approval == Approval::Required {
+    let status = stack.status.as_ref();
+    let has_yes = status.is_some_and(|status| status.approved_hash.is_some());
+    if stack.spec.change_policy.approval == Approval::Required || has_yes {
         plan.hash = hash_of_own(stack, inputs)?;
     }
     Ok(plan)
@@ -71,6 +73,6 @@ pub fn plan(stack: &Stack, inputs: &Inputs) -> Result<Plan, Vec<Finding>> {
 /// a right that is taken back does not wait for anybody; what the Stack says about who they are is in it.
 fn hash_of_own(stack: &Stack, inputs: &Inputs) -> Result<String, Vec<Finding>> {
     let alone = Inputs { declared: Declared::default(), ..inputs.clone() };
-    let own = assemble(validate(stack, &alone)?);
-    Ok(full_digest(&json!([own.hash, stack.spec.tenants, stack.spec.exchange, stack.spec.assurance])))
+    let (own, spec) = (assemble(validate(stack, &alone)?), &stack.spec);
+    Ok(full_digest(&json!([own.hash, spec.change_policy, spec.tenants, spec.exchange, spec.assurance])))
 }

@@ -8,7 +8,6 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::api::ObjectList;
 use kube::{Resource, ResourceExt};
-use plinth_api::v1alpha1::stack::Approval;
 use plinth_api::{Stack, StackSpec, names};
 use plinth_plan::Inputs;
 use plinth_plan::model::{ObjectKey, Plan, StackId};
@@ -66,6 +65,21 @@ pub(super) async fn before(
     Ok(plan.map(|plan| Running { stack, inputs, plan }))
 }
 
+/// After the yes that no yes is needed any more, none is on record: the next change is free.
+///
+/// # Errors
+/// The API server refused or did not answer.
+pub(super) async fn forget(stack: &Stack, context: &Context) -> Result<(), CallError> {
+    let Some(status) = stack.status.as_ref().filter(|status| status.approved_hash.is_some()) else {
+        return Ok(());
+    };
+    match context.status.approve(stack, None, &status.approved_steps).await {
+        // The Stack has changed since it was read: whoever looks at it next does the same.
+        Err(error) if error.is_conflict() => Ok(()),
+        other => other,
+    }
+}
+
 /// Keeps the spec whose plan was approved under `hash`.
 ///
 /// # Errors
@@ -76,7 +90,7 @@ pub(super) async fn keep(
     memory: &mut Memory,
     context: &Context,
 ) -> Result<(), CallError> {
-    if stack.spec.change_policy.approval != Approval::Required || memory.kept.as_deref() == Some(hash) {
+    if memory.kept.as_deref() == Some(hash) {
         return Ok(());
     }
     let key = key(stack, hash);

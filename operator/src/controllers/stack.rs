@@ -115,7 +115,10 @@ async fn yes_before(
         return approved::before(&newest.stack, memory, context).await;
     }
     memory.approved = None;
-    approved::keep(&newest.stack, &newest.plan.hash, memory, context).await?;
+    match newest.stack.spec.change_policy.approval {
+        Approval::Required => approved::keep(&newest.stack, &newest.plan.hash, memory, context).await?,
+        Approval::NotRequired => approved::forget(&newest.stack, context).await?,
+    }
     Ok(None)
 }
 
@@ -254,12 +257,14 @@ fn planned(
     memory.plan.insert(planned).result.clone()
 }
 
+/// Where the plan stands. That no yes is needed any more is itself a change that needs one.
 fn approval(stack: &Stack, plan: &Plan) -> ApprovalState {
     let approved = stack.status.as_ref().and_then(|status| status.approved_hash.as_deref());
+    let has_yes = approved == Some(&*plan.hash);
     match stack.spec.change_policy.approval {
-        Approval::NotRequired => ApprovalState::NotRequired,
-        Approval::Required if approved == Some(&*plan.hash) => ApprovalState::Approved { by: None },
-        Approval::Required => ApprovalState::Awaiting { hash: plan.hash.clone() },
+        Approval::NotRequired if approved.is_none() || has_yes => ApprovalState::NotRequired,
+        Approval::Required if has_yes => ApprovalState::Approved { by: None },
+        _ => ApprovalState::Awaiting { hash: plan.hash.clone() },
     }
 }
 

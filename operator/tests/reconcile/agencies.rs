@@ -507,7 +507,25 @@ async fn agencies_do_not_wait_for_the_yes_that_a_change_of_the_stack_waits_for()
 
     approve(&client, "second", json!({ "planHash": second })).await?;
     ready(&stacks, "small").await?;
-    ensure!(restarts(&client).await? != before, "the change was not made");
+    let changed = restarts(&client).await?;
+    ensure!(changed != before, "the change was not made");
+    let before = changed;
+
+    // Nobody gets rid of the second person alone.
+    let alone = |seconds: u32| {
+        Patch::Merge(json!({ "spec": { "changePolicy": { "approval": "NotRequired" }, "blocks": [{
+            "name": "information-mediator", "product": "gateway-exchange",
+            "parameters": { "timeoutSeconds": seconds },
+        }] } }))
+    };
+    stacks.patch("small", &PatchParams::default(), &alone(8)).await?;
+    let third = held(&client, Some(&second)).await?;
+    ensure!(restarts(&client).await? == before, "written without a yes");
+    approve(&client, "third", json!({ "planHash": third })).await?;
+    ready(&stacks, "small").await?;
+    let before = restarts(&client).await?;
+    stacks.patch("small", &PatchParams::default(), &alone(9)).await?;
+    eventually("it needs no yes", async || Ok((restarts(&client).await? != before).then_some(()))).await?;
     operator.stop().await
 }
 
