@@ -1,7 +1,7 @@
 //! Builds the analysis of network paths ahead of the tests that need it; with files or folders, runs it on each.
 //!
 //! ```text
-//! cargo run --example paths -- examples/ukraine
+//! cargo run -p plinth-paths --example paths -- examples/ukraine
 //! ```
 
 use std::path::Path;
