@@ -4,7 +4,9 @@
 
 mod contract;
 mod declared;
+mod planned;
 mod server;
+#[path = "../support/steps.rs"]
 mod steps;
 
 use std::fmt::Write as _;
@@ -33,14 +35,14 @@ fn onboard(contract: Contract) -> Result<u32, String> {
     let contract = Arc::new(contract);
     let served = server::serve(contract.clone());
     let mut world = World::new(&contract.declares);
-    let mut steps = steps::of(&contract, &world, &served.url)?;
+    let mut steps = planned::of(&contract, &world, &served.url)?;
     let take = |steps: &[&Step], when: &str| taken(steps, &served, &contract, when);
     let made = take(&steps.iter().collect::<Vec<_>>(), "in the first run")?;
     nothing(&steps.iter().collect::<Vec<_>>(), |step| take(&[step], "in the second run"))?;
     for change in &contract.changes {
         let wrong = |what: String| format!("after the change `{}`: {what}", change.says);
         world = world.after(change).map_err(wrong)?;
-        let next = steps::of(&contract, &world, &served.url).map_err(wrong)?;
+        let next = planned::of(&contract, &world, &served.url).map_err(wrong)?;
         let changed: Vec<&Step> = next.iter().filter(|step| !steps.contains(step)).collect();
         let names: Vec<&str> = changed.iter().map(|step| step.name.as_str()).collect();
         let fit =

@@ -1,35 +1,27 @@
 //! The steps of onboarding of a planned Stack, run as their Jobs would run them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use plinth_api::Stack;
 use plinth_api::v1alpha1::product::Alphabet;
-use plinth_plan::Inputs;
-use plinth_plan::catalogue::Catalogue;
 use plinth_plan::model::{BlockPlan, Piece, Plan, SecretKeyRef, SecretSource, Unit, UnitId};
 use plinth_plan::onboarding::component_name;
 use regex::Regex;
-use serde::Deserialize as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::contract::Contract;
-use crate::declared::World;
-
-/// Seconds that a step has: a contract server is quick, or wrong.
+/// Seconds that a step has: a server that is up is quick, or wrong.
 const BUDGET: u64 = 10;
 
 /// What one Job of onboarding is given.
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Step {
     /// Block and unit, for messages.
     pub name: String,
     /// The file that it reads.
     document: Value,
     /// Its variables.
-    variables: BTreeMap<String, String>,
+    pub variables: BTreeMap<String, String>,
 }
 
 /// How a run of a step ended.
@@ -42,29 +34,24 @@ pub struct Ran {
     pub said: String,
 }
 
-/// The steps that a contract is for, in order, with every origin in them replaced by the server's.
+/// The steps of a plan: those of every block of `entry`, the first in the `order` given, then those of `blocks`; every origin
+/// in them is replaced by `url`.
 ///
 /// # Errors
-/// What the file names and is not there, or why the Stack cannot be planned.
-pub fn of(contract: &Contract, world: &World, url: &str) -> Result<Vec<Step>, String> {
-    let entry = &contract.runs.entry;
-    let catalogue = Catalogue::builtin().map_err(lines)?;
-    let spec = &catalogue.get(entry).ok_or_else(|| format!("runs: there is no entry {entry}"))?.spec;
-    let mut order: Vec<String> = spec.onboarding.iter().map(|step| step.name.clone()).collect();
-    if let Some(unknown) = contract.order.iter().find(|name| !order.contains(name)) {
-        return Err(format!("order: {entry} has no step {unknown}"));
-    }
-    order.retain(|name| !contract.order.contains(name));
-    order.splice(0..0, contract.order.iter().cloned());
-    let plan =
-        plan(&stack(contract)?, Inputs { catalogue, declared: world.declared()?, ..Inputs::default() })?;
-    let made_up = MadeUp { url, plan: &plan, origin: Regex::new(r"\bhttps?://[^/\s'\x22<>|,;]+").unwrap() };
-
+/// What is named and is not there.
+pub fn of_plan(
+    plan: &Plan,
+    entry: &str,
+    order: &[String],
+    blocks: &[String],
+    url: &str,
+) -> Result<Vec<Step>, String> {
+    let made_up = MadeUp::of(plan, url);
     let mut steps = Vec::new();
     for block in plan.blocks.iter().filter(|block| block.product.as_deref() == Some(entry)) {
-        steps.extend(in_order(block, &order)?);
+        steps.extend(in_order(block, order)?);
     }
-    for name in &contract.runs.blocks {
+    for name in blocks {
         let block = plan.blocks.iter().find(|block| block.name == *name);
         let block = block.ok_or_else(|| format!("runs.blocks: the Stack has no block {name}"))?;
         steps.extend(in_order(block, &[])?);
@@ -73,34 +60,6 @@ pub fn of(contract: &Contract, world: &World, url: &str) -> Result<Vec<Step>, St
         return Err("the Stack has no step of it".to_owned());
     }
     steps.into_iter().map(|unit| made_up.step(unit)).collect()
-}
-
-/// The Stack beside the entry; one without a profile is planned as a sandbox.
-fn stack(contract: &Contract) -> Result<Stack, String> {
-    let entry = &contract.runs.entry;
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("catalogue").join(entry).join("stacks.yaml");
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let document = serde_yaml::Deserializer::from_str(&text).nth(contract.runs.stack);
-    let document = document.ok_or_else(|| format!("runs.stack: {} ends before", path.display()))?;
-    let mut stack = Value::deserialize(document).map_err(|error| error.to_string())?;
-    if stack["spec"]["profile"].is_null() {
-        stack["spec"]["profile"] = json!("sandbox");
-    }
-    serde_json::from_value(stack).map_err(|error| error.to_string())
-}
-
-/// A plan in which everything that is declared holds: an object that does not would grant nothing, and prove nothing.
-fn plan(stack: &Stack, inputs: Inputs) -> Result<Plan, String> {
-    let plan = plinth_plan::plan(stack, &inputs).map_err(lines)?;
-    let said = plan.exchange.standing.iter().flat_map(|(subject, standing)| {
-        standing.findings.iter().map(move |finding| format!("{subject}: {finding}"))
-    });
-    let said: Vec<String> = said.collect();
-    if said.is_empty() { Ok(plan) } else { Err(said.join("\n")) }
-}
-
-fn lines(findings: Vec<plinth_plan::model::Finding>) -> String {
-    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// The units of a block that are steps: the first, in the order given, of those that wait for no other.
@@ -131,13 +90,18 @@ fn name_of(step: &str) -> String {
 }
 
 /// What a cluster would give a Job, made up.
-struct MadeUp<'a> {
+pub struct MadeUp<'a> {
     url: &'a str,
     plan: &'a Plan,
     origin: Regex,
 }
 
-impl MadeUp<'_> {
+impl<'a> MadeUp<'a> {
+    /// Of a plan, with every origin replaced by `url`.
+    pub fn of(plan: &'a Plan, url: &'a str) -> Self {
+        Self { url, plan, origin: Regex::new(r"\bhttps?://[^/\s'\x22<>|,;]+").unwrap() }
+    }
+
     fn step(&self, unit: &Unit) -> Result<Step, String> {
         let wrong = |what: &str| format!("{}: {what}", unit.id);
         let job = unit.job().ok_or_else(|| wrong("has no Job"))?;
@@ -187,7 +151,7 @@ impl MadeUp<'_> {
     }
 
     /// The value of a secret: as it is planned where that says it, else a text that tells it from others.
-    fn secret(&self, key: &SecretKeyRef) -> String {
+    pub fn secret(&self, key: &SecretKeyRef) -> String {
         let object = self.plan.objects().find(|o| {
             o.key.kind == "Secret"
                 && o.key.name == key.name
@@ -218,7 +182,7 @@ impl MadeUp<'_> {
     }
 }
 
-/// A certificate that nobody presents: the server speaks plain HTTP.
+/// A certificate that nobody presents: servers of tests speak plain HTTP.
 fn certificate() -> String {
     static CERTIFICATE: OnceLock<String> = OnceLock::new();
     let made = || rcgen::generate_simple_self_signed(["nobody.example".to_owned()]).unwrap().cert.pem();
