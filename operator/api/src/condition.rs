@@ -22,6 +22,8 @@ pub const DRIFTED: &str = "Drifted";
 pub const SECRETS_INTACT: &str = "SecretsIntact";
 /// Every step of onboarding has been taken: the product's own API was told what it has to know.
 pub const ONBOARDED: &str = "Onboarded";
+/// Each instance that the Stack names is federated with it: a person has confirmed its anchor.
+pub const FEDERATED: &str = "Federated";
 /// Nodes are simulated: readiness proves order, never content.
 pub const SIMULATED: &str = "Simulated";
 

@@ -100,7 +100,8 @@ impl Plan {
     pub fn held_steps(&self) -> impl Iterator<Item = String> {
         let held = self.units().filter(|unit| unit.step.as_ref().is_some_and(|step| step.held.is_some()));
         let narrowing = self.exchange.narrowing.iter().map(|narrows| narrows.step.clone());
-        held.filter_map(Unit::step_id).chain(narrowing)
+        let anchors = self.exchange.federation.iter().filter_map(|other| other.step().map(str::to_owned));
+        held.filter_map(Unit::step_id).chain(narrowing).chain(anchors)
     }
 
     /// Every desired object.

@@ -13,7 +13,8 @@ use plinth_api::v1alpha1::stack::{BlockSummary, Stack, StackStatus};
 use self::block::Assessment;
 use crate::decide::Teardown;
 use crate::exchange::Subject;
-use crate::exchange::applied::is_step;
+use crate::exchange::federation::Trust;
+use crate::exchange::{applied, federation};
 use crate::model::{Decisions, Finding, Observed, Plan, SecretSource};
 
 /// Findings and objects written out; the rest is counted.
@@ -157,6 +158,7 @@ fn rank(kind: &str) -> usize {
         condition::DRIFTED,
         condition::SECRETS_INTACT,
         condition::ONBOARDED,
+        condition::FEDERATED,
         condition::SIMULATED,
     ];
     ORDER.iter().position(|k| *k == kind).unwrap_or(ORDER.len())
@@ -300,12 +302,49 @@ fn planned(
     }
 }
 
-/// A yes to a change of a schema is used up by it: were the change undone and made again, it would be asked again.
-fn approved_steps(plan: &Plan, previous: &StackStatus) -> Vec<String> {
-    let pending = |step: &&String| {
-        !is_step(step) || plan.exchange.narrowing.iter().any(|narrows| narrows.step == **step)
+/// A yes to a change of a schema is used up by it, one to an anchor by its withdrawal: were it undone and made again, it would be
+/// asked again.
+pub fn approved_steps(plan: &Plan, previous: &StackStatus) -> Vec<String> {
+    let exchange = &plan.exchange;
+    let pending = |step: &&String| match step.as_str() {
+        step if applied::is_step(step) => exchange.narrowing.iter().any(|narrows| narrows.step == step),
+        step if federation::is_step(step) => exchange.federation.iter().any(|f| f.step() == Some(step)),
+        _ => true,
     };
     previous.approved_steps.iter().filter(pending).cloned().collect()
+}
+
+/// How the Stack stands with the instances that it names; nothing where it names none, or nobody looked.
+fn federated(plan: &Plan) -> Option<Verdict> {
+    let all = &plan.exchange.federation;
+    let (mut reason, mut said) = (Reason::Approved, Vec::new());
+    for other in all {
+        let instance = &other.instance;
+        let (worse, message) = match &other.trust {
+            Trust::Unread => return None,
+            Trust::Confirmed { .. } => continue,
+            Trust::Awaiting { step } => (
+                Reason::AwaitingApproval,
+                format!(
+                    "{instance}: its anchor waits for somebody who has compared the fingerprint with the other side (plinth \
+                     approve {} -n {} --reason … --step {step})",
+                    plan.stack.name, plan.stack.namespace
+                ),
+            ),
+            Trust::Refused(findings) => (Reason::Invalid, listed(findings)),
+        };
+        if reason != Reason::Invalid {
+            reason = worse;
+        }
+        said.push(message);
+    }
+    let peers: Vec<&str> = plan.exchange.peers().map(|(peer, _)| peer.instance.as_str()).collect();
+    if !peers.is_empty() {
+        said.push(format!("federated with {}", peers.join(", ")));
+    }
+    let message = said.join("; ");
+    (!all.is_empty())
+        .then(|| verdict(condition::FEDERATED, Some(reason == Reason::Approved), reason, message))
 }
 
 fn stack_verdicts(
@@ -333,6 +372,7 @@ fn stack_verdicts(
     verdicts.push(approval(plan, approved));
     let makes_secrets = plan.objects().any(|o| o.data && o.secret.values().any(SecretSource::is_born));
     verdicts.extend(block::areas(assessments, observed, makes_secrets));
+    verdicts.extend(federated(plan));
     verdicts
 }
 

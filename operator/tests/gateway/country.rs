@@ -6,11 +6,12 @@ use plinth_api::{ExchangeAgreement, Member, Stack};
 use plinth_plan::Inputs;
 use plinth_plan::catalogue::Catalogue;
 use plinth_plan::exchange::Declared;
+use plinth_plan::exchange::federation::{ANCHOR, Anchor, step};
 use plinth_plan::model::{Plan, SecretSource};
 use regex::Regex;
 use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Somebody's number, which is in paths and may be in no log.
 pub const PERSON: &str = "38001085718";
@@ -51,6 +52,23 @@ impl Country {
         Self::of(include_str!("country.yaml"))
     }
 
+    /// A country of these documents, federated with the instances whose anchors are confirmed.
+    pub fn federated(country: &str, anchors: &[Anchor]) -> Self {
+        let mut documents = documents(country);
+        let stack = documents.iter_mut().find(|document| document["kind"] == "Stack").expect("is there");
+        let entry = |anchor: &Anchor| json!({ "instance": anchor.instance, "anchor": anchor.instance.to_lowercase() });
+        stack["spec"]["exchange"]["federation"] = anchors.iter().map(entry).collect();
+        let (mut found, mut approved) = (BTreeMap::new(), BTreeSet::new());
+        for anchor in anchors {
+            let written = anchor.text().unwrap();
+            approved.insert(step(&anchor.instance, &written));
+            let key = (text(&stack["metadata"]["namespace"]), anchor.instance.to_lowercase());
+            found.insert(key, [(ANCHOR.to_owned(), written)].into());
+        }
+        // What it grants somebody abroad is wrong until the two are federated.
+        Self::made(documents, Declared { documents: Some(found), approved, ..Declared::default() })
+    }
+
     /// One register's service answers elsewhere, and there is another one, which everybody may call.
     pub fn with_service_moved(&self) -> Self {
         let text = include_str!("country.yaml");
@@ -69,8 +87,16 @@ impl Country {
         Self::planned(documents(text), Declared::default())
     }
 
-    /// Plans what the documents declare; `beside` is what of it is not read here.
+    /// Plans what the documents declare, all of which is right; `beside` is what of it is not read here.
     pub fn planned(documents: Vec<Value>, beside: Declared) -> Self {
+        let country = Self::made(documents, beside);
+        for (subject, standing) in &country.plan.exchange.standing {
+            assert!(standing.findings.is_empty(), "{subject}: {:?}", standing.findings);
+        }
+        country
+    }
+
+    fn made(documents: Vec<Value>, beside: Declared) -> Self {
         let stack: Stack = typed(&documents, "Stack").remove(0);
         let declared = Declared {
             members: typed::<Member>(&documents, "Member"),
@@ -82,10 +108,12 @@ impl Country {
         let plan = plinth_plan::plan(&stack, &inputs).unwrap_or_else(|findings| {
             panic!("{}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
         });
-        for (subject, standing) in &plan.exchange.standing {
-            assert!(standing.findings.is_empty(), "{subject}: {:?}", standing.findings);
-        }
         Self { documents, plan }
+    }
+
+    /// Its instance identifier.
+    pub fn instance(&self) -> &str {
+        &self.plan.exchange.instance
     }
 
     fn object(&self, kind: &str, name: &str) -> &Value {

@@ -5,11 +5,13 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use plinth_plan::exchange::federation::Anchor;
 use serde_json::{Value, json};
 
 use crate::backend::Backends;
@@ -24,6 +26,8 @@ pub struct Exchange {
     pub pki: Pki,
     pub backends: Backends,
     places: Places,
+    tls: Mount,
+    clients: Mount,
     rights: Mount,
     clusters: Mount,
     routes: Mount,
@@ -41,6 +45,8 @@ struct Places {
     authoriser_health: SocketAddr,
     http: SocketAddr,
     https: SocketAddr,
+    /// Gateways of other instances, by the host that their anchors name.
+    peers: Mutex<BTreeMap<String, SocketAddr>>,
 }
 
 impl Places {
@@ -90,6 +96,9 @@ impl Places {
             ("0.0.0.0", Some(8443)) => self.clients,
             ("0.0.0.0", Some(8081)) => self.gateway_health,
             (host, Some(9001)) if host.starts_with("authoriser.") => self.decisions,
+            (host, Some(8443)) if has_tls && self.peers.lock().unwrap().contains_key(host) => {
+                self.peers.lock().unwrap()[host]
+            }
             (host, Some(_)) if host.ends_with(".example") && has_tls => self.https,
             (host, Some(_)) if host.ends_with(".svc.cluster.local") && !has_tls => self.http,
             _ => panic!("{address} is no address that is known here"),
@@ -128,17 +137,17 @@ impl Exchange {
             authoriser_health: free(),
             http: backends.http,
             https: backends.https,
+            peers: Mutex::default(),
         };
         let mount = |path: &str, files: &BTreeMap<String, String>| Mount::new(places.path(path), files);
-        let (cert, key) = (pki.server.certificate.clone(), pki.server.key.clone());
-        let tls = [("tls.crt", cert), ("tls.key", key), ("ca.crt", pki.root().to_owned())];
-        mount("exchange/tls", &tls.map(|(name, text)| (name.to_owned(), text)).into());
+        let tls = mount("exchange/tls", &server_files(&pki));
         // The authority of the services is the Stack's own, or a public one that the image brings.
         mount("exchange/trust", &[("ca.crt".to_owned(), services.clone())].into());
         mount("ssl/certs", &[("ca-certificates.crt".to_owned(), services)].into());
         mount("envoy", &places.files(&country.files("gateway")));
         let clusters = mount("exchange/clusters", &places.files(&country.files("clusters")));
         let routes = mount("exchange/routes", &places.files(&country.files("routes")));
+        let clients = mount("exchange/clients", &places.files(&country.files("clients")));
         let rights = mount("exchange/rights", &country.files("rights"));
 
         let authoriser_args: Vec<String> =
@@ -147,8 +156,19 @@ impl Exchange {
             spawn(Path::new(env!("CARGO_BIN_EXE_plinth")), &authoriser_args, &places, "authoriser");
         let args: Vec<String> = country.args("gateway").iter().map(|arg| places.arg(arg)).collect();
         let envoy = spawn(binary, &args, &places, "envoy");
-        let mut exchange =
-            Self { pki, backends, places, rights, clusters, routes, envoy, authoriser, authoriser_args };
+        let mut exchange = Self {
+            pki,
+            backends,
+            places,
+            tls,
+            clients,
+            rights,
+            clusters,
+            routes,
+            envoy,
+            authoriser,
+            authoriser_args,
+        };
         within("the authoriser is ready", || Some(()).filter(|()| exchange.readiness().0 == 200));
         within("the gateway is ready", || {
             let ended = exchange.envoy.try_wait().unwrap();
@@ -176,6 +196,30 @@ impl Exchange {
     /// No rights at all.
     pub fn take_rights_away(&self) {
         self.rights.put(&BTreeMap::new());
+    }
+
+    /// Another authority, with everything that it has signed.
+    pub fn put_pki(&mut self, pki: Pki) {
+        self.tls.put(&server_files(&pki));
+        self.pki = pki;
+    }
+
+    /// By what other instances know it, under that host.
+    pub fn anchor(&self, instance: &str, host: &str) -> Anchor {
+        let authorities = self.pki.root().to_owned();
+        Anchor { instance: instance.to_owned(), host: host.to_owned(), port: 8443, authorities }
+    }
+
+    /// Under that host, the gateway of the other one is found.
+    pub fn know(&self, host: &str, other: &Self) {
+        self.places.peers.lock().unwrap().insert(host.to_owned(), other.places.clients);
+    }
+
+    /// Another country's peers, services and rights.
+    pub fn put(&self, country: &Country) {
+        self.clients.put(&self.places.files(&country.files("clients")));
+        self.put_services(country);
+        self.put_rights(&country.rights());
     }
 
     /// Another country's services.
@@ -288,6 +332,13 @@ impl Drop for Exchange {
             eprintln!("{}", &logs[logs.floor_char_boundary(logs.len().saturating_sub(6000))..]);
         }
     }
+}
+
+/// The gateway's own certificate, and whose clients it takes.
+fn server_files(pki: &Pki) -> BTreeMap<String, String> {
+    let Identity { certificate, key } = pki.server.clone();
+    let files = [("tls.crt", certificate), ("tls.key", key), ("ca.crt", pki.root().to_owned())];
+    files.map(|(name, text)| (name.to_owned(), text)).into()
 }
 
 /// Starts a program, its output in files.

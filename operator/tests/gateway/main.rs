@@ -8,6 +8,7 @@ mod client;
 mod country;
 mod envoy;
 mod exchange;
+mod federation;
 mod mount;
 mod pki;
 mod ukraine;
@@ -122,12 +123,18 @@ fn who_calls_is_what_the_verified_certificate_says() {
     assert_eq!(call(&exchange, APP, "GET", &granted).status, 200);
     let hits = exchange.backends.hits();
 
-    // No certificate, and one that another authority of the same name has signed, or that has ended: no connection.
+    // No certificate, one that another authority of the same name has signed, that has ended, or that names nobody of this
+    // instance: no connection.
+    let named = |uri: &str| Some(exchange.pki.named(&[uri.to_owned()], &[]));
     for (what, identity) in [
         ("none", None),
         ("a stranger's", Some(pki::Pki::make(&country).client(APP))),
         ("one that has ended", Some(exchange.pki.ended(APP))),
         ("a server's", Some(exchange.pki.named(&[], &["app.example".to_owned()]))),
+        ("nobody's", Some(exchange.pki.named(&[], &[]))),
+        ("an instance's", named("spiffe://ua")),
+        ("another instance's", named("spiffe://ee/GOV/1/app")),
+        ("an address", named("https://ua/GOV/1/app")),
     ] {
         let asked = exchange
             .connect_with(identity.as_ref())
@@ -140,14 +147,13 @@ fn who_calls_is_what_the_verified_certificate_says() {
     for uris in [
         vec![spiffe("COM/1/core")],
         vec![spiffe("GOV/1/removed")],
-        vec![],
         vec![spiffe("COM/1/core"), spiffe(APP)],
         vec![spiffe(APP), spiffe(APP)],
-        vec!["spiffe://ua".to_owned()],
-        vec!["spiffe://ee/GOV/1/app".to_owned()],
+        vec![spiffe(APP), "spiffe://ee/gateway".to_owned()],
+        vec!["spiffe://ua/".to_owned()],
+        vec!["spiffe://ua/gateway".to_owned()],
         vec!["spiffe://ua/GOV/1/app/".to_owned()],
         vec!["spiffe://ua/GOV/1/%61pp".to_owned()],
-        vec!["https://ua/GOV/1/app".to_owned()],
     ] {
         let mut connection = exchange.connect(&exchange.pki.named(&uris, &[])).unwrap();
         denied(&connection.ask(request("GET", &granted, APP, "").as_bytes()).unwrap(), "identity");
@@ -355,6 +361,24 @@ fn a_change_takes_effect_without_a_restart() {
         Some(call(&exchange, APP, "GET", path)).filter(|answer| answer.status == 200)
     });
     assert!(answer.body.contains("/api/v2/a"), "{answer:?}");
+    assert_eq!(exchange.restarts(), 0);
+}
+
+#[test]
+fn another_authority_is_believed_without_a_restart_and_the_one_before_no_longer() {
+    let country = Country::read();
+    let mut exchange = Exchange::start(&country);
+    let granted = format!("{BIRTHS}/records/7");
+    let before = exchange.pki.client(APP);
+    assert_eq!(call(&exchange, APP, "GET", &granted).status, 200);
+    exchange.put_pki(pki::Pki::make(&country));
+    let asked = |identity: &client::Identity| {
+        let mut connection = exchange.connect(identity)?;
+        connection.ask(request("GET", &granted, APP, "").as_bytes())
+    };
+    let after = exchange.pki.client(APP);
+    within("the new one is believed", || asked(&after).ok().filter(|answer| answer.status == 200));
+    assert!(asked(&before).is_err());
     assert_eq!(exchange.restarts(), 0);
 }
 

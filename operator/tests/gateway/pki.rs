@@ -16,6 +16,8 @@ pub struct Pki {
     pub server: Identity,
     /// Name that the gateway answers to.
     pub name: String,
+    /// Trust domain: the instance, in lower case.
+    domain: String,
 }
 
 impl Pki {
@@ -31,7 +33,7 @@ impl Pki {
         let server = recipe("gateway-exchange-server");
         let name = server.dns_names[0].clone();
         let server = signed(&authority, &server, now());
-        Self { authority, server, name }
+        Self { authority, server, name, domain: country.instance().to_lowercase() }
     }
 
     /// What clients have to trust.
@@ -41,7 +43,7 @@ impl Pki {
 
     /// The certificate of a subsystem `<class>/<code>/<subsystem>` of this instance.
     pub fn client(&self, subsystem: &str) -> Identity {
-        self.named(&[format!("spiffe://ua/{subsystem}")], &[])
+        self.named(&[format!("spiffe://{}/{subsystem}", self.domain)], &[])
     }
 
     /// One with any names.
@@ -51,7 +53,11 @@ impl Pki {
 
     /// One that ended yesterday.
     pub fn ended(&self, subsystem: &str) -> Identity {
-        signed(&self.authority, &leaf(&[format!("spiffe://ua/{subsystem}")], &[]), now() - 31 * DAY)
+        signed(
+            &self.authority,
+            &leaf(&[format!("spiffe://{}/{subsystem}", self.domain)], &[]),
+            now() - 31 * DAY,
+        )
     }
 }
 

@@ -41,6 +41,29 @@ pub struct Exchange {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["code"]))]
     pub global_groups: Vec<Group>,
+    /// Other instances that this one is federated with: each serves the other's subsystems under its own agreements. Nothing
+    /// comes of one before a person has confirmed its anchor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["instance"]))]
+    pub federation: Vec<Federation>,
+}
+
+/// Another instance.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Federation {
+    /// Its X-Road instance identifier, for example `FI`.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"))]
+    pub instance: String,
+    /// ConfigMap in the Stack's namespace with the other instance's configuration anchor, in the key `anchor.yaml`: what
+    /// `plinth anchor` prints there. The anchor takes effect once an Operation of type Approve names its fingerprint, and
+    /// another one is asked for anew.
+    #[schemars(length(min = 1, max = 253))]
+    pub anchor: String,
+    /// Network ranges of the other instance's gateway, CIDR, where it is outside the cluster; any address where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub cidrs: Vec<String>,
 }
 
 /// What one namespace may speak for.

@@ -48,7 +48,8 @@ pub struct OperationSpec {
     #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     pub plan_hash: Option<String>,
     /// Step of onboarding that is approved, `<block>/<Job>`, as the Stack's status names it; or a change of a registry's schema
-    /// that may refuse records that stand, `<block>/registry-<code>-<digest>`, as the Registry's status names it.
+    /// that may refuse records that stand, `<block>/registry-<code>-<digest>`, as the Registry's status names it; or the anchor
+    /// of an instance to federate with, `federation/<instance>-<fingerprint>`, as the Stack's condition Federated names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128), regex(pattern = r"^[a-z0-9-]+/[a-z0-9-]+$"))]
     pub step: Option<String>,
@@ -63,7 +64,7 @@ pub struct OperationSpec {
 /// What an Operation asks.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationType {
-    /// Let a held plan run, or a held step of onboarding, or a schema narrow.
+    /// Let a held plan run, or a held step of onboarding, or a schema narrow, or trust another instance's anchor.
     Approve,
     /// Give a generated secret a new value.
     Rotate,

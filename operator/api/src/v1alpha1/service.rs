@@ -348,4 +348,7 @@ pub struct UseStatus {
     pub granted: bool,
     /// Agreement that grants it, as `<namespace>/<name>`, or what is lacking and whose turn it is.
     pub message: String,
+    /// Instance that the service is of, where that is a federated one: its own agreements decide, and are not known here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
 }

@@ -567,7 +567,7 @@ pub struct StackStatus {
     /// Hash of the plan that was approved last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_hash: Option<String>,
-    /// Steps of onboarding that were approved, as `<block>/<Job>`.
+    /// Steps that were approved, as Operations name them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approved_steps: Vec<String>,
     /// Each block, in the order of the spec.

@@ -97,9 +97,15 @@ fn lookup<'w, 'a>(world: &'w World<'a>, host: &Host) -> Result<Option<&'w Servic
     Ok(service)
 }
 
-/// Whether a Member declares that this answers one of its services.
+/// Whether a Member declares that this answers one of its services, or it is the exchange of a peer.
 fn declared(world: &World<'_>, namespace: &str, host: &Host) -> bool {
-    world.plan.exchange.services.values().any(|offer| {
+    let domain = &world.stack.spec.site.cluster_domain;
+    let peer = world.plan.exchange.peers().any(|(_, anchor)| {
+        anchor.namespace(domain) == Some(namespace)
+            && anchor.host.starts_with(&format!("{}.", host.service))
+            && host.meant_port().is_none_or(|meant| meant == anchor.port)
+    });
+    peer || world.plan.exchange.services.values().any(|offer| {
         matches!(&offer.backend, Where::Service { namespace: at, name, port, .. }
             if at == namespace && *name == host.service && host.meant_port().is_none_or(|meant| meant == *port))
     })

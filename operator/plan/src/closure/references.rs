@@ -230,7 +230,11 @@ pub fn secret_keys(world: &World<'_>, findings: &mut Vec<Finding>) {
         let named = named_by_object(world, &unit.block, &object.key.name);
         // What an agency's own programs read of their bindings is not known here.
         let theirs = unit.block.starts_with(TENANT_PREFIX);
-        if mounted || named || theirs || object.body["type"] == "kubernetes.io/dockerconfigjson" {
+        // `plinth anchor` prints it for other instances.
+        let anchor = world.plan.exchange.server.as_ref().is_some_and(|server| {
+            server.block == unit.block && server.anchor.as_ref() == Some(&object.key.name)
+        });
+        if mounted || named || theirs || anchor || object.body["type"] == "kubernetes.io/dockerconfigjson" {
             continue;
         }
         for (key, source) in &object.secret {

@@ -27,13 +27,15 @@ pub struct Declared {
     pub registries: Vec<Registry>,
     /// Consumers.
     pub services: Vec<PublicService>,
-    /// Contents of the ConfigMaps that Members name, by namespace and name; `None` when nobody looked.
+    /// Contents of the ConfigMaps that Members and the Stack's federation name, by namespace and name; `None` when nobody
+    /// looked.
     pub documents: Option<BTreeMap<(String, String), BTreeMap<String, String>>>,
     /// Keys of the Secrets that Members name, by namespace and name; `None` when nobody looked.
     pub secrets: Option<BTreeMap<(String, String), Vec<String>>>,
     /// What the records of registries were made of last; nothing when nobody looked.
     pub applied: Applied,
-    /// Steps about registries that a person has said yes to, as [`super::applied::Narrows`] names them.
+    /// Steps about registries and anchors that a person has said yes to, as [`super::applied::Narrows`] and
+    /// [`super::federation::Trust`] name them.
     pub approved: BTreeSet<String>,
     /// Seconds since the Unix epoch, from the injected clock: what is in force now.
     pub now: i64,

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::short_digest;
 
+/// Path of an exchange's own SPIFFE id.
+pub(super) const EXCHANGE_PATH: &str = "/gateway";
+
 /// `<instance>/<class>/<code>`: an organisation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -97,7 +100,7 @@ impl SubsystemId {
     /// Who it is in a certificate: a SPIFFE id, whose trust domain is the instance.
     pub fn spiffe(&self) -> String {
         let MemberId { instance, class, code } = &self.member;
-        format!("spiffe://{}/{class}/{code}/{}", instance.to_ascii_lowercase(), self.subsystem)
+        format!("spiffe://{}/{class}/{code}/{}", trust_domain(instance), self.subsystem)
     }
 }
 
@@ -117,6 +120,21 @@ impl ServiceId {
     pub fn key(&self) -> String {
         key(&self.to_string(), &[&self.subsystem.subsystem, &self.service])
     }
+}
+
+/// The trust domain of an instance in certificates: its identifier in lower case, as SPIFFE has it.
+pub fn trust_domain(instance: &str) -> String {
+    instance.to_ascii_lowercase()
+}
+
+/// Who the exchange of an instance is in a certificate, before the exchanges of others: no subsystem has that path.
+pub fn exchange_spiffe(instance: &str) -> String {
+    format!("spiffe://{}{EXCHANGE_PATH}", trust_domain(instance))
+}
+
+/// A DNS label of at most 32 characters that stands for an instance.
+pub fn instance_key(instance: &str) -> String {
+    key(instance, &[instance])
 }
 
 /// A DNS label of at most 32 characters: what is readable of the codes, then a digest of the whole.

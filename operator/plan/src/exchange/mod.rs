@@ -2,7 +2,7 @@
 //! services become rights that servers enforce, and a word on each object. Terms are X-Road 7's.
 //!
 //! ```text
-//! compile     (Stack, Declared) -> Compiled         `tenancy`, `compile`
+//! compile     (Stack, Declared) -> Compiled         `tenancy`, `federation`, `compile`
 //! decide      (Rights, Call)    -> allow or deny    `rights`
 //! report      (Compiled, Decisions, Observed) -> status of each object    `report`
 //! ```
@@ -11,6 +11,7 @@ pub mod applied;
 pub mod compile;
 pub mod declared;
 pub mod endpoint;
+pub mod federation;
 pub mod id;
 pub mod openapi;
 pub mod registry;

@@ -9,7 +9,7 @@ use plinth_api::v1alpha1::exchange::Endpoint;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::{covers, segments};
-use super::id::{ServiceId, SubsystemId};
+use super::id::{EXCHANGE_PATH, ServiceId, SubsystemId, is_code, trust_domain};
 
 /// Methods that a call may have: those that an agreement can name. TRACE, say, is nobody's to grant.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -84,17 +84,16 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// The identity of a SPIFFE id `spiffe://<instance>/<class>/<code>/<subsystem>`, or `spiffe://<instance>` of a server.
+    /// The identity of a SPIFFE id `spiffe://<instance>/<class>/<code>/<subsystem>` of this instance, or
+    /// `spiffe://<instance>/gateway` of an exchange.
     pub fn of_spiffe(uri: &str, rights: &Rights) -> Option<Self> {
         let rest = uri.strip_prefix("spiffe://")?;
-        match rest.split_once('/') {
-            None | Some((_, "")) => Some(Self::Peer(rest.trim_end_matches('/').to_owned())),
-            Some((domain, path)) => {
-                let own = rights.instance.to_ascii_lowercase() == domain;
-                let id = SubsystemId::within(&rights.instance, path).filter(|_| own)?;
-                Some(Self::Subsystem(id))
-            }
+        if let Some(domain) = rest.strip_suffix(EXCHANGE_PATH).filter(|domain| is_code(domain)) {
+            return Some(Self::Peer(domain.to_owned()));
         }
+        let (domain, path) = rest.split_once('/')?;
+        let own = trust_domain(&rights.instance) == domain;
+        SubsystemId::within(&rights.instance, path).filter(|_| own).map(Self::Subsystem)
     }
 }
 
@@ -317,11 +316,11 @@ impl Rights {
             }
             Some(Identity::Subsystem(_)) => Ok(named),
             Some(Identity::Peer(instance)) => {
-                let known = self.peers.iter().any(|peer| peer.to_ascii_lowercase() == *instance);
+                let known = self.peers.iter().any(|peer| trust_domain(peer) == *instance);
                 if !known {
                     let message = format!("instance {instance} is not federated with {}", self.instance);
                     refuse(Reason::NotFederated, message)
-                } else if named.member.instance.to_ascii_lowercase() != *instance {
+                } else if trust_domain(&named.member.instance) != *instance {
                     let message = format!("a server of instance {instance} cannot speak for {named}");
                     refuse(Reason::NotItsCertificate, message)
                 } else {
@@ -523,13 +522,33 @@ mod tests {
     fn a_federated_server_speaks_for_its_own_instance_alone() {
         let path = "/r1/UA/GOV/2/civil/births/records/7";
         for (identity, client, path, said) in [
-            ("spiffe://ee", "EE/GOV/9/desk", path, "EE/GOV/9/desk by"),
-            ("spiffe://ee", "UA/GOV/1/app", path, "identity: a server of"),
-            ("spiffe://lv", "LV/GOV/9/desk", path, "identity: instance lv is not"),
+            ("spiffe://ee/gateway", "EE/GOV/9/desk", path, "EE/GOV/9/desk by"),
+            ("spiffe://ee/gateway", "UA/GOV/1/app", path, "identity: a server of"),
+            ("spiffe://ee/gateway", "LV/GOV/9/desk", path, "identity: a server of"),
+            ("spiffe://lv/gateway", "LV/GOV/9/desk", path, "identity: instance lv is not"),
+            // Its systems speak through its server, and never by themselves.
+            ("spiffe://ee/GOV/9/desk", "EE/GOV/9/desk", path, "identity: nobody"),
+            ("spiffe://ee", "EE/GOV/9/desk", path, "identity: nobody"),
+            ("spiffe://ee/", "EE/GOV/9/desk", path, "identity: nobody"),
+            ("spiffe://ee/x/gateway", "EE/GOV/9/desk", path, "identity: nobody"),
+            ("spiffe://ee,spiffe://ua/gateway", "EE/GOV/9/desk", path, "identity: nobody"),
+            // This exchange is no client of its own.
+            ("spiffe://ua/gateway", "UA/GOV/1/app", path, "identity: instance ua is not"),
             (APP, "UA/GOV/1/app", "/r1/EE/GOV/9/population/people", "forward EE"),
             (APP, "UA/GOV/1/app", "/r1/LV/GOV/9/population/people", "service: instance LV is not"),
             // Nobody's traffic passes through to a third instance.
-            ("spiffe://ee", "EE/GOV/9/desk", "/r1/EE/GOV/9/population/people", "service: instance EE"),
+            (
+                "spiffe://ee/gateway",
+                "EE/GOV/9/desk",
+                "/r1/EE/GOV/9/population/people",
+                "service: instance EE",
+            ),
+            (
+                "spiffe://ee/gateway",
+                "EE/GOV/9/desk",
+                "/r1/LV/GOV/9/population/people",
+                "service: instance LV",
+            ),
         ] {
             let seen = decide(identity, client, "GET", path);
             assert!(seen.starts_with(said), "{identity} {client} {path}: {seen}");

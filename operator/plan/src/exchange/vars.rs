@@ -7,7 +7,8 @@ use plinth_api::v1alpha1::exchange::Texts;
 use serde_json::{Map, Value, json};
 
 use super::compile::{Compiled, Consumer, Grant, Offer, Organisation, Where};
-use super::id::{MemberId, ServiceId, SubsystemId};
+use super::federation::{Anchor, Federated};
+use super::id::{MemberId, ServiceId, SubsystemId, exchange_spiffe, instance_key, trust_domain};
 use crate::render::short_digest;
 
 /// Where a service's requests go, as the exchange's servers reach it.
@@ -23,8 +24,14 @@ pub struct Address {
     pub base_path: String,
 }
 
-/// `exchange`. `address` knows where a service answers; `languages` are the Stack's, the first is preferred.
-pub fn vars(compiled: &Compiled, languages: &[String], address: impl Fn(&Where) -> Option<Address>) -> Value {
+/// `exchange`. `address` knows where a service answers; `languages` are the Stack's, the first is preferred; `cluster_domain` tells
+/// peers of the same cluster from others.
+pub fn vars(
+    compiled: &Compiled,
+    languages: &[String],
+    cluster_domain: &str,
+    address: impl Fn(&Where) -> Option<Address>,
+) -> Value {
     let active = || compiled.members.iter().filter(|(_, member)| !member.spec.disabled);
     let consuming: BTreeSet<&SubsystemId> = compiled.grants.iter().flat_map(|g| &g.right.consumers).collect();
     let serving: BTreeSet<&SubsystemId> = compiled.services.keys().map(|id| &id.subsystem).collect();
@@ -64,6 +71,8 @@ pub fn vars(compiled: &Compiled, languages: &[String], address: impl Fn(&Where) 
     };
     json!({
         "instance": compiled.instance,
+        "domain": trust_domain(&compiled.instance),
+        "spiffe": exchange_spiffe(&compiled.instance),
         "inUse": compiled.in_use,
         "members": active().map(member).collect::<Vec<_>>(),
         "subsystems": subsystems,
@@ -71,7 +80,7 @@ pub fn vars(compiled: &Compiled, languages: &[String], address: impl Fn(&Where) 
         "rights": compiled.grants.iter().map(right).collect::<Vec<_>>(),
         "participants": active().filter_map(|(id, m)| participant(id, m)).collect::<Vec<_>>(),
         "programmes": compiled.consumers.iter().filter_map(programme).collect::<Vec<_>>(),
-        "peers": [],
+        "peers": compiled.peers().map(|(federated, anchor)| peer(federated, anchor, cluster_domain)).collect::<Vec<_>>(),
         "rightsJson": serde_json::to_string(&compiled.rights()).unwrap_or_default(),
     })
 }
@@ -159,6 +168,20 @@ pub fn agreement_key(agreement: &str) -> String {
     let mut words: String = name.chars().map(plain).take(23).collect();
     words.truncate(words.trim_end_matches('-').len());
     format!("{words}-{}", short_digest(agreement))
+}
+
+fn peer(federated: &Federated, anchor: &Anchor, cluster_domain: &str) -> Value {
+    json!({
+        "instance": anchor.instance,
+        "key": instance_key(&anchor.instance),
+        "domain": trust_domain(&anchor.instance),
+        "spiffe": anchor.spiffe(),
+        "host": anchor.host,
+        "port": anchor.port,
+        "authorities": anchor.authorities,
+        "inCluster": anchor.namespace(cluster_domain).is_some(),
+        "cidrs": federated.cidrs,
+    })
 }
 
 fn participant(id: &MemberId, member: &Organisation) -> Option<Value> {

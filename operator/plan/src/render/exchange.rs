@@ -16,10 +16,27 @@ use crate::expr::as_text;
 use crate::model::{FOUNDATION, StackId};
 use crate::render::{RUNS_REGISTRIES, short_digest};
 
-/// Opens the way from the exchange to what answers its services. The way from consumers to it is a requirement of theirs.
-pub(super) fn paths(exchange: &Compiled, frames: &BTreeMap<&str, Vec<Frame<'_>>>, paths: &mut Paths) {
+/// Opens the way from the exchange to what answers its services, and the ways between it and those of peers. The way from
+/// consumers to it is a requirement of theirs.
+pub(super) fn paths(
+    exchange: &Compiled,
+    frames: &BTreeMap<&str, Vec<Frame<'_>>>,
+    cluster_domain: &str,
+    paths: &mut Paths,
+) {
     let Some((server, component)) = servers(exchange) else { return };
     let from = Peer::component(&server.namespace, component);
+    for (federated, anchor) in exchange.peers() {
+        match anchor.namespace(cluster_domain) {
+            // The other Stack opens its side of both.
+            Some(namespace) => {
+                let other = Peer::component(namespace, component);
+                paths.open(from.clone(), Target::Component(other.clone()), server.port);
+                paths.open(other, Target::Component(from.clone()), server.port);
+            }
+            None => paths.open(from.clone(), Target::External(federated.cidrs.clone()), anchor.port),
+        }
+    }
     for at in called(exchange) {
         match at {
             Where::Service { namespace, port, pods, .. } => {

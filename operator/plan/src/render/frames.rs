@@ -30,7 +30,7 @@ pub(crate) fn frames<'a>(
     }
     let domain = &stack.spec.site.cluster_domain;
     let address = |at: &Where| address(at, &made, domain);
-    let told = vars(exchange, &stack.spec.country.languages, address);
+    let told = vars(exchange, &stack.spec.country.languages, domain, address);
     for (r, installed) in installed() {
         let names =
             Map::from_iter([registries(exchange, &r.block.name), ("exchange".to_owned(), told.clone())]);

@@ -81,7 +81,7 @@ pub fn render(
             }
         }
     }
-    exchange::paths(exchange, &frames, &mut paths);
+    exchange::paths(exchange, &frames, &stack.spec.site.cluster_domain, &mut paths);
     for (block, units) in &mut drafts {
         block::policies(&id, block, units, &paths);
     }

@@ -41,6 +41,8 @@ pub struct Verdict {
 pub enum Outcome {
     /// It passes.
     Allow,
+    /// It passes to another instance, which decides.
+    Forward,
     /// It does not.
     Deny,
     /// Not now; seconds until it may be tried again.
@@ -54,6 +56,7 @@ impl Outcome {
     pub fn word(self) -> &'static str {
         match self {
             Self::Allow => "allow",
+            Self::Forward => "forward",
             Self::Deny => "deny",
             Self::Limit(_) => "limit",
             Self::Undecided => "undecided",
@@ -75,17 +78,22 @@ impl Verdict {
         }
     }
 
-    /// It may pass: by an agreement, or to another instance, whose own servers decide.
+    /// It may pass to another instance, whose own servers decide.
+    pub fn forwarded(client: SubsystemId, service: ServiceId) -> Self {
+        Self { client: Some(client), service: Some(service), ..Self::new(Outcome::Forward, "federation", "") }
+    }
+
+    /// It may pass, by an agreement.
     pub fn allowed(
         client: SubsystemId,
         service: ServiceId,
-        agreement: Option<&str>,
+        agreement: &str,
         endpoint: Option<&Endpoint>,
     ) -> Self {
         Self {
             client: Some(client),
             service: Some(service),
-            agreement: agreement.map(str::to_owned),
+            agreement: Some(agreement.to_owned()),
             path: endpoint.map(|endpoint| endpoint.path.clone()),
             ..Self::new(Outcome::Allow, "agreement", "")
         }
@@ -120,7 +128,7 @@ impl Verdict {
             outcome: Outcome::Limit(seconds),
             layer: "limit",
             message,
-            ..Self::allowed(client, service, Some(agreement), endpoint)
+            ..Self::allowed(client, service, agreement, endpoint)
         }
     }
 
@@ -149,13 +157,13 @@ impl Verdict {
     /// what the caller gets. `id` is the message's.
     pub fn response(&self, id: &str) -> Response<Body> {
         let status = match self.outcome {
-            Outcome::Allow => StatusCode::OK,
+            Outcome::Allow | Outcome::Forward => StatusCode::OK,
             Outcome::Deny => StatusCode::FORBIDDEN,
             Outcome::Limit(_) => StatusCode::TOO_MANY_REQUESTS,
             Outcome::Undecided => StatusCode::SERVICE_UNAVAILABLE,
         };
         let body = match self.outcome {
-            Outcome::Allow => Body::empty(),
+            Outcome::Allow | Outcome::Forward => Body::empty(),
             _ => Body::from(self.body(id)),
         };
         let mut response = Response::new(body);
@@ -172,7 +180,7 @@ impl Verdict {
         if let Some(service) = &self.service {
             set(SERVICE, &service.to_string());
         }
-        if self.outcome != Outcome::Allow {
+        if !matches!(self.outcome, Outcome::Allow | Outcome::Forward) {
             set(ERROR, self.code());
             set(header::CONTENT_TYPE.as_str(), "application/json;charset=utf-8");
         }
@@ -230,7 +238,7 @@ mod tests {
     #[test]
     fn what_passes_carries_who_calls_whom_and_nothing_that_looks_like_an_error() {
         let (client, service) = ("UA/GOV/1/app".parse().unwrap(), "UA/GOV/2/civil/births".parse().unwrap());
-        let response = Verdict::allowed(client, service, Some("civil/births"), None).response("m-1");
+        let response = Verdict::allowed(client, service, "civil/births", None).response("m-1");
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(header(&response, CLIENT), Some("UA/GOV/1/app"));
         assert_eq!(header(&response, SERVICE), Some("UA/GOV/2/civil/births"));

@@ -139,7 +139,7 @@ mod tests {
             path: "/records/*".to_owned(),
         };
         let (client, service) = ("UA/GOV/1/app".parse().unwrap(), "UA/GOV/2/civil/births".parse().unwrap());
-        let verdict = Verdict::allowed(client, service, Some("civil/births"), Some(&endpoint));
+        let verdict = Verdict::allowed(client, service, "civil/births", Some(&endpoint));
         Line::of(&asked, &verdict, "2026-06-01T00:00:00Z".parse().unwrap())
     }
 

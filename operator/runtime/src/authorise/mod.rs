@@ -104,13 +104,13 @@ impl Authoriser {
         };
         match rights.decide(&call, now) {
             Decision::Deny(denial) => Verdict::denied(denial),
-            Decision::Forward { client, service, .. } => Verdict::allowed(client, service, None, None),
+            Decision::Forward { client, service, .. } => Verdict::forwarded(client, service),
             Decision::Allow { right, endpoint, client, service } => {
                 let waits =
                     right.limit.and_then(|limit| self.limits.take(&right.agreement, &client, limit, now));
                 match waits {
                     Some(seconds) => Verdict::limited(client, service, &right.agreement, endpoint, seconds),
-                    None => Verdict::allowed(client, service, Some(&right.agreement), endpoint),
+                    None => Verdict::allowed(client, service, &right.agreement, endpoint),
                 }
             }
         }

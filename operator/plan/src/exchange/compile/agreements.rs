@@ -173,12 +173,10 @@ impl World<'_> {
                 }
             };
             for text in named {
-                match self.consumer(text).filter(|id| self.is_there(id, out)) {
-                    Some(id) => drop(all.insert(id)),
-                    None => {
-                        let message =
-                            format!("no subsystem `{text}` takes part in the exchange; it may not call");
-                        one.aside.push(finding(&format!("{at}.{field}"), message));
+                match self.may(text, out) {
+                    Ok(id) => drop(all.insert(id)),
+                    Err(why) => {
+                        one.aside.push(finding(&format!("{at}.{field}"), format!("{why}; it may not call")))
                     }
                 }
             }
@@ -186,13 +184,18 @@ impl World<'_> {
         all.into_iter().collect()
     }
 
-    /// A subsystem of this instance, or with an instance before it one of another.
-    pub(super) fn consumer(&self, text: &str) -> Option<SubsystemId> {
-        SubsystemId::within(&self.instance, text).or_else(|| text.parse().ok())
-    }
-
-    fn is_there(&self, id: &SubsystemId, out: &Compiled) -> bool {
-        id.member.instance == self.instance && out.has_subsystem(id)
+    /// A subsystem that takes part in this instance, or with an instance before it one of a peer: which systems a peer has is the
+    /// peer's to say.
+    fn may(&self, text: &str, out: &Compiled) -> Result<SubsystemId, String> {
+        let none = || format!("no subsystem `{text}` takes part in the exchange");
+        let id = SubsystemId::within(&self.instance, text).or_else(|| text.parse().ok()).ok_or_else(none)?;
+        if id.member.instance == self.instance {
+            return if out.has_subsystem(&id) { Ok(id) } else { Err(none()) };
+        }
+        match out.not_federated(&id.member.instance) {
+            Some(why) => Err(format!("`{text}`: {why}")),
+            None => Ok(id),
+        }
     }
 
     /// Where an agreement stands in time, and when that changes.

@@ -100,7 +100,7 @@ impl World<'_> {
     }
 
     /// Why the exchange will not call a host: inside the cluster a member speaks for its own namespace alone.
-    fn unreachable_host(&self, host: &str) -> Option<&'static str> {
+    pub(super) fn unreachable_host(&self, host: &str) -> Option<&'static str> {
         const INSIDE: &str = "is inside the cluster: name a Service of this namespace by `service`";
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {

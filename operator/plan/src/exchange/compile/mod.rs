@@ -3,6 +3,7 @@
 
 mod agreements;
 mod backends;
+mod federation;
 mod members;
 mod registries;
 mod services;
@@ -25,6 +26,7 @@ use serde_json::{Value, json};
 
 use super::applied::Narrows;
 use super::declared::{Declared, Subject};
+use super::federation::Federated;
 use super::id::{MemberId, ServiceId, SubsystemId};
 use super::rights::{Right, Rights, Served};
 use super::tenancy::{admits, outside, target};
@@ -53,6 +55,8 @@ pub struct Compiled {
     pub consumers: Vec<Consumer>,
     /// The product that is the exchange.
     pub server: Option<Server>,
+    /// Other instances that the Stack names, and how it stands with each.
+    pub federation: Vec<Federated>,
     /// What is rendered into agencies' namespaces.
     pub tenants: Vec<Tenant>,
     /// What is to be said about each object.
@@ -202,12 +206,13 @@ pub fn compile(stack: &Stack, catalogue: &Catalogue, declared: &Declared) -> Com
     let world = World { stack, catalogue, declared, instance };
     let mut out =
         Compiled { instance: world.instance.clone(), in_use: exchange.is_some(), ..Compiled::default() };
+    out.server = world.server();
+    out.federation = world.federation(out.server.as_ref());
     let mut registries = world.registries(&mut out);
     world.members(&mut registries, &mut out);
     world.settle_registries(registries, &mut out);
     world.agreements(&mut out);
     world.public_services(&mut out);
-    out.server = world.server();
     world.tenants(&mut out);
     out
 }
@@ -330,7 +335,7 @@ impl Compiled {
             subsystems: subsystems.collect(),
             services: self.services.iter().map(|(id, offer)| (id.clone(), served(offer))).collect(),
             rights: self.grants.iter().map(|grant| grant.right.clone()).collect(),
-            peers: Vec::new(),
+            peers: self.peers().map(|(peer, _)| peer.instance.clone()).collect(),
         }
     }
 

@@ -30,7 +30,8 @@ impl World<'_> {
                 .iter()
                 .map(|wanted| self.asked(wanted, client.as_ref(), out))
                 .collect();
-            let pending = uses.iter().filter(|u| !u.granted).map(|u| format!("{}: {}", u.service, u.message));
+            let pending = uses.iter().filter(|used| !used.granted && used.decided_by.is_none());
+            let pending = pending.map(|used| format!("{}: {}", used.service, used.message));
             let waits = pending.collect();
             let programme = programme.filter(|_| one.findings.is_empty());
             let what = What::PublicService { client: client.clone(), uses: uses.clone(), programme };
@@ -180,13 +181,27 @@ impl World<'_> {
 
     /// What came of one request. A service that does not exist and one that is not granted look the same.
     fn asked(&self, wanted: &Use, client: Option<&SubsystemId>, out: &Compiled) -> UseStatus {
-        let said =
-            |granted: bool, message: String| UseStatus { service: wanted.service.clone(), granted, message };
+        let said = |granted: bool, message: String| UseStatus {
+            service: wanted.service.clone(),
+            granted,
+            message,
+            decided_by: None,
+        };
         let service =
             ServiceId::within(&self.instance, &wanted.service).or_else(|| wanted.service.parse().ok());
         let (Some(service), Some(client)) = (service, client) else {
             return said(false, "it has no client to call as".to_owned());
         };
+        let instance = &service.subsystem.member.instance;
+        if *instance != self.instance {
+            return match out.not_federated(instance) {
+                Some(why) => said(false, why),
+                None => {
+                    let message = format!("instance {instance} decides; its agreements are not known here");
+                    UseStatus { decided_by: Some(instance.clone()), ..said(false, message) }
+                }
+            };
+        }
         let own: Vec<&Grant> = out
             .grants
             .iter()

@@ -17,7 +17,7 @@ use super::{Compiled, Consumer, Organisation, World};
 use crate::catalogue::Entry;
 use crate::exchange::declared::Subject;
 use crate::exchange::id::{MemberId, SubsystemId};
-use crate::naming::dashed;
+use crate::naming::{dashed, secret_object};
 use crate::render::short_digest;
 use crate::resolve::namespace_of;
 
@@ -30,7 +30,7 @@ const PAYMENTS: &str = "payments";
 /// Output by which a capability says that the product keeps programmes, and is told of them.
 const PROGRAMMES: &str = "registersProgrammes";
 /// Outputs that are for Plinth, not for whoever is bound.
-const UNTOLD: [&str; 5] = ["host", "port", "enforces", "limitsRates", PROGRAMMES];
+const UNTOLD: [&str; 6] = ["host", "port", "enforces", "limitsRates", "anchor", PROGRAMMES];
 /// Where a container finds its bindings; the variable and the form are the Service Binding specification's.
 const BINDING_ROOT: &str = "/bindings";
 
@@ -51,6 +51,8 @@ pub struct Server {
     pub enforces: String,
     /// It limits rates.
     pub limits_rates: bool,
+    /// Name of the Secret with its anchor, by which other instances know it: public, and there where it takes theirs.
+    pub anchor: Option<String>,
 }
 
 /// A part of the plan in an agency's namespace.
@@ -104,14 +106,18 @@ impl World<'_> {
                 port: port.map(|p| p.port).unwrap_or_default(),
                 enforces: output("enforces").unwrap_or_default(),
                 limits_rates: output("limitsRates").as_deref() == Some("true"),
+                anchor: output("anchor").map(|secret| secret_object(entry, &secret, None)),
             })
         })
     }
 
     /// Everything that is rendered into agencies' namespaces.
     pub(super) fn tenants(&self, out: &mut Compiled) {
-        let consuming: BTreeSet<SubsystemId> =
-            out.grants.iter().flat_map(|grant| grant.right.consumers.iter().cloned()).collect();
+        let granted = out.grants.iter().flat_map(|grant| grant.right.consumers.iter().cloned());
+        // What a peer serves is the peer's to grant: the way to the exchange is open to whoever asks for it.
+        let abroad = |consumer: &&Consumer| consumer.uses.iter().any(|used| used.decided_by.is_some());
+        let abroad = out.consumers.iter().filter(abroad).filter_map(|consumer| consumer.client.clone());
+        let consuming: BTreeSet<SubsystemId> = granted.chain(abroad).collect();
         let members = out.members.iter().filter(|(_, m)| !m.spec.disabled);
         let members = members.filter_map(|(id, member)| self.member_part(id, member, &consuming, out));
         let services =

@@ -100,9 +100,16 @@ fn consumers(
     nobody: &mut Vec<String>,
 ) {
     let shut = server.is_some_and(|server| closed.block(&server.block));
+    let (own, abroad): (Vec<&SubsystemId>, Vec<&SubsystemId>) =
+        grant.right.consumers.iter().partition(|id| id.member.instance == compiled.instance);
+    if !abroad.is_empty() {
+        nobody.push(format!(
+            "who calls as {}: this exchange knows the exchange of that instance by its certificate, and takes its word for who calls",
+            named(&abroad)
+        ));
+    }
     let has_pods = |id: &&SubsystemId| compiled.subsystem(id).is_some_and(|(_, s)| !s.pods.is_empty());
-    let (inside, outside): (Vec<_>, Vec<_>) =
-        grant.right.consumers.iter().partition(|id| shut && has_pods(id));
+    let (inside, outside): (Vec<_>, Vec<_>) = own.into_iter().partition(|id| shut && has_pods(id));
     if !inside.is_empty() {
         network.push(format!("of the pods of {} only the declared ones reach the exchange", named(&inside)));
     }

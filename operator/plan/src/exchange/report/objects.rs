@@ -257,7 +257,18 @@ impl Report<'_> {
                 match kept {
                     Some(obstacle) => Word::Kept(obstacle),
                     None if uses.is_empty() => Word::Ready("it uses no service of the exchange".to_owned()),
-                    None => Word::Ready(format!("{granted} of {} services are granted", uses.len())),
+                    None => {
+                        let decide: BTreeSet<&str> =
+                            uses.iter().filter_map(|used| used.decided_by.as_deref()).collect();
+                        let own = format!("{granted} of {} services are granted", uses.len());
+                        let abroad = decide.into_iter().collect::<Vec<_>>().join(", ");
+                        Word::Ready(match abroad.as_str() {
+                            "" => own,
+                            abroad => format!(
+                                "{own}; of the others {abroad} decides, whose agreements are not known here"
+                            ),
+                        })
+                    }
                 }
             }
         };
