@@ -234,7 +234,8 @@ async fn pending(args: PendingArgs, out: Out) -> Result<Exit> {
     let mut requests = Vec::new();
     for consumer in &country.compiled.consumers {
         for (wanted, status) in consumer.spec.uses.services.iter().zip(&consumer.uses) {
-            if status.granted {
+            // What another instance serves is not for anybody here to grant.
+            if status.granted || status.decided_by.is_some() {
                 continue;
             }
             let Some((id, request)) = request(&country, &args, consumer, wanted, &status.message) else {

@@ -29,8 +29,8 @@ pub struct Args {
     /// The plan that was read (`sha256:…`): another one is refused. Without it, whatever is held now is approved.
     #[arg(long, value_name = "HASH")]
     hash: Option<String>,
-    /// A step of onboarding that waits for a yes, as `plinth status` names it, or a change of a Registry's schema, as its own
-    /// status does, in place of the plan.
+    /// A step of onboarding or another instance's anchor that waits for a yes, as `plinth status` names it, or a change of a
+    /// Registry's schema, as its own status does, in place of the plan.
     #[arg(long, value_name = "BLOCK/JOB", conflicts_with = "hash")]
     step: Option<String>,
     /// Seconds to wait for the outcome.

@@ -55,23 +55,25 @@ impl CountryArgs {
     /// The files are wrong, the cluster does not answer, or which Stack is meant is not clear.
     pub async fn load(&self) -> Result<Country> {
         let at = self.at.unwrap_or_else(Timestamp::now);
-        let (stacks, catalogue, mut declared) = match &self.file {
+        let (stack, catalogue, mut declared) = match &self.file {
             Some(path) => {
                 let input = Input::read(path)?.some(path)?;
                 let (catalogue, declared) = (input.catalogue()?, input.agencies.declared(at));
                 let stacks: Vec<Stack> = input.stacks.into_iter().map(|(_, stack)| stack).collect();
-                (stacks, catalogue, declared)
+                (chosen(stacks, self.stack.as_deref())?, catalogue, declared)
             }
             None => {
                 let client = self.cluster.connect().await?.client;
                 let stacks: Api<Stack> = Api::all(client.clone());
                 let stacks = stacks.list(&ListParams::default()).await.context("listing Stacks")?.items;
+                let stack = chosen(stacks, self.stack.as_deref())?;
                 let catalogue = lookup::catalogue(&client, &Input::default()).await?;
-                (stacks, catalogue, lookup::declared(&client).await?)
+                let mut declared = lookup::declared(&client).await?;
+                lookup::federation(&client, &stack, &mut declared).await?;
+                (stack, catalogue, declared)
             }
         };
         declared.now = at.as_second();
-        let stack = chosen(stacks, self.stack.as_deref())?;
         let compiled = compile(&stack, &catalogue, &declared);
         let country = Country { stack, declared, compiled, at };
         country.say_what_is_left_out();
@@ -114,6 +116,9 @@ impl Country {
             for finding in &standing.findings {
                 note(&format!("warning: {subject}: {finding}"));
             }
+        }
+        for finding in self.compiled.refused() {
+            note(&format!("warning: Stack {}: {finding}", stack_id(&self.stack)));
         }
     }
 }

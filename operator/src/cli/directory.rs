@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use plinth_api::v1alpha1::agreement::LegalBasis;
 use plinth_api::v1alpha1::exchange::{Endpoint, Texts};
 use plinth_api::v1alpha1::service::{
-    Assurance, Channel, MessagingChannel, SignatureLevel, Use, WithoutIdentity,
+    Assurance, Channel, MessagingChannel, SignatureLevel, Use, UseStatus, WithoutIdentity,
 };
 use plinth_plan::exchange::compile::{Consumer, Grant};
 use plinth_plan::exchange::id::ServiceId;
@@ -89,6 +89,9 @@ struct Used {
     endpoints: Vec<Endpoint>,
     purpose: Texts,
     granted: bool,
+    /// Instance that decides, where the service is a federated one's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decided_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     agreement: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,7 +125,7 @@ fn entry(country: &Country, consumer: &Consumer) -> Entry {
             signature: spec.uses.signature,
             consent: spec.uses.consent,
         },
-        uses: used.map(|(wanted, status)| use_of(country, consumer, wanted, status.granted)).collect(),
+        uses: used.map(|(wanted, status)| use_of(country, consumer, wanted, status)).collect(),
         pays: spec
             .uses
             .programme
@@ -144,12 +147,12 @@ fn offered_by(country: &Country, consumer: &Consumer) -> Option<Party> {
     own.next().is_none().then(|| party(&country.compiled, id))
 }
 
-fn use_of(country: &Country, consumer: &Consumer, wanted: &Use, granted: bool) -> Used {
+fn use_of(country: &Country, consumer: &Consumer, wanted: &Use, status: &UseStatus) -> Used {
     let compiled = &country.compiled;
     let id = ServiceId::within(&compiled.instance, &wanted.service).or_else(|| wanted.service.parse().ok());
     let offer = id.as_ref().and_then(|id| compiled.services.get(id));
     let registry = id.as_ref().and_then(|id| registries_by_service(compiled).get(id).copied());
-    let grant = id.as_ref().filter(|_| granted).and_then(|id| granting(country, consumer, id));
+    let grant = id.as_ref().filter(|_| status.granted).and_then(|id| granting(country, consumer, id));
     // The provider's words where it has agreed, the asker's before that.
     let asked = || [(country.language_of_requests(), wanted.purpose.clone())].into();
     Used {
@@ -159,7 +162,8 @@ fn use_of(country: &Country, consumer: &Consumer, wanted: &Use, granted: bool) -
         owner: id.as_ref().map(|id| party(compiled, &id.subsystem.member)),
         endpoints: wanted.endpoints.clone(),
         purpose: grant.map_or_else(asked, |grant| grant.agreement.spec.purpose.clone()),
-        granted,
+        granted: status.granted,
+        decided_by: status.decided_by.clone(),
         agreement: grant.map(|grant| grant.right.agreement.clone()),
         legal_basis: grant.map(|grant| grant.agreement.spec.legal_basis.clone()),
     }
@@ -196,7 +200,11 @@ fn text(data: &Directory, languages: &[String]) -> String {
 
 fn used_text(used: &Used) -> String {
     let what = used.registry.as_ref().map_or(&used.service, |registry| &registry.code);
-    if used.granted { what.clone() } else { format!("{what} (not granted)") }
+    match &used.decided_by {
+        _ if used.granted => what.clone(),
+        Some(instance) => format!("{what} ({instance} decides)"),
+        None => format!("{what} (not granted)"),
+    }
 }
 
 fn needs_text(needs: &Needs) -> String {

@@ -186,7 +186,10 @@ impl Input {
         for (document, stack, inputs) in stacks {
             match plan(&stack, &inputs) {
                 Ok(plan) => {
-                    let declared = agencies.problems(&plan.exchange);
+                    let mut declared = agencies.problems(&plan.exchange);
+                    declared.extend(plan.exchange.refused().map(|finding| {
+                        Problem::of_finding(&document.file, &document.object(), &document.value, finding)
+                    }));
                     planned.push(Planned { document, stack, plan, inputs, declared });
                 }
                 Err(findings) => problems.extend(findings.iter().map(|finding| {

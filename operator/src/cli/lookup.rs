@@ -28,6 +28,7 @@ use super::output::note;
 /// The cluster does not answer.
 pub async fn inputs(client: &Client, input: &Input, stack: &Stack) -> Result<Inputs> {
     let mut declared = declared(client).await?;
+    federation(client, stack, &mut declared).await?;
     input.agencies.over(&mut declared);
     let mut inputs = Inputs { catalogue: catalogue(client, input).await?, declared, ..Inputs::default() };
     if has_references(stack) {
@@ -95,6 +96,27 @@ pub async fn declared(client: &Client) -> Result<Declared> {
     })
 }
 
+/// What the Stack's federation points to, and which anchors a person has confirmed there.
+///
+/// # Errors
+/// The cluster does not answer, or refuses.
+pub async fn federation(client: &Client, stack: &Stack, declared: &mut Declared) -> Result<()> {
+    let StackId { namespace, name } = stack_id(stack);
+    let entries: Vec<_> = stack.spec.exchange.iter().flat_map(|exchange| &exchange.federation).collect();
+    if entries.is_empty() {
+        return Ok(());
+    }
+    for entry in entries {
+        let anchor = document(client, &namespace, &entry.anchor).await?;
+        declared.documents.get_or_insert_default().extend(anchor);
+    }
+    let stacks: Api<Stack> = Api::namespaced(client.clone(), &namespace);
+    let known = stacks.get_opt(&name).await.with_context(|| format!("reading Stack {namespace}/{name}"))?;
+    declared.approved =
+        known.and_then(|stack| stack.status).into_iter().flat_map(|s| s.approved_steps).collect();
+    Ok(())
+}
+
 /// Every object of a kind; none where the cluster does not know it yet.
 async fn all<K>(client: &Client) -> Result<Vec<K>>
 where
@@ -142,12 +164,20 @@ async fn documents(
         .collect();
     let mut documents = BTreeMap::new();
     for (namespace, name) in named {
-        let api: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
-        let found =
-            api.get_opt(&name).await.with_context(|| format!("reading ConfigMap {namespace}/{name}"))?;
-        documents.extend(found.map(|found| ((namespace, name), found.data.unwrap_or_default())));
+        documents.extend(document(client, &namespace, &name).await?);
     }
     Ok(documents)
+}
+
+/// A ConfigMap's contents by its namespace and name, where it exists.
+async fn document(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<((String, String), BTreeMap<String, String>)>> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let found = api.get_opt(name).await.with_context(|| format!("reading ConfigMap {namespace}/{name}"))?;
+    Ok(found.map(|found| ((namespace.to_owned(), name.to_owned()), found.data.unwrap_or_default())))
 }
 
 /// The namespaces of the blocks that are on the cluster.

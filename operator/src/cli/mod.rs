@@ -2,6 +2,7 @@
 
 mod agencies;
 mod agreements;
+mod anchor;
 mod apply;
 mod approve;
 mod authorise;
@@ -83,6 +84,8 @@ enum Verb {
     Report(report::Args),
     /// The public services of a country: what each does, how to reach it, what one needs, which data it uses.
     Directory(report::PageArgs),
+    /// Print what other instances have to know a Stack's exchange by, to federate with it, and its fingerprint.
+    Anchor(anchor::Args),
     /// Approve the plan that a Stack holds.
     Approve(approve::Args),
     /// Print the definitions of Plinth's kinds, or write one file for each.
@@ -138,6 +141,7 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Agreements(args) => wait_for(agreements::run(args, out)),
         Verb::Report(args) => wait_for(report::run(args, out)),
         Verb::Directory(args) => wait_for(directory::run(args, out)),
+        Verb::Anchor(args) => wait_for(anchor::run(args, out, cli.output)),
         Verb::Approve(args) => wait_for(approve::run(args, out)),
         Verb::Crds(args) => crds::run(&args, out, cli.output),
         Verb::Onboard(args) => wait_for(onboard::run(args)),

@@ -11,7 +11,7 @@ use plinth_api::{Product, Stack};
 use plinth_plan::Inputs;
 use plinth_plan::backing::{differences, recorded};
 use plinth_plan::catalogue::Catalogue;
-use plinth_plan::exchange::{Declared, applied};
+use plinth_plan::exchange::{Declared, applied, federation};
 use plinth_plan::model::ObjectKey;
 use plinth_plan::{fixed, moving};
 use plinth_runtime::call::{Answer, CallError};
@@ -70,7 +70,7 @@ pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u6
     Ok((inputs, digest.finish()))
 }
 
-/// What agencies have declared, what it points to, and what their registries are made of.
+/// What agencies have declared, what it and the Stack's federation point to, and what their registries are made of.
 async fn declared(stack: &Stack, context: &Context) -> Result<Declared, CallError> {
     let (id, (now, _), home) = (id_of(stack), now(), context.clusters.home());
     let mut declared = context.agencies.declared(&id, now);
@@ -78,7 +78,8 @@ async fn declared(stack: &Stack, context: &Context) -> Result<Declared, CallErro
     let of_blocks = home.observer.config_maps(&id).await?;
     declared.applied = applied::recorded(of_blocks.iter().map(|live| &*live.body));
     let approved = stack.status.iter().flat_map(|status| &status.approved_steps);
-    declared.approved = approved.filter(|step| applied::is_step(step)).cloned().collect();
+    let ours = |step: &&String| applied::is_step(step) || federation::is_step(step);
+    declared.approved = approved.filter(ours).cloned().collect();
     Ok(declared)
 }
 

@@ -1,6 +1,7 @@
-//! What Members point to in their own namespaces: OpenAPI documents, and which Secrets there are (I/O). Neither is watched, so
-//! that both are looked at again from time to time; in a burst of reconciles each is read once. Nothing is read in a namespace
-//! that the Stack does not admit, and of a Secret nothing but the names of its keys.
+//! What Members point to in their own namespaces, and the Stack's federation in the Stack's: OpenAPI documents, anchors, and
+//! which Secrets there are (I/O). None of it is watched, so that all is looked at again from time to time; in a burst of reconciles
+//! each is read once. Nothing is read in a namespace that the Stack does not admit, and of a Secret nothing but the names of its
+//! keys.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -63,7 +64,7 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// Fills in what the declared Members point to.
+    /// Fills in what the Stack's federation and the declared Members point to.
     ///
     /// # Errors
     /// The API server did not answer.
@@ -113,13 +114,19 @@ impl Documents {
 }
 
 /// Whether anything that is declared points to what is not watched.
-pub fn points_outside(declared: &Declared) -> bool {
-    declared.members.iter().any(|member| references(member).next().is_some())
+pub fn points_outside(stack: &Stack, declared: &Declared) -> bool {
+    anchors(stack).next().is_some()
+        || declared.members.iter().any(|member| references(member).next().is_some())
 }
 
-/// What Members of admitted namespaces point to, with a digest of who does.
+/// What the Stack and Members of admitted namespaces point to, with a digest of who does.
 fn wanted(stack: &Stack, declared: &Declared) -> BTreeMap<Reference, u64> {
     let mut wanted: BTreeMap<Reference, DefaultHasher> = BTreeMap::new();
+    let own = stack.namespace().unwrap_or_default();
+    for name in anchors(stack).filter(|name| is_name(name)) {
+        let reference = Reference { kind: Kind::ConfigMap, namespace: own.clone(), name: name.clone() };
+        (stack.uid(), stack.metadata.generation).hash(wanted.entry(reference).or_default());
+    }
     for member in &declared.members {
         let namespace = member.namespace().unwrap_or_default();
         let labels = declared.namespaces.as_ref().and_then(|namespaces| namespaces.get(&namespace));
@@ -139,6 +146,10 @@ fn wanted(stack: &Stack, declared: &Declared) -> BTreeMap<Reference, u64> {
 /// Whether the text can be the name of an object: a DNS subdomain.
 fn is_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
+}
+
+fn anchors(stack: &Stack) -> impl Iterator<Item = &String> {
+    stack.spec.exchange.iter().flat_map(|exchange| &exchange.federation).map(|entry| &entry.anchor)
 }
 
 fn references(member: &plinth_api::Member) -> impl Iterator<Item = (Kind, &String)> {
@@ -257,13 +268,28 @@ mod tests {
         };
         assert_eq!(at(1), at(1));
         assert_ne!(at(1), at(2));
-        assert!(points_outside(&Declared {
-            members: vec![member("dpi", "own", 1, serving("own"))],
-            ..Declared::default()
-        }));
-        assert!(!points_outside(&Declared {
-            members: vec![member("dpi", "own", 1, json!({}))],
-            ..Declared::default()
-        }));
+        assert!(points_outside(
+            &stack(),
+            &Declared { members: vec![member("dpi", "own", 1, serving("own"))], ..Declared::default() }
+        ));
+        assert!(!points_outside(
+            &stack(),
+            &Declared { members: vec![member("dpi", "own", 1, json!({}))], ..Declared::default() }
+        ));
+    }
+
+    #[test]
+    fn an_anchor_is_read_beside_its_stack_and_nowhere_else() {
+        let mut stack = stack();
+        stack.spec.exchange = serde_json::from_value(json!({ "federation": [
+            { "instance": "EE", "anchor": "anchor-ee" },
+            { "instance": "LV", "anchor": "../../dpi-ee/configmaps/anchor-lv" },
+        ] }))
+        .unwrap();
+        let wanted = wanted(&stack, &Declared::default());
+        let read: Vec<(&str, &str)> =
+            wanted.keys().map(|r| (r.namespace.as_str(), r.name.as_str())).collect();
+        assert_eq!(read, [("dpi", "anchor-ee")]);
+        assert!(points_outside(&stack, &Declared::default()));
     }
 }

@@ -23,7 +23,7 @@ use plinth_plan::exchange::report::{Ground, MEMBER};
 use plinth_plan::exchange::{Compiled, Declared, compile};
 use plinth_plan::model::{Action, Decisions, Finding, Observed, Plan, StackId};
 use plinth_plan::moving::{Moves, advance, settle};
-use plinth_plan::status::{ApprovalState, Outcome, Report, report};
+use plinth_plan::status::{ApprovalState, Outcome, Report, approved_steps, report};
 use plinth_runtime::call::{Answer, Applying, CallError};
 use plinth_runtime::events::transitions;
 use plinth_runtime::lease::NotLeader;
@@ -164,6 +164,9 @@ async fn carry_out(
     if let Err(error) = carry_on(&source, &plan, &inputs, &moved, memory, context).await {
         return failed(stack, &error, context).await;
     }
+    if let Err(error) = use_up(stack, &plan, context).await {
+        return failed(stack, &error, context).await;
+    }
     let soonest = [decisions.look_again, memory.failures.next_retry()].into_iter().flatten().min();
     let pause = soonest.map(|at| Duration::from_secs(u64::try_from(at - observed.now).unwrap_or(0).max(1)));
     let references = look_at_references(&source, &plan, &inputs.declared);
@@ -174,14 +177,31 @@ async fn carry_out(
     Ok(soonest_of([told, agencies, pause, references, until(&plan.exchange, &inputs.declared)]))
 }
 
+/// Takes back each yes that is used up: what it was given for is done, or withdrawn.
+async fn use_up(stack: &Stack, plan: &Plan, context: &Context) -> Result<(), CallError> {
+    let Some(status) = &stack.status else { return Ok(()) };
+    let left = approved_steps(plan, status);
+    if left == status.approved_steps {
+        return Ok(());
+    }
+    let written = context.status.approve(stack, status.approved_hash.as_deref(), &left).await;
+    // Who has changed the Stack since it was read has woken its next reconcile, which sees it as it is.
+    context.clusters.home().observer.triggers().poke(plan.stack.clone());
+    match written {
+        Err(error) if error.is_conflict() => Ok(()),
+        other => other,
+    }
+}
+
 /// When to look again at what the Stack and its agencies point to, which is not watched.
 fn look_at_references(stack: &Stack, plan: &Plan, declared: &Declared) -> Again {
     let blocked = plan.blocks.iter().any(|block| !block.blocked.is_empty());
     let own = has_references(stack).then_some(if blocked { REFERENCES_SOON } else { REFERENCES_EVERY });
-    // What is wrong with a Member may be mended by what it points to.
-    let wrong =
-        plan.exchange.standing.iter().any(|(subject, s)| subject.kind == MEMBER && !s.findings.is_empty());
-    let theirs = points_outside(declared).then_some(if wrong { REFERENCES_SOON } else { REFERENCES_EVERY });
+    // What is wrong with a Member, or an instance to federate with, may be mended by what it points to.
+    let wrong = plan.exchange.refused().next().is_some()
+        || plan.exchange.standing.iter().any(|(subject, s)| subject.kind == MEMBER && !s.findings.is_empty());
+    let theirs =
+        points_outside(stack, declared).then_some(if wrong { REFERENCES_SOON } else { REFERENCES_EVERY });
     soonest_of([own, theirs])
 }
 
@@ -459,7 +479,7 @@ async fn invalid(
     let compiled = compile(stack, &inputs.catalogue, &inputs.declared);
     let ground = Ground::Refused { compiled: &compiled, stack: &id_of(stack) };
     let agencies = agencies::tell(ground, &inputs.declared, context).await?;
-    let references = has_references(stack) || points_outside(&inputs.declared);
+    let references = has_references(stack) || points_outside(stack, &inputs.declared);
     let references = references.then_some(REFERENCES_SOON);
     Ok(soonest_of([again, agencies, references, until(&compiled, &inputs.declared)]))
 }

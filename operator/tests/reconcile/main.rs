@@ -3,6 +3,7 @@
 mod agencies;
 mod approval;
 mod examples;
+mod federation;
 mod house;
 mod moving;
 mod registries;
