@@ -70,7 +70,8 @@ pub fn plan(stack: &Stack, inputs: &Inputs) -> Result<Plan, Vec<Finding>> {
 }
 
 /// Hash of what the Stack itself declares: what a person says yes to. Agencies change their part on their own word, so that
-/// a right that is taken back does not wait for anybody; what the Stack says about who they are is in it.
+/// a right that is taken back does not wait for anybody, and an anchor of another instance has a yes of its own; what the
+/// Stack says about who they are is in it.
 fn hash_of_own(stack: &Stack, inputs: &Inputs) -> Result<String, Vec<Finding>> {
     let alone = Inputs { declared: Declared::default(), ..inputs.clone() };
     let (own, spec) = (assemble(validate(stack, &alone)?), &stack.spec);

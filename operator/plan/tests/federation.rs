@@ -470,3 +470,25 @@ fn two_stacks_of_one_cluster_share_no_object_and_read_none_of_each_others_secret
         assert!(secrets > 10, "{secrets} are made of others: that proves little");
     }
 }
+
+#[test]
+fn an_anchor_has_a_yes_of_its_own_and_is_no_part_of_the_stacks() {
+    let text = anchor().text().unwrap();
+    let hash = |text: &str, approved: &[&str]| {
+        let (mut objects, inputs) = federating(text, approved);
+        object(&mut objects, "Stack", "ua")["spec"]["changePolicy"] = json!({ "approval": "Required" });
+        planned(&(objects, inputs)).hash
+    };
+    let waiting = hash(&text, &[]);
+    assert_eq!(hash(&text, &[&step("EE", &text)]), waiting);
+    assert_eq!(
+        hash(&anchor().text().unwrap(), &[]),
+        waiting,
+        "another anchor is closed without a yes of the Stack's"
+    );
+    let (mut objects, inputs) = federating(&text, &[]);
+    let stack = object(&mut objects, "Stack", "ua");
+    stack["spec"]["changePolicy"] = json!({ "approval": "Required" });
+    stack["spec"]["exchange"]["federation"] = json!([]);
+    assert_ne!(planned(&(objects, inputs)).hash, waiting, "whom to federate with is the Stack's own word");
+}
