@@ -1,0 +1,66 @@
+//! What is said of a Stack.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::condition::State;
+use crate::v1alpha1::schema;
+
+/// What is.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct StackStatus {
+    /// Generation of the spec that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready blocks of all blocks, as `4/5`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Conditions: Ready, Reconciling, Stalled and one an area.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+    /// Catalogue that the running plan was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalogue_revision: Option<String>,
+    /// Hash of the plan that is applied, or held for approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_hash: Option<String>,
+    /// Hash of the plan that was approved last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_hash: Option<String>,
+    /// Steps that were approved, as Operations name them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved_steps: Vec<String>,
+    /// Each block, in the order of the spec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub blocks: Vec<BlockSummary>,
+}
+
+/// One block's line in a Stack's status.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockSummary {
+    /// Block name.
+    pub name: String,
+    /// Product, or nothing when external.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// Version that runs or is being brought in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Namespace on its cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The block's state.
+    #[serde(default)]
+    pub state: State,
+    /// Why, naming the object at fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Public and in-cluster addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<String>,
+}
