@@ -443,12 +443,18 @@ fn part(
     Tenant { subject, block, entry, pods }
 }
 
-/// What a service has to say to the payments block when it pays.
+/// What a service has to say to the payments block when it pays, and what it has to hold itself to: who makes a batch and who
+/// releases it, whether a guardian may be paid, how soon failed and returned payments are brought together with the batch.
 fn programme_keys(programme: &Programme) -> Vec<SecretKey> {
     let mut keys = vec![
         text("programme", &programme.code),
         text("institution", &programme.institution),
         text("currency", &programme.currency),
+        text("account-mapper", &programme.account_mapper),
+        text("maker", &programme.batch.maker),
+        text("checker", &programme.batch.checker),
+        text("guardians", if programme.guardians { "true" } else { "false" }),
+        text("reconcile-hours", &programme.reconcile_hours.to_string()),
     ];
     keys.extend(programme.participant.as_ref().map(|participant| text("participant", participant)));
     keys.extend(programme.account.as_ref().map(|account| text("account", account)));
