@@ -1,5 +1,5 @@
 //! Each of the examples with agencies comes up as its folder stands, given the yes of a second person to every step that asks
-//! for one.
+//! for one. The large ones are for `e2e/all countries`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use crate::agencies::says;
 use crate::house::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: e2e/all countries"]
 async fn the_platform_of_a_hundred_registers_comes_up() -> Result<()> {
     comes_up("ukraine").await
 }
@@ -29,6 +30,7 @@ async fn the_back_end_that_sectors_share_comes_up() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: e2e/all countries"]
 async fn the_national_id_that_departments_reuse_comes_up() -> Result<()> {
     comes_up("mosip-g2p").await
 }

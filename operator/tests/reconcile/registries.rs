@@ -88,6 +88,7 @@ fn between(before: &BTreeMap<String, usize>, after: &BTreeMap<String, usize>) ->
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: e2e/all countries"]
 async fn the_hundred_and_first_registry_costs_as_many_writes_as_the_first() -> Result<()> {
     let cluster =
         TestCluster::start_with(|options| options.nodes(Nodes::Simulated(3)).gateway_api(true)).await?;
