@@ -25,6 +25,7 @@ async fn the_platform_of_a_hundred_registers_comes_up() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: e2e/all countries"]
 async fn the_back_end_that_sectors_share_comes_up() -> Result<()> {
     comes_up("peru").await
 }
