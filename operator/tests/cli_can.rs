@@ -11,6 +11,12 @@ fn can(client: &str, service: &str, method: &str, path: &str, at: &str) -> Ran {
     plinth(&["can", client, service, method, path, "-f", AGENCIES, "--at", at, "-o", "json"])
 }
 
+/// Whether the app may read a record of births, in a country as the text has it.
+fn can_of(text: &str) -> Ran {
+    let question = ["can", "GOV/1/app", "GOV/2/register/births", "GET", "/records/7"];
+    with_input(&[&question[..], &["-f", "-", "--at", AT, "-o", "json"]].concat(), text)
+}
+
 fn json(ran: &Ran) -> Value {
     serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {}\n{}", ran.out, ran.err))
 }
@@ -156,22 +162,7 @@ fn what_nobody_grants_is_no_with_the_layer_and_what_would_have_to_change() {
 #[test]
 fn who_is_disabled_may_not_and_what_is_wrong_with_a_member_is_said() {
     let ask = |text: &str| {
-        let ran = with_input(
-            &[
-                "can",
-                "GOV/1/app",
-                "GOV/2/register/births",
-                "GET",
-                "/records/7",
-                "-f",
-                "-",
-                "--at",
-                AT,
-                "-o",
-                "json",
-            ],
-            text,
-        );
+        let ran = can_of(text);
         assert_eq!(ran.code, 7, "{}", ran.err);
         json(&ran)
     };
@@ -207,22 +198,7 @@ fn pods_reach_the_exchange_as_long_as_an_agreement_grants_them_something() {
 #[test]
 fn a_system_that_declares_no_pods_has_to_call_from_elsewhere() {
     let text = agencies_with(", pods: { app: births }", "");
-    let ran = with_input(
-        &[
-            "can",
-            "GOV/1/app",
-            "GOV/2/register/births",
-            "GET",
-            "/records/7",
-            "-f",
-            "-",
-            "--at",
-            AT,
-            "-o",
-            "json",
-        ],
-        &text,
-    );
+    let ran = can_of(&text);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(verdicts(&json(&ran)).contains(&"network, client: outside".to_owned()), "{}", ran.out);
     assert!(ran.out.contains("UA/GOV/1/app declares no pods"), "{}", ran.out);

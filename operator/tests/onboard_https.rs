@@ -2,6 +2,8 @@
 //! is handed over. No product: the real ones are in suites of their own.
 
 mod support;
+#[path = "support/tls.rs"]
+mod tls;
 
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -10,13 +12,9 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use axum::serve::Listener;
-use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use tls::Tls;
+use tokio::net::TcpListener;
 
 const SEAL: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 const LICENCE: &str = "a-licence-that-nobody-may-read";
@@ -37,27 +35,6 @@ async fn answer(State(asked): State<Asked>, request: Request) -> Response {
     }
 }
 
-/// TLS over TCP; a connection that fails is the next one's business.
-struct Tls(TcpListener, TlsAcceptor);
-
-impl Listener for Tls {
-    type Io = TlsStream<TcpStream>;
-    type Addr = std::net::SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            let (stream, address) = self.0.accept().await.unwrap();
-            if let Ok(stream) = self.1.accept(stream).await {
-                return (stream, address);
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        self.0.local_addr()
-    }
-}
-
 struct Served {
     url: String,
     certificate: String,
@@ -68,21 +45,12 @@ struct Served {
 impl Served {
     fn start() -> Self {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let chain = vec![CertificateDer::from(made.cert.der().to_vec())];
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
         let asked = Asked::default();
         let router = Router::new().fallback(answer).with_state(asked.clone());
-        let listener = Tls(listener, TlsAcceptor::from(Arc::new(config)));
+        let listener = Tls::new(listener, &made.cert.pem(), &made.signing_key.serialize_pem());
         runtime.spawn(async move { axum::serve(listener, router).await });
         Self { url, certificate: made.cert.pem(), asked, _runtime: runtime }
     }

@@ -12,8 +12,9 @@ pub fn clusters_dir() -> Result<PathBuf> {
     Ok(xdg("XDG_STATE_HOME", ".local/state", "clusters")?.join("clusters"))
 }
 
-/// The folder that holds one folder for each build of a program, `$XDG_CACHE_HOME/plinth/<folder>`.
-pub(crate) fn cache_dir(folder: &str) -> Result<PathBuf> {
+/// The folder that holds one folder for each build of a program, or for each program that a test fetches:
+/// `$XDG_CACHE_HOME/plinth/<folder>`.
+pub fn cache_dir(folder: &str) -> Result<PathBuf> {
     Ok(xdg("XDG_CACHE_HOME", ".cache", "the build")?.join(folder))
 }
 

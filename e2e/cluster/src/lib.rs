@@ -33,7 +33,7 @@ pub mod testing;
 pub use build::{Binaries, Build};
 pub use component::Component;
 pub use error::{Error, Result};
-pub use layout::clusters_dir;
+pub use layout::{cache_dir, clusters_dir};
 pub use plane::{ControlPlane, Nodes, Options};
 pub use program::Program;
 pub use progress::{Lines, Progress, Silent};

@@ -4,6 +4,8 @@
 //! It is kept the way Kubernetes keeps what a workload was before: as a ControllerRevision of the Stack, named after the
 //! hash that was approved. Whoever could write another one gains nothing: its plan has to have that hash.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::api::ObjectList;
@@ -14,7 +16,6 @@ use plinth_plan::model::{ObjectKey, Plan, StackId};
 use plinth_runtime::call::{Answer, CallError, Served};
 use plinth_runtime::status::id_of;
 use serde::de::IgnoredAny;
-use std::sync::Arc;
 
 use super::context::{Approved, Context, Memory, Planned};
 use super::dereference::dereference;

@@ -152,16 +152,18 @@ impl References {
     }
 }
 
+/// A Secret, of which nothing but the names of its keys is kept.
 #[derive(Deserialize)]
-struct Keys {
+pub(super) struct Keys {
     #[serde(default)]
-    data: BTreeMap<String, IgnoredAny>,
+    pub data: BTreeMap<String, IgnoredAny>,
 }
 
+/// A ConfigMap.
 #[derive(Deserialize)]
-struct Texts {
+pub(super) struct Texts {
     #[serde(default)]
-    data: BTreeMap<String, String>,
+    pub data: BTreeMap<String, String>,
 }
 
 /// Those of `names` that exist.

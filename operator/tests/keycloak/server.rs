@@ -113,17 +113,17 @@ fn distribution() -> PathBuf {
     if let Some(given) = std::env::var_os(VARIABLE) {
         return given.into();
     }
-    let cache = cache();
-    let folder = cache.join(format!("keycloak-{VERSION}"));
+    let folder = plinth_cluster::cache_dir(&format!("keycloak-{VERSION}")).unwrap();
     if !folder.is_dir() {
-        std::fs::create_dir_all(&cache).unwrap();
-        fetch(&cache);
+        fetch(&folder);
     }
     folder
 }
 
 /// Into a folder beside it first: whoever comes at the same time finds it whole or not at all.
-fn fetch(cache: &Path) {
+fn fetch(folder: &Path) {
+    let cache = folder.parent().expect("a folder inside the cache");
+    std::fs::create_dir_all(cache).unwrap();
     let fresh = tempfile::tempdir_in(cache).unwrap();
     let name = format!("keycloak-quarkus-dist-{VERSION}.tar.gz");
     let file = fresh.path().join(&name);
@@ -137,22 +137,14 @@ fn fetch(cache: &Path) {
     let digest = String::from_utf8_lossy(&digest.stdout).into_owned();
     assert!(digest.starts_with(DIGEST), "another archive than the pinned one: {digest}");
     run(Command::new("tar").arg("-xzf").arg(&file).arg("-C").arg(fresh.path()));
-    let folder = format!("keycloak-{VERSION}");
-    if std::fs::rename(fresh.path().join(&folder), cache.join(&folder)).is_err() {
-        assert!(cache.join(&folder).is_dir(), "{} cannot be written", cache.display());
+    if std::fs::rename(fresh.path().join(format!("keycloak-{VERSION}")), folder).is_err() {
+        assert!(folder.is_dir(), "{} cannot be written", folder.display());
     }
 }
 
 fn run(command: &mut Command) {
     let ran = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(ran.status.success(), "{command:?}: {}", String::from_utf8_lossy(&ran.stderr));
-}
-
-fn cache() -> PathBuf {
-    let absolute = |path: std::ffi::OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
-    let xdg = std::env::var_os("XDG_CACHE_HOME").and_then(absolute);
-    let home = || std::env::var_os("HOME").and_then(absolute).map(|home| home.join(".cache"));
-    xdg.or_else(home).unwrap_or_else(std::env::temp_dir).join("plinth")
 }
 
 fn free_port() -> u16 {

@@ -12,7 +12,7 @@ use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use kube::{Api, Client};
 use plinth_api::v1alpha1::operation::OperationPhase;
-use plinth_api::{Operation, Product, Stack, names};
+use plinth_api::{Product, Stack, names};
 use plinth_cluster::Nodes;
 use plinth_cluster::testing::TestCluster;
 use serde_json::{Value, json};
@@ -372,8 +372,7 @@ async fn a_member_waits_for_a_yes_and_what_is_declared_while_a_plan_is_held_says
     for name in ["civil/civil", "app/ministry"] {
         let (member, message) = says(&client, "Member", name, "False AwaitingApproval").await?;
         ensure!(member["state"] == "RequiresApproval", "{member}");
-        let step = message.split_once("--step ").and_then(|(_, rest)| rest.split(')').next());
-        steps.push(step.with_context(|| message.clone())?.to_owned());
+        steps.push(step_in(&message).with_context(|| message.clone())?.to_owned());
     }
     ensure!(steps[0] != steps[1], "{steps:?}");
     let (agreement, _) = says(&client, "ExchangeAgreement", BIRTHS, "False Waiting").await?;
@@ -427,21 +426,9 @@ async fn a_member_waits_for_a_yes_and_what_is_declared_while_a_plan_is_held_says
 
 /// Ben says yes to a plan or a step.
 async fn approve(client: &Client, name: &str, what: Value) -> Result<()> {
-    let operations: Api<Operation> = Api::namespaced(client.clone(), "dpi");
-    let mut operation = json!({
-        "apiVersion": "plinth.dev/v1alpha1", "kind": "Operation",
-        "metadata": { "name": name, "annotations": { names::ANNOTATION_AUTHOR: "ben" } },
-        "spec": { "stack": "small", "type": "Approve", "reason": "read it" },
-    });
-    let spec = operation["spec"].as_object_mut().context("an object")?;
-    spec.extend(what.as_object().cloned().unwrap_or_default());
-    operations.create(&PostParams::default(), &serde_json::from_value(operation)?).await?;
-    eventually("it is approved", async || {
-        let status = operations.get(name).await?.status.unwrap_or_default();
-        ensure!(!matches!(status.phase, OperationPhase::Refused | OperationPhase::Failed), "{status:?}");
-        Ok((status.phase == OperationPhase::Succeeded).then_some(()))
-    })
-    .await
+    let status = approval(client, "small", name, "ben", what).await?;
+    ensure!(status.phase == OperationPhase::Succeeded, "{status:?}");
+    Ok(())
 }
 
 /// Hash of the plan that waits for a yes, once one does that is not `known`.

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use plinth_api::v1alpha1::operation::OperationPhase;
-use plinth_api::{Operation, Product, Stack, names};
+use plinth_api::{Product, Stack, names};
 use plinth_cluster::Nodes;
 use plinth_cluster::testing::TestCluster;
 use serde_json::{Value, json};
@@ -60,7 +60,6 @@ async fn a_plan_waits_for_four_eyes_and_a_broken_spec_leaves_what_runs() -> Resu
     let cluster = TestCluster::start(Nodes::Simulated(2)).await?;
     let client = prepare(&cluster).await?;
     let stacks: Api<Stack> = Api::namespaced(client.clone(), "dpi");
-    let operations: Api<Operation> = Api::namespaced(client.clone(), "dpi");
     Api::<Product>::all(client.clone()).create(&PostParams::default(), &desk()?).await?;
     let mut wanted = smallest()?;
     wanted.spec.blocks.push(serde_json::from_value(json!({ "name": "x-desk", "product": "desk" }))?);
@@ -79,34 +78,17 @@ async fn a_plan_waits_for_four_eyes_and_a_broken_spec_leaves_what_runs() -> Resu
 
     let_approve(&client, &["anna", "ben"]).await?;
 
-    let ask = async |name: &str, author: &str, spec: Value| -> Result<Operation> {
-        let operation = json!({
-            "apiVersion": "plinth.dev/v1alpha1", "kind": "Operation",
-            "metadata": { "name": name, "annotations": { names::ANNOTATION_AUTHOR: author } }, "spec": spec,
-        });
-        operations.create(&PostParams::default(), &serde_json::from_value(operation)?).await?;
-        eventually("it ends", async || {
-            let operation = operations.get(name).await?;
-            let phase = operation.status.as_ref().map(|status| status.phase).unwrap_or_default();
-            let ended = !matches!(phase, OperationPhase::Pending | OperationPhase::Running);
-            Ok(ended.then_some(operation))
-        })
-        .await
-    };
-    let phase = |operation: &Operation| operation.status.clone().unwrap_or_default();
+    let ask = async |name: &str, by: &str, spec: Value| operation(&client, name, by, spec).await;
     let approve =
         |hash: &str| json!({ "stack": "small", "type": "Approve", "reason": "read it", "planHash": hash });
     let own = ask("own", "anna", approve(&hash)).await?;
-    ensure!(
-        phase(&own).phase == OperationPhase::Refused
-            && phase(&own).message.unwrap_or_default().contains("authored")
-    );
+    ensure!(own.phase == OperationPhase::Refused && own.message.unwrap_or_default().contains("authored"));
     let stranger = ask("stranger", "carl", approve(&hash)).await?;
-    ensure!(phase(&stranger).phase == OperationPhase::Refused, "{:?}", stranger.status);
+    ensure!(stranger.phase == OperationPhase::Refused, "{stranger:?}");
     let other = format!("sha256:{}", "0".repeat(64));
-    ensure!(phase(&ask("stale", "ben", approve(&other)).await?).phase == OperationPhase::Refused);
+    ensure!(ask("stale", "ben", approve(&other)).await?.phase == OperationPhase::Refused);
     let good = ask("good", "ben", approve(&hash)).await?;
-    ensure!(phase(&good).phase == OperationPhase::Succeeded, "{:?}", good.status);
+    ensure!(good.phase == OperationPhase::Succeeded, "{good:?}");
 
     // What a person has to say yes to waits alone, says its name, and is named by whoever says yes.
     let step = eventually("the step is held", async || {
@@ -114,21 +96,20 @@ async fn a_plan_waits_for_four_eyes_and_a_broken_spec_leaves_what_runs() -> Resu
         let Some(("True", "AwaitingApproval", message)) = condition(&stack, "Stalled") else {
             return Ok(None);
         };
-        let named = message.split_once("--step ").and_then(|(_, rest)| rest.split(')').next());
-        Ok(named.map(str::to_owned))
+        Ok(step_in(message).map(str::to_owned))
     })
     .await?;
     let say_yes =
         |step: &str| json!({ "stack": "small", "type": "Approve", "reason": "read it", "step": step });
     let own = ask("own-step", "anna", say_yes(&step)).await?;
-    ensure!(phase(&own).phase == OperationPhase::Refused, "{:?}", own.status);
+    ensure!(own.phase == OperationPhase::Refused, "{own:?}");
     let stale = ask("stale-step", "ben", say_yes("x-desk/onboard-open-00000000")).await?;
-    ensure!(phase(&stale).phase == OperationPhase::Refused, "{:?}", stale.status);
+    ensure!(stale.phase == OperationPhase::Refused, "{stale:?}");
     let jobs: Api<k8s_openapi::api::batch::v1::Job> = Api::namespaced(client.clone(), "small-x-desk");
     let name = step.trim_start_matches("x-desk/");
     ensure!(jobs.get_opt(name).await?.is_none(), "{name} ran without a yes");
     let good = ask("good-step", "ben", say_yes(&step)).await?;
-    ensure!(phase(&good).phase == OperationPhase::Succeeded, "{:?}", good.status);
+    ensure!(good.phase == OperationPhase::Succeeded, "{good:?}");
     let stack = ready(&stacks, "small").await?;
     jobs.get(name).await?;
     let status = stack.status.unwrap_or_default();
@@ -142,9 +123,9 @@ async fn a_plan_waits_for_four_eyes_and_a_broken_spec_leaves_what_runs() -> Resu
         let name = secret.metadata.name.unwrap_or_default();
         let spec = json!({ "stack": "small", "type": "Rotate", "reason": "leaked",
             "rotate": { "block": "identity", "secret": name } });
-        let operation = ask(&format!("rotate-{name}"), "ben", spec).await?;
-        if phase(&operation).phase == OperationPhase::Succeeded {
-            rotated = Some((name, phase(&operation)));
+        let status = ask(&format!("rotate-{name}"), "ben", spec).await?;
+        if status.phase == OperationPhase::Succeeded {
+            rotated = Some((name, status));
             break;
         }
     }
@@ -168,8 +149,7 @@ async fn a_plan_waits_for_four_eyes_and_a_broken_spec_leaves_what_runs() -> Resu
     let first = eventually("a Job makes the client", async || client_job().await).await?;
     let spec = json!({ "stack": "small", "type": "Rotate", "reason": "leaked",
         "rotate": { "block": "x-desk", "secret": "desk-client" } });
-    let operation = ask("rotate-client", "ben", spec).await?;
-    let told = phase(&operation);
+    let told = ask("rotate-client", "ben", spec).await?;
     ensure!(told.phase == OperationPhase::Succeeded, "{told:?}");
     eventually("the issuer is told", async || Ok(client_job().await?.filter(|uid| *uid != first))).await?;
     ready(&stacks, "small").await?;

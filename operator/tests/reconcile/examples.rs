@@ -9,7 +9,7 @@ use kube::api::{DynamicObject, PostParams};
 use kube::discovery::ApiResource;
 use kube::{Api, Client};
 use plinth_api::v1alpha1::operation::OperationPhase;
-use plinth_api::{Operation, Stack, names};
+use plinth_api::{Stack, names};
 use plinth_cluster::Nodes;
 use plinth_cluster::testing::TestCluster;
 use serde::Deserialize as _;
@@ -64,14 +64,16 @@ async fn comes_up(example: &str) -> Result<()> {
 
     let operator = Operator::start(&cluster, "me");
     let stacks: Api<Stack> = Api::namespaced(client.clone(), &namespace);
-    let operations: Api<Operation> = Api::namespaced(client.clone(), &namespace);
     let mut said = BTreeSet::new();
     let mut last = String::new();
     let up = eventually("the Stack is Ready", async || {
         let stack = stacks.get(&name).await?;
         last = serde_json::to_string(&stack.status)?;
         if let Some(step) = asked(&stack).filter(|step| !said.contains(step)) {
-            say_yes(&operations, &name, &step, said.len()).await?;
+            // By somebody who has not written the Stack.
+            let number = format!("yes-{}", said.len());
+            let status = approval(&client, &name, &number, "ben", json!({ "step": step })).await?;
+            ensure!(status.phase == OperationPhase::Succeeded, "{status:?}");
             said.insert(step);
         }
         Ok(matches!(condition(&stack, "Ready"), Some(("True", ..))).then_some(()))
@@ -92,25 +94,7 @@ async fn comes_up(example: &str) -> Result<()> {
 /// The step that the Stack says it waits for.
 fn asked(stack: &Stack) -> Option<String> {
     let (_, _, message) = condition(stack, "Stalled").filter(|(status, ..)| *status == "True")?;
-    let (_, rest) = message.split_once("--step ")?;
-    rest.split([')', ' ']).next().map(str::to_owned)
-}
-
-/// Ben says yes, who has not written the Stack.
-async fn say_yes(operations: &Api<Operation>, stack: &str, step: &str, number: usize) -> Result<()> {
-    let name = format!("yes-{number}");
-    let operation = json!({
-        "apiVersion": "plinth.dev/v1alpha1", "kind": "Operation",
-        "metadata": { "name": name, "annotations": { names::ANNOTATION_AUTHOR: "ben" } },
-        "spec": { "stack": stack, "type": "Approve", "reason": "read it", "step": step },
-    });
-    operations.create(&PostParams::default(), &serde_json::from_value(operation)?).await?;
-    eventually("it is approved", async || {
-        let status = operations.get(&name).await?.status.unwrap_or_default();
-        ensure!(!matches!(status.phase, OperationPhase::Refused | OperationPhase::Failed), "{status:?}");
-        Ok((status.phase == OperationPhase::Succeeded).then_some(()))
-    })
-    .await
+    step_in(message).map(str::to_owned)
 }
 
 /// Every object of an example's folder, the Stack's author stamped as admission would.

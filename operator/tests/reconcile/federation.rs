@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use plinth_api::v1alpha1::operation::OperationPhase;
-use plinth_api::{Operation, Stack, names};
+use plinth_api::{Stack, names};
 use plinth_cluster::Nodes;
 use plinth_cluster::testing::TestCluster;
 use serde_json::{Value, json};
@@ -73,23 +73,13 @@ async fn declare(stacks: &Api<Stack>, federation: Value) -> Result<()> {
 
 /// How an approval of a step by somebody ends.
 async fn approve(client: &Client, name: &str, by: &str, step: &str) -> Result<OperationPhase> {
-    let operations: Api<Operation> = Api::namespaced(client.clone(), "dpi");
-    let operation = json!({
-        "apiVersion": "plinth.dev/v1alpha1", "kind": "Operation",
-        "metadata": { "name": name, "annotations": { names::ANNOTATION_AUTHOR: by } },
-        "spec": { "stack": "ee", "type": "Approve", "reason": "compared by telephone", "step": step },
-    });
-    operations.create(&PostParams::default(), &serde_json::from_value(operation)?).await?;
-    eventually("the approval ends", async || {
-        let phase = operations.get(name).await?.status.unwrap_or_default().phase;
-        Ok((!matches!(phase, OperationPhase::Pending | OperationPhase::Running)).then_some(phase))
-    })
-    .await
+    Ok(approval(client, "ee", name, by, json!({ "step": step })).await?.phase)
 }
 
-fn step_in(message: &str) -> Result<String> {
-    let named = message.split_once("--step ").and_then(|(_, rest)| rest.split(')').next());
-    named.map(str::to_owned).with_context(|| format!("no step is named: {message}"))
+/// The step that the first country's condition asks about.
+async fn asked(stacks: &Api<Stack>) -> Result<String> {
+    let message = federated(stacks, "False", "AwaitingApproval").await?;
+    step_in(&message).map(str::to_owned).with_context(|| format!("no step is named: {message}"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,7 +105,7 @@ async fn an_anchor_counts_from_the_yes_of_somebody_else_until_it_changes_or_is_w
     maps.create(&PostParams::default(), &map).await?;
     let entry = json!([{ "instance": "FI", "anchor": "anchor-fi" }]);
     declare(&stacks, entry.clone()).await?;
-    let step = step_in(&federated(&stacks, "False", "AwaitingApproval").await?)?;
+    let step = asked(&stacks).await?;
     ensure!(step.starts_with("federation/fi-") && step.ends_with(&fingerprint), "{step}, {fingerprint}");
     trusts(&client, &[]).await?;
     ensure!(approve(&client, "own", "anna", &step).await? == OperationPhase::Refused);
@@ -134,7 +124,7 @@ async fn an_anchor_counts_from_the_yes_of_somebody_else_until_it_changes_or_is_w
     maps.patch("anchor-fi", &PatchParams::default(), &Patch::Merge(change)).await?;
     declare(&stacks, json!([{ "instance": "FI", "anchor": "anchor-fi", "cidrs": ["192.0.2.0/24"] }])).await?;
     trusts(&client, &[]).await?;
-    let anew = step_in(&federated(&stacks, "False", "AwaitingApproval").await?)?;
+    let anew = asked(&stacks).await?;
     ensure!(anew != step, "{anew}");
 
     // Put back, it is asked again, for a yes is used up; withdrawn, it leaves nothing.

@@ -8,8 +8,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
 use plinth::run::{Options, run_until};
+use plinth_api::v1alpha1::operation::OperationPhase;
 use plinth_api::{
-    BuildingBlock, ExchangeAgreement, Member, Operation, Product, PublicService, Registry, Stack, names,
+    BuildingBlock, ExchangeAgreement, Member, Operation, OperationStatus, Product, PublicService, Registry,
+    Stack, names,
 };
 use plinth_cluster::testing::{self, TestCluster};
 use plinth_runtime::clusters::Access;
@@ -134,6 +136,40 @@ pub(crate) async fn values(client: &Client) -> Result<Vec<(String, String)>> {
         .into_iter()
         .map(|s| Ok((s.metadata.name.unwrap_or_default(), serde_json::to_string(&s.data)?)))
         .collect()
+}
+
+/// The step that a message asks somebody to say yes to.
+pub(crate) fn step_in(message: &str) -> Option<&str> {
+    message.split_once("--step ").and_then(|(_, rest)| rest.split([')', ' ']).next())
+}
+
+/// How an approval ends: of a plan or a step of a Stack in `dpi`, by somebody.
+pub(crate) async fn approval(
+    client: &Client,
+    stack: &str,
+    name: &str,
+    by: &str,
+    what: Value,
+) -> Result<OperationStatus> {
+    let mut spec = json!({ "stack": stack, "type": "Approve", "reason": "read it" });
+    spec.as_object_mut().context("an object")?.extend(what.as_object().cloned().unwrap_or_default());
+    operation(client, name, by, spec).await
+}
+
+/// How an Operation in `dpi` ends that somebody asks for.
+pub(crate) async fn operation(client: &Client, name: &str, by: &str, spec: Value) -> Result<OperationStatus> {
+    let operations: Api<Operation> = Api::namespaced(client.clone(), "dpi");
+    let operation = json!({
+        "apiVersion": "plinth.dev/v1alpha1", "kind": "Operation",
+        "metadata": { "name": name, "annotations": { names::ANNOTATION_AUTHOR: by } }, "spec": spec,
+    });
+    operations.create(&PostParams::default(), &serde_json::from_value(operation)?).await?;
+    eventually("the Operation ends", async || {
+        let status = operations.get(name).await?.status.unwrap_or_default();
+        let ended = !matches!(status.phase, OperationPhase::Pending | OperationPhase::Running);
+        Ok(ended.then_some(status))
+    })
+    .await
 }
 
 /// Lets people approve the plans of Stacks.
