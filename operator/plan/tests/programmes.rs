@@ -47,7 +47,10 @@ fn programmes_of_an_institution_stand_under_it_whoever_names_them() {
         services.push(second);
         let payments = stack.spec.blocks.iter_mut().find(|block| block.name == "payments").expect("is there");
         // One that no public service stands for, and one that is declared as well.
-        let more = serde_json::json!(["health/vouchers/200001", "gorilla/usct/100001"]);
+        let more = serde_json::json!([
+            { "institution": "health", "name": "vouchers", "account": "200001" },
+            { "institution": "gorilla", "name": "usct", "account": "100001" },
+        ]);
         payments.parameters.insert("programmes".to_owned(), more);
     });
     let wanted = [

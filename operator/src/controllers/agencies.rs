@@ -9,9 +9,9 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
 use plinth_api::{ExchangeAgreementStatus, MemberStatus, PublicServiceStatus, RegistryStatus, Stack};
+use plinth_plan::exchange::declared::{AGREEMENT, PUBLIC_SERVICE, REGISTRY};
 use plinth_plan::exchange::report::{
-    AGREEMENT, Ground, PUBLIC_SERVICE, REGISTRY, Seen, Status, not_admitted, not_understood, report,
-    stack_not_understood,
+    Ground, Seen, Status, not_admitted, not_understood, report, stack_not_understood,
 };
 use plinth_plan::exchange::{Declared, Subject};
 use plinth_plan::model::{ObjectKey, StackId};

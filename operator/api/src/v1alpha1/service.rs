@@ -314,6 +314,9 @@ pub struct PublicServiceStatus {
     /// Secrets with what it uses, by the Service Binding convention, in its own namespace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bindings: Vec<BindingStatus>,
+    /// What the block that signs people in knows of it: its client there, and whose turn it is where Plinth registers none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
     /// What the payments block knows of its programme.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub programme: Option<String>,

@@ -44,6 +44,10 @@ pub struct Shape {
 /// A change that waits, or may be carried out because somebody said yes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Narrows {
+    /// Block that runs the registry.
+    pub block: String,
+    /// Code of the registry.
+    pub code: String,
     /// Step that a person approves: `<block>/registry-<code>-<digest of what becomes what>`.
     pub step: String,
     /// A person has said yes.
@@ -97,13 +101,6 @@ pub fn is_step(step: &str) -> bool {
     step.split_once('/').is_some_and(|(_, name)| name.starts_with(STEP))
 }
 
-/// Whether a step that a person approves is about this registry.
-pub fn is_about(step: &str, block: &str, code: &str) -> bool {
-    let name =
-        step.split_once('/').filter(|(of, _)| *of == block).and_then(|(_, name)| name.strip_prefix(STEP));
-    name.and_then(|name| name.rsplit_once('-')).is_some_and(|(of, _)| of == code)
-}
-
 /// What becomes of a registry that a block runs: what its agency declares, when nothing is wrong with it and it accepts all
 /// that stands, or a person has said yes to this change; what it has, when not.
 pub fn settle(
@@ -128,8 +125,14 @@ pub fn settle(
     }
     let digest = short_digest(&json!([old, new]).to_string());
     let step = format!("{block}/{STEP}{}-{digest}", spec.code);
-    if approved.contains(&step) {
-        let narrows = Some(Narrows { step, approved: true });
+    let narrows = Narrows {
+        block: block.to_owned(),
+        code: spec.code.clone(),
+        approved: approved.contains(&step),
+        step: step.clone(),
+    };
+    if narrows.approved {
+        let narrows = Some(narrows);
         return Settled { shape: Some(declared), findings: Vec::new(), narrows };
     }
     let mut findings: Vec<Finding> =
@@ -141,7 +144,7 @@ pub fn settle(
              approve step {step}: plinth approve STACK --step {step} --reason …"
         ),
     ));
-    Settled { shape: Some(last), findings, narrows: Some(Narrows { step, approved: false }) }
+    Settled { shape: Some(last), findings, narrows: Some(narrows) }
 }
 
 #[cfg(test)]

@@ -9,8 +9,16 @@ use plinth_api::{ExchangeAgreement, Member, PublicService, Registry};
 use serde::Serialize;
 
 use super::applied::Applied;
+use super::report::Status;
 
-use super::report::{AGREEMENT, MEMBER, PUBLIC_SERVICE, REGISTRY, Status};
+/// Kind of an organisation.
+pub const MEMBER: &str = "Member";
+/// Kind of a grant.
+pub const AGREEMENT: &str = "ExchangeAgreement";
+/// Kind of a registry.
+pub const REGISTRY: &str = "Registry";
+/// Kind of a consumer.
+pub const PUBLIC_SERVICE: &str = "PublicService";
 
 /// Every object of the exchange that names the Stack, from any namespace: whether a namespace is admitted at all is decided
 /// on, not fetched.

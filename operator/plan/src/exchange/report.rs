@@ -17,19 +17,10 @@ use self::enforcement::Closed;
 use self::objects::{Index, Said, not_run};
 use self::servers::{Obstacle, Servers};
 use super::compile::{Compiled, Standing, What};
-use super::declared::Subject;
+use super::declared::{AGREEMENT, PUBLIC_SERVICE, REGISTRY, Subject};
 use super::tenancy::outside;
 use crate::model::{Decisions, Observed, Plan, StackId};
 use crate::status::{NOBODY_NEEDED, listed, merged, verdict};
-
-/// Kind of an organisation.
-pub const MEMBER: &str = "Member";
-/// Kind of a grant.
-pub const AGREEMENT: &str = "ExchangeAgreement";
-/// Kind of a registry.
-pub const REGISTRY: &str = "Registry";
-/// Kind of a consumer.
-pub const PUBLIC_SERVICE: &str = "PublicService";
 
 /// Status of an object of the exchange.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -291,8 +282,10 @@ impl Report<'_> {
             What::Registry { block, services } => {
                 self.registry(subject, standing, (block.as_deref(), services), seen)
             }
-            What::PublicService { client, uses, programme } => {
-                self.public_service(subject, standing, (client.as_ref(), uses, programme.clone()), seen)
+            What::PublicService { client, uses, identity, programme } => {
+                let (identity, programme) = (identity.clone(), programme.clone());
+                let known = PublicServiceStatus { identity, programme, ..PublicServiceStatus::default() };
+                self.public_service(subject, standing, (client.as_ref(), uses, known), seen)
             }
         };
         let Said { facts, word, unrun } = told;

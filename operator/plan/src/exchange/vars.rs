@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use plinth_api::v1alpha1::exchange::Texts;
 use serde_json::{Map, Value, json};
 
-use super::compile::{Compiled, Consumer, Grant, Offer, Organisation, Where};
+use super::compile::{Compiled, Consumer, Grant, Offer, Organisation, Where, hosts};
 use super::federation::{Anchor, Federated};
 use super::id::{MemberId, ServiceId, SubsystemId, exchange_spiffe, instance_key, trust_domain};
 use crate::render::short_digest;
@@ -108,14 +108,13 @@ fn member(id: &MemberId, member: &Organisation, languages: &[String]) -> Value {
 /// Identifiers of the servers that serve a member, `<instance>/<class>/<code>/<server>`: its own, and those of others whose owner
 /// says so too.
 fn servers(compiled: &Compiled, id: &MemberId) -> Vec<String> {
-    let own = format!("{}/{}", id.class, id.code);
+    let own = id.short();
     let declared = compiled.members.get(id).map(|member| member.spec.security_servers.as_slice());
-    let granted = |host: &str, code: &str| {
-        compiled.members.iter().any(|(id, member)| {
-            format!("{}/{}", id.class, id.code) == host
-                && member.spec.security_servers.iter().any(|s| s.code == code && s.hosts.contains(&own))
-        })
+    let specs = |host: &str| {
+        let mut members = compiled.members.iter();
+        members.find(|(id, _)| id.short() == host).map(|(_, member)| &member.spec)
     };
+    let granted = |host: &str, code: &str| specs(host).is_some_and(|host| hosts(host, code, &own));
     declared
         .unwrap_or_default()
         .iter()
@@ -216,22 +215,9 @@ fn participant(id: &MemberId, member: &Organisation) -> Option<Value> {
 fn programme(consumer: &Consumer) -> Option<Value> {
     let programme = consumer.spec.uses.programme.as_ref()?;
     Some(json!({
-        "code": programme.code,
         "institution": programme.institution,
-        "participant": programme.participant,
+        "name": programme.code,
         "account": programme.account,
-        "path": format!(
-            "{}/{}/{}",
-            programme.institution,
-            programme.code,
-            programme.account.as_deref().unwrap_or_default()
-        ),
-        "currency": programme.currency,
-        "accountMapper": programme.account_mapper,
-        "maker": programme.batch.maker,
-        "checker": programme.batch.checker,
-        "reconcileHours": programme.reconcile_hours,
-        "service": format!("{}/{}", consumer.namespace, consumer.name),
     }))
 }
 

@@ -12,6 +12,7 @@ use super::meta::{Belongs, Draft};
 use super::network::{Paths, Peer, Target, policy, to_names};
 use crate::exchange::Compiled;
 use crate::exchange::compile::{Server, Tenant, Where, called};
+use crate::exchange::declared::MEMBER;
 use crate::expr::as_text;
 use crate::model::{FOUNDATION, StackId};
 use crate::render::{RUNS_REGISTRIES, short_digest};
@@ -115,7 +116,7 @@ pub(super) fn policies(
 /// Labels of the pods that answer a Member's services.
 fn serving<'e>(exchange: &'e Compiled, tenant: &Tenant) -> BTreeSet<&'e BTreeMap<String, String>> {
     let own = exchange.members.iter().find(|(_, member)| {
-        tenant.subject.kind == "Member"
+        tenant.subject.kind == MEMBER
             && member.namespace == tenant.subject.namespace
             && member.object == tenant.subject.name
     });

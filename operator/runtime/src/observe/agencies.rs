@@ -17,7 +17,7 @@ use kube::runtime::watcher::{Event, watcher};
 use kube::{Client, Resource, ResourceExt};
 use plinth_api::v1alpha1::exchange::StackRef;
 use plinth_api::{ExchangeAgreement, Member, PublicService, Registry};
-use plinth_plan::exchange::report::{AGREEMENT, MEMBER, PUBLIC_SERVICE, REGISTRY};
+use plinth_plan::exchange::declared::{AGREEMENT, MEMBER, PUBLIC_SERVICE, REGISTRY};
 use plinth_plan::exchange::tenancy::target;
 use plinth_plan::exchange::{Declared, Subject};
 use plinth_plan::model::StackId;

@@ -6,6 +6,7 @@ use plinth_api::v1alpha1::agreement::{AgreementPhase, Consumer, ExchangeAgreemen
 use plinth_api::v1alpha1::exchange::{Endpoint, Group};
 
 use super::{Compiled, Found, Grant, Standing, What, World};
+use crate::exchange::declared::AGREEMENT;
 use crate::exchange::endpoint::contains;
 use crate::exchange::id::{ServiceId, SubsystemId};
 use crate::exchange::rights::{Limit, Right};
@@ -15,12 +16,8 @@ use crate::resolve::finding;
 impl World<'_> {
     /// Every agreement: what it grants, as far as it is right.
     pub(super) fn agreements(&self, out: &mut Compiled) {
-        let found = self.admitted(
-            "ExchangeAgreement",
-            &self.declared.agreements,
-            |a| (&a.spec, &a.spec.stack_ref),
-            out,
-        );
+        let found =
+            self.admitted(AGREEMENT, &self.declared.agreements, |a| (&a.spec, &a.spec.stack_ref), out);
         let mut grants = Vec::new();
         for mut one in found {
             let service = self.provided(&mut one, out);

@@ -7,6 +7,7 @@ use plinth_api::v1alpha1::member::{MemberSpec, Participant, Service};
 
 use super::registries::Registries;
 use super::{Compiled, Found, Offer, Organisation, Standing, What, World};
+use crate::exchange::declared::MEMBER;
 use crate::exchange::endpoint::contains;
 use crate::exchange::id::{MemberId, ServiceId};
 use crate::exchange::openapi;
@@ -17,8 +18,7 @@ use crate::resolve::finding;
 impl<'a> World<'a> {
     /// Every Member: those whose code is theirs take part, with the services and the participant that are right.
     pub(super) fn members(&self, registries: &mut Registries<'a>, out: &mut Compiled) {
-        let mut found =
-            self.admitted("Member", &self.declared.members, |m| (&m.spec, &m.spec.stack_ref), out);
+        let mut found = self.admitted(MEMBER, &self.declared.members, |m| (&m.spec, &m.spec.stack_ref), out);
         for one in &mut found {
             self.codes(one);
         }
@@ -227,16 +227,20 @@ fn lacking(endpoints: &[Endpoint], operations: &[Endpoint], at: &str) -> Vec<(St
         .collect()
 }
 
+/// Whether a member says that its server `code` serves another, `<class>/<code>`.
+pub(in crate::exchange) fn hosts(host: &MemberSpec, code: &str, other: &str) -> bool {
+    host.security_servers
+        .iter()
+        .any(|server| server.code == code && server.hosts.iter().any(|one| one == other))
+}
+
 /// Hosting that the host has not granted.
 fn hosting(spec: &MemberSpec, known: &BTreeMap<String, &MemberSpec>) -> Vec<(String, String)> {
     let own = format!("{}/{}", spec.class, spec.code);
     let mut wrong = Vec::new();
     for server in &spec.security_servers {
         let Some(host) = &server.hosted_by else { continue };
-        let granted = known.get(host).is_some_and(|host| {
-            host.security_servers.iter().any(|s| s.code == server.code && s.hosts.contains(&own))
-        });
-        if !granted {
+        if !known.get(host).is_some_and(|host| hosts(host, &server.code, &own)) {
             let message = format!(
                 "member `{host}` does not exist or does not host `{own}` on its server `{}`; it says so in \
                  spec.securityServers[].hosts",

@@ -9,6 +9,8 @@ mod registries;
 mod services;
 mod tenants;
 
+pub(super) use self::members::hosts;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::Stack;
@@ -169,6 +171,8 @@ pub enum What {
         client: Option<SubsystemId>,
         /// What came of what it asks for.
         uses: Vec<UseStatus>,
+        /// What the block that signs people in knows of it.
+        identity: Option<String>,
         /// What the payments block knows of its programme.
         programme: Option<String>,
     },

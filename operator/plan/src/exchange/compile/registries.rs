@@ -7,6 +7,7 @@ use plinth_api::v1alpha1::registry::RegistrySpec;
 
 use super::{Compiled, Found, Standing, What, Where, World};
 use crate::exchange::applied::{Settled, Shape, settle};
+use crate::exchange::declared::REGISTRY;
 use crate::exchange::id::ServiceId;
 use crate::exchange::registry;
 use crate::exchange::tenancy::binds;
@@ -38,7 +39,7 @@ impl<'a> World<'a> {
     /// Every Registry, with what answers it.
     pub(super) fn registries(&self, out: &mut Compiled) -> Registries<'a> {
         let mut found =
-            self.admitted("Registry", &self.declared.registries, |r| (&r.spec, &r.spec.stack_ref), out);
+            self.admitted(REGISTRY, &self.declared.registries, |r| (&r.spec, &r.spec.stack_ref), out);
         for one in &mut found {
             self.bound(one);
         }

@@ -5,6 +5,7 @@ use plinth_api::v1alpha1::service::{Assurance, Level, PublicServiceSpec, Use, Us
 use plinth_api::v1alpha1::stack::LevelValues;
 
 use super::{Compiled, Consumer, Found, Grant, Standing, What, World};
+use crate::exchange::declared::PUBLIC_SERVICE;
 use crate::exchange::endpoint::contains;
 use crate::exchange::id::{ServiceId, SubsystemId};
 use crate::expr::listed;
@@ -13,7 +14,7 @@ impl World<'_> {
     /// Every PublicService, with what came of what it asks for.
     pub(super) fn public_services(&self, out: &mut Compiled) {
         let found =
-            self.admitted("PublicService", &self.declared.services, |s| (&s.spec, &s.spec.stack_ref), out);
+            self.admitted(PUBLIC_SERVICE, &self.declared.services, |s| (&s.spec, &s.spec.stack_ref), out);
         let mut consumers = Vec::new();
         for mut one in found {
             let client = self.caller(&mut one, out);
@@ -33,8 +34,12 @@ impl World<'_> {
             let pending = uses.iter().filter(|used| !used.granted && used.decided_by.is_none());
             let pending = pending.map(|used| format!("{}: {}", used.service, used.message));
             let waits = pending.collect();
-            let programme = programme.filter(|_| one.findings.is_empty());
-            let what = What::PublicService { client: client.clone(), uses: uses.clone(), programme };
+            let holds = one.findings.is_empty();
+            let programme = programme.filter(|_| holds);
+            let identity = one.spec.uses.identity.as_ref().filter(|_| holds);
+            let identity = identity.and_then(|_| self.sign_in_of(&one.subject));
+            let what =
+                What::PublicService { client: client.clone(), uses: uses.clone(), identity, programme };
             if one.findings.is_empty() {
                 consumers.push(Consumer {
                     namespace: one.subject.namespace.clone(),
@@ -171,7 +176,7 @@ impl World<'_> {
         }
         let Some(product) = self.registers_programmes() else {
             return Some(format!(
-                "the payments block keeps no programmes: who is bound to it pays as `{wanted}`"
+                "the payments block is told of no programmes: who is bound to it pays as `{wanted}`"
             ));
         };
         let account = programme.account.as_deref().unwrap_or_default();
@@ -212,10 +217,11 @@ impl World<'_> {
             let names: Vec<&str> = grants.iter().map(|grant| grant.right.agreement.as_str()).collect();
             listed(&names)
         };
-        match own.iter().find(|grant| !grant.in_force) {
+        let later: Vec<&Grant> = own.iter().filter(|grant| !grant.in_force).copied().collect();
+        match &later[..] {
             _ if covered(wanted, &now) => said(true, format!("granted by {}", named(&now))),
-            Some(later) if covered(wanted, &own) => {
-                said(false, format!("agreement {} is not in force yet", later.right.agreement))
+            [_, ..] if covered(wanted, &own) => {
+                said(false, format!("agreement {} is not in force yet", named(&later)))
             }
             _ if !own.is_empty() => said(false, format!("{} grants a part of what it asks for", named(&own))),
             _ => said(false, format!("no agreement yet; member {} decides", service.subsystem.member)),
@@ -230,16 +236,21 @@ fn covered(wanted: &Use, grants: &[&Grant]) -> bool {
         || (!wanted.endpoints.is_empty() && wanted.endpoints.iter().all(endpoint))
 }
 
+/// Block that signs people in.
+pub(super) const IDENTITY: &str = "identity";
+/// Block that pays people.
+pub(super) const PAYMENTS: &str = "payments";
+
 /// Building blocks that a public service uses: the field that says so, and the block.
 pub fn blocks_used(uses: &Uses) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
     let wanted = [
-        ("spec.uses.identity", uses.identity.is_some(), "identity"),
+        ("spec.uses.identity", uses.identity.is_some(), IDENTITY),
         ("spec.uses.services", !uses.services.is_empty(), "information-mediator"),
         ("spec.uses.signature", uses.signature.is_some(), "e-signature"),
         ("spec.uses.consent", uses.consent, "consent"),
         ("spec.uses.messaging", !uses.messaging.is_empty(), "messaging"),
         ("spec.uses.credentials", !uses.credentials.is_empty(), "wallet"),
-        ("spec.uses.programme", uses.programme.is_some(), "payments"),
+        ("spec.uses.programme", uses.programme.is_some(), PAYMENTS),
     ];
     wanted.into_iter().filter_map(|(path, used, block)| used.then_some((path, block)))
 }

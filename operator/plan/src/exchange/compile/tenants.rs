@@ -11,11 +11,12 @@ use plinth_api::v1alpha1::product::{
 };
 use plinth_api::v1alpha1::service::{BindingStatus, Programme, Workload};
 use plinth_api::v1alpha1::stack::Block;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
+use super::services::{IDENTITY, PAYMENTS, blocks_used};
 use super::{Compiled, Consumer, Organisation, World};
 use crate::catalogue::Entry;
-use crate::exchange::declared::Subject;
+use crate::exchange::declared::{MEMBER, PUBLIC_SERVICE, Subject};
 use crate::exchange::id::{MemberId, SubsystemId};
 use crate::naming::{dashed, secret_object};
 use crate::render::short_digest;
@@ -25,12 +26,16 @@ use crate::resolve::namespace_of;
 pub const EXCHANGE: &str = "exchange";
 /// Capability of a product that signs people in.
 const ISSUER: &str = "oidc-issuer";
-/// Block that pays people.
-const PAYMENTS: &str = "payments";
+/// Output by which an exchange says what it enforces, for people.
+const ENFORCES: &str = "enforces";
+/// Output by which an exchange says that it limits rates.
+const LIMITS_RATES: &str = "limitsRates";
+/// Output by which an exchange names the secret that holds its own anchor.
+const ANCHOR: &str = "anchor";
 /// Output by which a capability says that the product keeps programmes, and is told of them.
 const PROGRAMMES: &str = "registersProgrammes";
-/// Outputs that are for Plinth, not for whoever is bound.
-const UNTOLD: [&str; 6] = ["host", "port", "enforces", "limitsRates", "anchor", PROGRAMMES];
+/// Outputs that are for Plinth, not for whoever is bound; host and port are told of every one.
+const UNTOLD: [&str; 6] = ["host", "port", ENFORCES, LIMITS_RATES, ANCHOR, PROGRAMMES];
 /// Where a container finds its bindings; the variable and the form are the Service Binding specification's.
 const BINDING_ROOT: &str = "/bindings";
 
@@ -97,16 +102,15 @@ impl World<'_> {
             let ports = entry.spec.components.iter().find(|c| Some(&c.name) == component).map(|c| &c.ports);
             let port =
                 ports.and_then(|ports| ports.iter().find(|p| Some(&p.name) == provision.port.as_ref()));
-            let output = |name: &str| provision.outputs.iter().find(|o| o.name == name)?.value.clone();
             Some(Server {
                 block: block.name.clone(),
                 product: block.product.clone(),
                 namespace,
                 component: component.cloned(),
                 port: port.map(|p| p.port).unwrap_or_default(),
-                enforces: output("enforces").unwrap_or_default(),
-                limits_rates: output("limitsRates").as_deref() == Some("true"),
-                anchor: output("anchor").map(|secret| secret_object(entry, &secret, None)),
+                enforces: says(provision, ENFORCES).unwrap_or_default().to_owned(),
+                limits_rates: says(provision, LIMITS_RATES) == Some("true"),
+                anchor: says(provision, ANCHOR).map(|secret| secret_object(entry, secret, None)),
             })
         })
     }
@@ -152,7 +156,7 @@ impl World<'_> {
             pods.push(OwnPods { labels, calls: [requirement].into() });
         }
         let subject =
-            Subject { kind: "Member", namespace: member.namespace.clone(), name: member.object.clone() };
+            Subject { kind: MEMBER, namespace: member.namespace.clone(), name: member.object.clone() };
         let uses = spec.requires.iter().map(|r| (r.name.clone(), server.block.clone())).collect();
         // The provider's pods need their policy as well, whoever calls them.
         let serves = out.services.iter().any(|(service, _)| service.subsystem.member == *id);
@@ -169,49 +173,25 @@ impl World<'_> {
         let mut spec = part_spec(&consumer.name);
         let mut uses = BTreeMap::new();
         let wanted = &consumer.spec.uses;
-        if wanted.identity.is_some() {
-            let issuer = self.issuer();
-            let mut secret = self.binding("identity", "identity", ISSUER, issuer);
-            secret.keys.push(text("client-id", &client_id(consumer)));
-            secret.keys.push(SecretKey {
-                name: "client-secret".to_owned(),
-                generate: Some(Generator { length: 40, ..Generator::default() }),
-                ..SecretKey::default()
-            });
-            if !consumer.acr_values.is_empty() {
-                secret.keys.push(text("acr-values", &consumer.acr_values.join(" ")));
+        for (path, block) in blocks_used(wanted) {
+            if path == "spec.uses.services" {
+                self.calls_services(consumer, out, &mut spec, &mut uses);
+                continue;
             }
-            spec.secrets.push(secret);
-            spec.requires.push(asks_issuer(consumer, &self.stack.spec.site.domain));
-            uses.insert("identity".to_owned(), issuer.to_owned());
-        }
-        if let (Some(client), Some(server), false) =
-            (&consumer.client, &out.server, wanted.services.is_empty())
-        {
-            spec.requires.push(asks_exchange(EXCHANGE, client));
-            let mut secret = self.binding(EXCHANGE, EXCHANGE, EXCHANGE, &server.block);
-            secret.keys.push(text("client", &client.to_string()));
-            spec.secrets.push(secret);
-            uses.insert(EXCHANGE.to_owned(), server.block.clone());
-        }
-        for (block, used) in [
-            ("e-signature", wanted.signature.is_some()),
-            ("consent", wanted.consent),
-            ("messaging", !wanted.messaging.is_empty()),
-            ("wallet", !wanted.credentials.is_empty()),
-            (PAYMENTS, wanted.programme.is_some()),
-        ] {
-            let Some(capability) = self.capability(block).filter(|_| used) else { continue };
+            let Some(capability) = self.capability(block) else { continue };
             let requirement = camel(block);
-            spec.requires.push(Requirement {
+            let mut required = Requirement {
                 name: requirement.clone(),
                 capability: capability.clone(),
                 ..Requirement::default()
-            });
+            };
             let mut secret = self.binding(block, &requirement, &capability, block);
-            if let Some(programme) = wanted.programme.as_ref().filter(|_| block == PAYMENTS) {
-                secret.keys.extend(programme_keys(programme));
+            match path {
+                "spec.uses.identity" => self.signs_in(consumer, &mut required, &mut secret),
+                "spec.uses.programme" => secret.keys.extend(wanted.programme.iter().flat_map(programme_keys)),
+                _ => {}
             }
+            spec.requires.push(required);
             spec.secrets.push(secret);
             uses.insert(requirement, block.to_owned());
         }
@@ -230,7 +210,7 @@ impl World<'_> {
             }
         }
         let subject = Subject {
-            kind: "PublicService",
+            kind: PUBLIC_SERVICE,
             namespace: consumer.namespace.clone(),
             name: consumer.name.clone(),
         };
@@ -238,28 +218,66 @@ impl World<'_> {
         (!empty).then(|| part(subject, &consumer.name, spec, uses, pods))
     }
 
-    /// The product that keeps programmes, where the payments block's does.
+    /// What a service calls the exchange with.
+    fn calls_services(
+        &self,
+        consumer: &Consumer,
+        out: &Compiled,
+        spec: &mut ProductSpec,
+        uses: &mut BTreeMap<String, String>,
+    ) {
+        let (Some(client), Some(server)) = (&consumer.client, &out.server) else { return };
+        spec.requires.push(asks_exchange(EXCHANGE, client));
+        let mut secret = self.binding(EXCHANGE, EXCHANGE, EXCHANGE, &server.block);
+        secret.keys.push(text("client", &client.to_string()));
+        spec.secrets.push(secret);
+        uses.insert(EXCHANGE.to_owned(), server.block.clone());
+    }
+
+    /// Whom a service signs people in as. An OpenID Connect issuer that takes clients makes it one; at another provider its own
+    /// team registers it.
+    fn signs_in(&self, consumer: &Consumer, required: &mut Requirement, secret: &mut Secret) {
+        secret.keys.push(text("client-id", &client_id(&consumer.namespace, &consumer.name)));
+        if required.capability == ISSUER {
+            secret.keys.push(SecretKey {
+                name: "client-secret".to_owned(),
+                generate: Some(Generator { length: 40, ..Generator::default() }),
+                ..SecretKey::default()
+            });
+            let client = issuer_client(consumer, &self.stack.spec.site.domain);
+            required.parameters.insert("clients".to_owned(), json!([client]));
+        }
+        if !consumer.acr_values.is_empty() {
+            secret.keys.push(text("acr-values", &consumer.acr_values.join(" ")));
+        }
+    }
+
+    /// What the block that signs people in knows of a service.
+    pub(super) fn sign_in_of(&self, service: &Subject) -> Option<String> {
+        let block = self.stack.spec.blocks.iter().find(|block| block.name == IDENTITY)?;
+        let provider = block.product.as_deref().unwrap_or("external");
+        let id = client_id(&service.namespace, &service.name);
+        Some(match self.capability(IDENTITY) {
+            Some(capability) if capability == ISSUER && block.product.is_some() => {
+                format!("{provider} is told of client `{id}`")
+            }
+            _ => format!("{provider} is told of no client by Plinth: who runs it has to register `{id}`"),
+        })
+    }
+
+    /// The product that is told of programmes, where the payments block's is.
     pub(super) fn registers_programmes(&self) -> Option<String> {
-        let says = |provision: &Provision| {
-            provision
-                .outputs
-                .iter()
-                .any(|output| output.name == PROGRAMMES && output.value.as_deref() == Some("true"))
-        };
         let block = self.stack.spec.blocks.iter().find(|block| block.name == PAYMENTS)?;
-        block.product.clone().filter(|_| self.provisions(PAYMENTS).iter().any(says))
+        let told = self.provisions(PAYMENTS).iter().any(|p| says(p, PROGRAMMES) == Some("true"));
+        block.product.clone().filter(|_| told)
     }
 
-    /// The block that signs people in: `identity` where it does, else the first that does.
-    fn issuer(&self) -> &str {
-        let signs_in = |block: &&str| self.provisions(block).iter().any(|p| p.capability == ISSUER);
-        let blocks = self.stack.spec.blocks.iter().map(|block| block.name.as_str());
-        ["identity"].into_iter().chain(blocks).find(signs_in).unwrap_or("identity")
-    }
-
-    /// The first capability that a block's product provides: what a service that uses the block is bound to.
+    /// What a service that uses a block is bound to: an OpenID Connect issuer where it is one, else the first capability that
+    /// it provides.
     fn capability(&self, block: &str) -> Option<String> {
-        self.provisions(block).first().map(|provision| provision.capability.clone())
+        let provisions = self.provisions(block);
+        let issuer = provisions.iter().find(|provision| provision.capability == ISSUER);
+        issuer.or(provisions.first()).map(|provision| provision.capability.clone())
     }
 
     fn provisions(&self, block: &str) -> Vec<Provision> {
@@ -309,7 +327,7 @@ impl Consumer {
     /// Secrets with what it uses, as its status lists them.
     pub fn bindings(&self, out: &Compiled) -> Vec<BindingStatus> {
         let own = |tenant: &&Tenant| {
-            tenant.subject.kind == "PublicService"
+            tenant.subject.kind == PUBLIC_SERVICE
                 && tenant.subject.namespace == self.namespace
                 && tenant.subject.name == self.name
         };
@@ -323,10 +341,15 @@ impl Consumer {
 }
 
 /// As whom people's sign-in to a service is known at the issuer: short, for names are made of it.
-fn client_id(consumer: &Consumer) -> String {
-    let words: String = consumer.name.chars().map(|c| if c == '.' { '-' } else { c }).take(20).collect();
-    let digest = short_digest(&format!("{}/{}", consumer.namespace, consumer.name));
+fn client_id(namespace: &str, name: &str) -> String {
+    let words: String = name.chars().map(|c| if c == '.' { '-' } else { c }).take(20).collect();
+    let digest = short_digest(&format!("{namespace}/{name}"));
     format!("{}-{digest}", words.trim_end_matches('-'))
+}
+
+/// What a capability of a product says of itself by a fixed output.
+fn says<'p>(provision: &'p Provision, output: &str) -> Option<&'p str> {
+    provision.outputs.iter().find(|o| o.name == output)?.value.as_deref()
 }
 
 /// A claim on the exchange: a subsystem that calls it.
@@ -342,26 +365,20 @@ fn asks_exchange(name: &str, client: &SubsystemId) -> Requirement {
     }
 }
 
-/// A claim on the issuer: a client that people sign in to.
-fn asks_issuer(consumer: &Consumer, domain: &str) -> Requirement {
+/// The client of a service, as an issuer is asked for it.
+fn issuer_client(consumer: &Consumer, domain: &str) -> Value {
     let host = consumer.spec.workload.as_ref().and_then(|workload| workload.host.as_ref());
     let own = host.map(|host| format!("https://{host}.{domain}"));
     let mut redirects = consumer.spec.redirect_uris.clone();
     redirects.extend(own.iter().map(|origin| format!("{origin}/*")));
-    let client = json!({
-        "id": client_id(consumer),
+    json!({
+        "id": client_id(&consumer.namespace, &consumer.name),
         "name": consumer.spec.title.values().next().unwrap_or(&consumer.name),
         "secret": "${secrets.identity['client-secret']}",
         "redirectUris": redirects,
         "webOrigins": own.into_iter().collect::<Vec<_>>(),
         "standardFlow": true,
-    });
-    Requirement {
-        name: "identity".to_owned(),
-        capability: ISSUER.to_owned(),
-        parameters: Map::from_iter([("clients".to_owned(), json!([client]))]),
-        ..Requirement::default()
-    }
+    })
 }
 
 /// The container of a service, with its bindings below the root that it is told.

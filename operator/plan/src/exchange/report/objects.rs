@@ -10,13 +10,12 @@ use plinth_api::v1alpha1::registry::RegistryStatus;
 use plinth_api::v1alpha1::service::{BindingStatus, PublicServiceStatus, UseStatus};
 
 use super::enforcement::enforcement;
-use super::servers::Obstacle;
+use super::servers::{Obstacle, keys_of};
 use super::{Report, Seen, Status, Word, wrong};
-use crate::exchange::applied::is_about;
 use crate::exchange::compile::{Compiled, Consumer, Grant, Standing};
 use crate::exchange::declared::Subject;
 use crate::exchange::id::{MemberId, ServiceId, SubsystemId};
-use crate::exchange::vars::{agreement_key, participant_key};
+use crate::exchange::vars::agreement_key;
 use crate::status::{MAX_LISTED, listed};
 
 /// What is said about one object.
@@ -211,8 +210,8 @@ impl Report<'_> {
 
     /// Whether a change of a registry's schema waits for a person's yes.
     fn narrows(&self, block: &str, code: &str) -> bool {
-        let held = self.compiled.narrowing.iter().filter(|narrows| !narrows.approved);
-        held.into_iter().any(|narrows| is_about(&narrows.step, block, code))
+        let mut held = self.compiled.narrowing.iter().filter(|narrows| !narrows.approved);
+        held.any(|narrows| narrows.block == block && narrows.code == code)
     }
 
     /// Where a registry runs.
@@ -232,7 +231,7 @@ impl Report<'_> {
         &self,
         subject: &Subject,
         standing: &Standing,
-        (client, uses, programme): (Option<&SubsystemId>, &[UseStatus], Option<String>),
+        (client, uses, known): (Option<&SubsystemId>, &[UseStatus], PublicServiceStatus),
         seen: &Seen,
     ) -> Said {
         let granted = uses.iter().filter(|wanted| wanted.granted).count();
@@ -240,9 +239,8 @@ impl Report<'_> {
             client: client.map(ToString::to_string),
             granted: (!uses.is_empty()).then(|| format!("{granted}/{}", uses.len())),
             uses: uses.to_vec(),
-            programme,
             bindings: self.index.bindings(subject, self.compiled),
-            ..PublicServiceStatus::default()
+            ..known
         });
         let own: Vec<String> = client.iter().flat_map(|id| [id.key(), id.member.key()]).collect();
         let word = match wrong(standing) {
@@ -295,15 +293,11 @@ impl Report<'_> {
         }
     }
 
-    /// Keys of what an organisation has.
+    /// Keys of what an organisation has, its services too.
     fn keys_of(&self, id: &MemberId) -> Vec<String> {
-        let spec = self.compiled.members.get(id).map(|organisation| &organisation.spec);
-        let subsystems = spec.into_iter().flat_map(|spec| &spec.subsystems);
-        let subsystems = subsystems.map(|subsystem| id.subsystem(&subsystem.code).key());
-        let participant = spec.and_then(|spec| spec.participant.as_ref());
-        let services = self.index.services.get(id).into_iter().flatten().cloned();
-        let rest = participant.map(|participant| participant_key(&participant.id));
-        subsystems.chain(services).chain(rest).chain([id.key()]).collect()
+        let organisation = self.compiled.members.get(id);
+        let own = organisation.into_iter().flat_map(|organisation| keys_of(id, &organisation.spec));
+        own.chain(self.index.services.get(id).into_iter().flatten().cloned()).collect()
     }
 }
 

@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::condition::{Reason, State};
+use plinth_api::v1alpha1::member::MemberSpec;
 
 use super::Ground;
 use crate::exchange::compile::Compiled;
 use crate::exchange::declared::Subject;
+use crate::exchange::id::MemberId;
 use crate::exchange::vars::{agreement_key, participant_key};
 use crate::model::{BlockPlan, Decisions, Inventory, Observed, Plan, Unit, UnitDecision, UnitId};
 use crate::status::{TenantState, tenants};
@@ -261,13 +263,16 @@ fn shut(reason: Reason, message: String) -> Obstacle {
     Obstacle { reason, message, moves: false, stuck: false, held: false, passing: false }
 }
 
+/// Keys of an organisation: of its subsystems, of it as a participant, its own.
+pub(super) fn keys_of(id: &MemberId, spec: &MemberSpec) -> impl Iterator<Item = String> {
+    let subsystems = spec.subsystems.iter().map(|subsystem| id.subsystem(&subsystem.code).key());
+    let participant = spec.participant.as_ref().map(|participant| participant_key(&participant.id));
+    subsystems.chain(participant).chain([id.key()])
+}
+
 /// Every key that stands for one thing of the exchange.
 fn keys(compiled: &Compiled) -> BTreeSet<String> {
-    let members = compiled.members.iter().flat_map(|(id, member)| {
-        let subsystems = member.spec.subsystems.iter().map(|s| id.subsystem(&s.code).key());
-        let participant = member.spec.participant.as_ref().map(|p| participant_key(&p.id));
-        subsystems.chain(participant).chain([id.key()])
-    });
+    let members = compiled.members.iter().flat_map(|(id, member)| keys_of(id, &member.spec));
     let services = compiled.services.keys().map(|id| id.key());
     let agreements = compiled.grants.iter().map(|grant| agreement_key(&grant.right.agreement));
     members.chain(services).chain(agreements).collect()
