@@ -410,15 +410,19 @@ fn a_service_that_uses_a_peers_is_bound_and_told_who_decides() {
         let mut own = policies.filter(|o| o.key.namespace.as_deref() == Some("app"));
         own.any(|policy| policy.body["spec"]["egress"].to_string().contains("ua-information-mediator"))
     };
+    let app = "UA/GOV/1/app".parse().unwrap();
     let plan = with(true);
-    assert!(reaches(&plan), "its pods reach the exchange");
+    assert!(reaches(&plan) && plan.exchange.consuming().contains(&app), "its pods reach the exchange");
     let consumer = &plan.exchange.consumers[0];
     assert_eq!(consumer.uses[0].decided_by.as_deref(), Some("EE"));
     assert!(!consumer.uses[0].granted && plan.exchange.standing.values().all(|s| s.waits.is_empty()));
     assert!(consumer.bindings(&plan.exchange).iter().any(|binding| binding.kind == "exchange"));
 
     let waits = with(false);
-    assert!(!reaches(&waits), "there is nothing that it may call");
+    assert!(
+        !reaches(&waits) && !waits.exchange.consuming().contains(&app),
+        "there is nothing that it may call"
+    );
     let uses = &waits.exchange.consumers[0].uses[0];
     assert!(uses.message.starts_with("instance EE is not federated with UA") && uses.decided_by.is_none());
 }

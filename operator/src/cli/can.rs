@@ -140,6 +140,7 @@ fn answer(country: &Country, asked: Asked) -> Answer {
     };
     let changes = match &decision {
         Decision::Deny(denial) => changes(country, &asked, denial),
+        Decision::Forward { .. } if !allowed => vec![unasked(&asked)],
         _ => Vec::new(),
     };
     Answer { allowed, at: country.at, asked, address, granted, layers, changes }
@@ -234,10 +235,13 @@ fn from_client(country: &Country, client: &SubsystemId, block: &str) -> (Verdict
         );
         return (Verdict::Outside, says);
     };
-    match country.compiled.grants.iter().any(|grant| grant.right.consumers.contains(client)) {
+    match country.compiled.consuming().contains(client) {
         true => (Verdict::Passes, format!("{pods} reach block {block}")),
         false => {
-            let says = format!("{pods} do not reach block {block} until an agreement grants them something");
+            let says = format!(
+                "{pods} do not reach block {block} until an agreement grants them something, or a PublicService asks as \
+                 {client} for what a peer serves"
+            );
             (Verdict::Denies, says)
         }
     }
@@ -253,6 +257,11 @@ fn pods_of(compiled: &Compiled, client: &SubsystemId) -> Option<String> {
     let mut services = compiled.consumers.iter();
     let run = services.find(|c| c.client.as_ref() == Some(client) && c.spec.workload.is_some())?;
     Some(format!("pods of PublicService {}/{}", run.namespace, run.name))
+}
+
+/// What opens the way to a peer's service.
+fn unasked(Asked { client, service, .. }: &Asked) -> String {
+    format!("a PublicService with client {client} has to have {service} in spec.uses.services")
 }
 
 /// What would have to change for the answer to be yes.
@@ -413,4 +422,74 @@ fn text(answer: &Answer, languages: &[String]) -> String {
         answer.changes.iter().for_each(|change| text += &format!("\n  {change}"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use plinth_plan::exchange::compile;
+    use plinth_plan::exchange::federation::{ANCHOR, Anchor, step};
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::input::Input;
+
+    /// The small country, federated with Estonia; the app asks for what Estonia serves where `asks`, and nobody grants anything.
+    fn federated(asks: bool) -> Country {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/agencies.yaml");
+        let input = Input::read(Path::new(file)).unwrap();
+        let at: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
+        let (catalogue, mut declared) = (input.catalogue().unwrap(), input.agencies.declared(at));
+        let (_, mut stack) = input.stacks.into_iter().next().unwrap();
+        stack.spec.blocks[1] =
+            serde_json::from_value(json!({ "name": "information-mediator", "product": "gateway-exchange" }))
+                .unwrap();
+        let federation = json!([{ "instance": "EE", "anchor": "anchor-ee" }]);
+        stack.spec.exchange.as_mut().unwrap().federation = serde_json::from_value(federation).unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        let authorities = params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
+        let host = "exchange.ee.example".to_owned();
+        let anchor = Anchor { instance: "EE".to_owned(), host, port: 8443, authorities }.text().unwrap();
+        declared.approved.insert(step("EE", &anchor));
+        let key = ("dpi".to_owned(), "anchor-ee".to_owned());
+        declared.documents.get_or_insert_default().insert(key, [(ANCHOR.to_owned(), anchor)].into());
+        declared.agreements.clear();
+        if asks {
+            let birth = declared.services.iter_mut().find(|s| s.metadata.name.as_deref() == Some("birth"));
+            birth.unwrap().spec.uses.services[0].service = "EE/GOV/9/register/people".to_owned();
+        }
+        let compiled = compile(&stack, &catalogue, &declared);
+        Country { stack, declared, compiled, at }
+    }
+
+    fn of_a_peer(country: &Country) -> Answer {
+        let client = "UA/GOV/1/app".parse().unwrap();
+        let service = "EE/GOV/9/register/people".parse().unwrap();
+        answer(country, Asked { client, service, method: "GET".to_owned(), path: "/7".to_owned() })
+    }
+
+    #[test]
+    fn whoever_asks_for_what_a_peer_serves_reaches_the_exchange_and_the_peer_decides() {
+        let said = of_a_peer(&federated(true));
+        let verdicts: Vec<Verdict> = said.layers.iter().map(|line| line.verdict).collect();
+        let passes = Verdict::Passes;
+        assert_eq!(verdicts, [passes, passes, passes, Verdict::Outside, passes], "{said:?}");
+        assert!(said.allowed && said.granted.is_none() && said.changes.is_empty(), "{said:?}");
+        assert_eq!(said.layers[2].says, "instance EE serves it, and decides itself");
+    }
+
+    #[test]
+    fn who_has_not_asked_for_what_a_peer_serves_is_told_to() {
+        let said = of_a_peer(&federated(false));
+        assert_eq!((said.allowed, said.layers[4].verdict), (false, Verdict::Denies), "{said:?}");
+        assert_eq!(
+            said.changes,
+            [
+                "a PublicService with client UA/GOV/1/app has to have EE/GOV/9/register/people in spec.uses.services"
+            ]
+        );
+    }
 }

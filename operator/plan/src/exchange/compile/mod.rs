@@ -343,6 +343,15 @@ impl Compiled {
         }
     }
 
+    /// Subsystems whose pods have a way to the exchange: those that an agreement grants something, now or later, and those
+    /// that ask for what a peer serves, for that is the peer's to grant.
+    pub fn consuming(&self) -> BTreeSet<SubsystemId> {
+        let granted = self.grants.iter().flat_map(|grant| grant.right.consumers.iter().cloned());
+        let abroad = |consumer: &&Consumer| consumer.uses.iter().any(|used| used.decided_by.is_some());
+        let abroad = self.consumers.iter().filter(abroad).filter_map(|consumer| consumer.client.clone());
+        granted.chain(abroad).collect()
+    }
+
     /// Whether the subsystem is one of a member that takes part.
     pub fn has_subsystem(&self, id: &SubsystemId) -> bool {
         self.subsystem(id).is_some_and(|(member, _)| !member.spec.disabled)

@@ -117,11 +117,7 @@ impl World<'_> {
 
     /// Everything that is rendered into agencies' namespaces.
     pub(super) fn tenants(&self, out: &mut Compiled) {
-        let granted = out.grants.iter().flat_map(|grant| grant.right.consumers.iter().cloned());
-        // What a peer serves is the peer's to grant: the way to the exchange is open to whoever asks for it.
-        let abroad = |consumer: &&Consumer| consumer.uses.iter().any(|used| used.decided_by.is_some());
-        let abroad = out.consumers.iter().filter(abroad).filter_map(|consumer| consumer.client.clone());
-        let consuming: BTreeSet<SubsystemId> = granted.chain(abroad).collect();
+        let consuming = out.consuming();
         let members = out.members.iter().filter(|(_, m)| !m.spec.disabled);
         let members = members.filter_map(|(id, member)| self.member_part(id, member, &consuming, out));
         let services =
