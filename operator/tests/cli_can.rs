@@ -142,7 +142,16 @@ fn what_nobody_grants_is_no_with_the_layer_and_what_would_have_to_change() {
             "/records/7",
             AT,
             "identity",
-            "instance EE has to be federated with UA",
+            "instance EE is not federated with UA: spec.exchange.federation of the Stack does not name it",
+        ),
+        (
+            "GOV/1/app",
+            "EE/GOV/9/register/people",
+            "GET",
+            "/7",
+            AT,
+            "service",
+            "instance EE is not federated with UA: spec.exchange.federation of the Stack does not name it",
         ),
     ] {
         let ran = can(client, service, method, path, at);

@@ -275,16 +275,16 @@ fn changes(country: &Country, asked: &Asked, denial: &Denial) -> Vec<String> {
 }
 
 fn of_identity(country: &Country, member: &MemberId) -> Vec<String> {
-    if member.instance != country.compiled.instance {
-        return vec![format!(
-            "instance {} has to be federated with {}",
-            member.instance, country.compiled.instance
-        )];
-    }
     match country.compiled.members.get(member) {
+        _ if member.instance != country.compiled.instance => of_instance(country, &member.instance),
         Some(own) => vec![format!("Member {}/{}: spec.disabled has to be false", own.namespace, own.object)],
         None => of_member(country, member),
     }
+}
+
+/// Why another instance is no peer.
+fn of_instance(country: &Country, instance: &str) -> Vec<String> {
+    country.compiled.not_federated(instance).into_iter().collect()
 }
 
 /// What is wrong with the Members that claim an identifier.
@@ -296,6 +296,9 @@ fn of_member(country: &Country, member: &MemberId) -> Vec<String> {
 
 fn of_service(country: &Country, service: &ServiceId) -> Vec<String> {
     let member = &service.subsystem.member;
+    if member.instance != country.compiled.instance {
+        return of_instance(country, &member.instance);
+    }
     let Some(own) = country.compiled.members.get(member) else {
         return of_member(country, member);
     };
