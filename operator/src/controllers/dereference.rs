@@ -11,15 +11,15 @@ use plinth_api::{Product, Stack};
 use plinth_plan::Inputs;
 use plinth_plan::backing::{differences, recorded};
 use plinth_plan::catalogue::Catalogue;
-use plinth_plan::exchange::{Declared, applied, federation};
-use plinth_plan::model::ObjectKey;
+use plinth_plan::exchange::declared::approved;
+use plinth_plan::exchange::references::{Kind, Reference};
+use plinth_plan::exchange::{Declared, applied};
 use plinth_plan::{fixed, moving};
-use plinth_runtime::call::{Answer, CallError};
+use plinth_runtime::call::CallError;
 use plinth_runtime::status::id_of;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::context::{Context, now};
+use super::read::{Content, read};
 
 /// The inputs of a Stack's plan, and a digest that changes whenever they do.
 ///
@@ -28,16 +28,13 @@ use super::context::{Context, now};
 pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u64), CallError> {
     let names = References::of(stack);
     let namespace = stack.namespace().unwrap_or_default();
-    let (secrets, config_maps) = futures::try_join!(
-        all(context, "Secret", &namespace, &names.secrets),
-        all(context, "ConfigMap", &namespace, &names.config_maps),
-    )?;
-    let secrets: BTreeMap<String, BTreeSet<String>> = secrets
-        .into_iter()
-        .map(|(name, found): (_, Keys)| (name, found.data.into_keys().collect()))
-        .collect();
-    let config_maps: BTreeMap<String, BTreeMap<String, String>> =
-        config_maps.into_iter().map(|(name, found): (_, Texts)| (name, found.data)).collect();
+    let (mut secrets, mut config_maps) = (BTreeMap::new(), BTreeMap::new());
+    for (name, content) in all(context, names.in_namespace(&namespace)).await? {
+        match content {
+            Content::Keys(keys) => drop(secrets.insert(name, BTreeSet::from_iter(keys))),
+            Content::Texts(texts) => drop(config_maps.insert(name, texts)),
+        }
+    }
 
     let products = own_products(context);
     let mut digest = DefaultHasher::new();
@@ -77,9 +74,7 @@ async fn declared(stack: &Stack, context: &Context) -> Result<Declared, CallErro
     context.documents.fetch(stack, &mut declared, home).await?;
     let of_blocks = home.observer.config_maps(&id).await?;
     declared.applied = applied::recorded(of_blocks.iter().map(|live| &*live.body));
-    let approved = stack.status.iter().flat_map(|status| &status.approved_steps);
-    let ours = |step: &&String| applied::is_step(step) || federation::is_step(step);
-    declared.approved = approved.filter(ours).cloned().collect();
+    declared.approved = approved(stack);
     Ok(declared)
 }
 
@@ -146,53 +141,33 @@ impl References {
         references
     }
 
+    fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = Reference> {
+        let of = move |kind, name: &String| Reference {
+            kind,
+            namespace: namespace.to_owned(),
+            name: name.clone(),
+        };
+        let secrets = self.secrets.iter().map(move |name| of(Kind::Secret, name));
+        secrets.chain(self.config_maps.iter().map(move |name| of(Kind::ConfigMap, name)))
+    }
+
     fn external(&mut self, capability: &ExternalCapability) {
         self.secrets.extend(capability.credentials_secret.clone());
         self.config_maps.extend(capability.ca_config_map.clone());
     }
 }
 
-/// A Secret, of which nothing but the names of its keys is kept.
-#[derive(Deserialize)]
-pub(super) struct Keys {
-    #[serde(default)]
-    pub data: BTreeMap<String, IgnoredAny>,
-}
-
-/// A ConfigMap.
-#[derive(Deserialize)]
-pub(super) struct Texts {
-    #[serde(default)]
-    pub data: BTreeMap<String, String>,
-}
-
-/// Those of `names` that exist.
-async fn all<T: serde::de::DeserializeOwned>(
+/// Those that exist, by name.
+async fn all(
     context: &Context,
-    kind: &str,
-    namespace: &str,
-    names: &BTreeSet<String>,
-) -> Result<Vec<(String, T)>, CallError> {
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
+    references: impl Iterator<Item = Reference>,
+) -> Result<Vec<(String, Content)>, CallError> {
     let home = context.clusters.home();
-    let Some(served) = home.kinds.served("v1", kind).await? else { return Ok(Vec::new()) };
-    let reads = names.iter().map(|name| {
-        let key = ObjectKey {
-            api_version: "v1".to_owned(),
-            kind: kind.to_owned(),
-            namespace: Some(namespace.to_owned()),
-            name: name.clone(),
-        };
-        let served = &served;
-        async move {
-            let found: Option<T> = home.caller.get(served, &key, Answer::Whole).await?;
-            Ok::<_, CallError>((key.name, found))
-        }
+    let reads = references.map(|reference| async move {
+        let content = read(&reference, home).await?;
+        Ok::<_, CallError>(content.map(|content| (reference.name, content)))
     });
-    let found = try_join_all(reads).await?;
-    Ok(found.into_iter().filter_map(|(name, found)| Some((name, found?))).collect())
+    Ok(try_join_all(reads).await?.into_iter().flatten().collect())
 }
 
 /// Whether the Stack points to anything that is not watched.

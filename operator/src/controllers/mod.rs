@@ -8,4 +8,5 @@ pub mod dereference;
 pub mod documents;
 pub mod moving;
 pub mod operation;
+mod read;
 pub mod stack;

@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::Resource;
 use kube::core::ObjectMeta;
 use kube::core::object::HasStatus;
-use plinth_api::{ExchangeAgreement, Member, PublicService, Registry};
+use plinth_api::v1alpha1::stack::TenantsFrom;
+use plinth_api::{ExchangeAgreement, Member, PublicService, Registry, Stack};
 use serde::Serialize;
 
-use super::applied::Applied;
+use super::applied::{self, Applied};
 use super::report::Status;
+use super::{federation, tenancy};
+use crate::resolve::stack_id;
 
 /// Kind of an organisation.
 pub const MEMBER: &str = "Member";
@@ -50,6 +53,15 @@ pub struct Declared {
 }
 
 impl Declared {
+    /// Whether the Stack admits objects of a namespace. Offline, who is admitted by labels is taken on trust; who is not
+    /// admitted at all is not.
+    pub fn admits(&self, stack: &Stack, namespace: &str) -> bool {
+        match &self.namespaces {
+            None => stack_id(stack).namespace == namespace || stack.spec.tenants.from != TenantsFrom::Same,
+            Some(namespaces) => tenancy::admits(stack, namespace, namespaces.get(namespace)),
+        }
+    }
+
     /// Namespaces that something is declared in.
     pub fn inhabited(&self) -> BTreeSet<String> {
         fn of<K: Resource>(objects: &[K]) -> impl Iterator<Item = String> {
@@ -83,6 +95,12 @@ impl Declared {
             .chain(all(PUBLIC_SERVICE, &self.services, Status::PublicService))
             .collect()
     }
+}
+
+/// Of the steps that a Stack's status says yes to, those that are about registries and anchors.
+pub fn approved(stack: &Stack) -> BTreeSet<String> {
+    let steps = stack.status.iter().flat_map(|status| &status.approved_steps);
+    steps.filter(|step| applied::is_step(step) || federation::is_step(step)).cloned().collect()
 }
 
 /// Where an object of the exchange stands.

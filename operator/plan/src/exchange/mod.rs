@@ -14,6 +14,7 @@ pub mod endpoint;
 pub mod federation;
 pub mod id;
 pub mod openapi;
+pub mod references;
 pub mod registry;
 pub mod report;
 pub mod rights;

@@ -31,7 +31,7 @@ use super::declared::{Declared, Subject};
 use super::federation::Federated;
 use super::id::{MemberId, ServiceId, SubsystemId};
 use super::rights::{Right, Rights, Served};
-use super::tenancy::{admits, outside, target};
+use super::tenancy::{outside, target};
 use crate::catalogue::Catalogue;
 use crate::model::Finding;
 use crate::resolve::{finding, stack_id};
@@ -244,7 +244,7 @@ impl<'a> World<'a> {
                 continue;
             }
             let subject = Subject { kind, namespace, name };
-            if self.admits(&subject.namespace) {
+            if self.declared.admits(self.stack, &subject.namespace) {
                 found.push(Found { subject, spec, findings: Vec::new(), aside: Vec::new() });
             } else {
                 let message = outside(&own, &subject.namespace);
@@ -254,17 +254,6 @@ impl<'a> World<'a> {
         }
         found.sort_by(|one, other| one.subject.cmp(&other.subject));
         found
-    }
-
-    fn admits(&self, namespace: &str) -> bool {
-        match &self.declared.namespaces {
-            // Offline, who is admitted by labels is taken on trust; who is not admitted at all is not.
-            None => {
-                let everyone = plinth_api::v1alpha1::stack::TenantsFrom::Same;
-                stack_id(self.stack).namespace == namespace || self.stack.spec.tenants.from != everyone
-            }
-            Some(namespaces) => admits(self.stack, namespace, namespaces.get(namespace)),
-        }
     }
 
     /// Says of everything that is claimed more than once that it is nobody's. Whoever is refused already claims nothing: or
