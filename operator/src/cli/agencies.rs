@@ -60,17 +60,13 @@ impl Agencies {
 
     /// What a plan is made from.
     pub fn declared(&self, now: Timestamp) -> Declared {
-        let mut declared = Declared {
-            namespaces: self.namespaces.clone(),
-            documents: self.documents.clone(),
-            now: now.as_second(),
-            ..Declared::default()
-        };
+        let mut declared =
+            Declared { namespaces: self.namespaces.clone(), now: now.as_second(), ..Declared::default() };
         self.over(&mut declared);
         declared
     }
 
-    /// Lays the files' objects over those of a cluster: what stands in both is what the file says.
+    /// Lays the files' objects over those of a cluster: what stands in both is what the file says. What they point to is read after.
     pub fn over(&self, declared: &mut Declared) {
         lay(&mut declared.members, &self.members);
         lay(&mut declared.agreements, &self.agreements);
@@ -79,8 +75,8 @@ impl Agencies {
         if let (Some(known), Some(own)) = (&mut declared.namespaces, &self.namespaces) {
             known.extend(own.clone());
         }
-        if let (Some(known), Some(own)) = (&mut declared.documents, &self.documents) {
-            known.extend(own.clone());
+        if let Some(own) = &self.documents {
+            declared.documents.get_or_insert_default().extend(own.clone());
         }
     }
 

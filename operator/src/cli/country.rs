@@ -13,6 +13,7 @@ use plinth_plan::exchange::{Compiled, Declared, Subject, compile};
 use plinth_plan::model::{Finding, StackId};
 use plinth_plan::resolve::stack_id;
 
+use super::agencies::Agencies;
 use super::connect::ClusterArgs;
 use super::exit::{Exit, Failure};
 use super::input::Input;
@@ -68,8 +69,7 @@ impl CountryArgs {
                 let stacks = stacks.list(&ListParams::default()).await.context("listing Stacks")?.items;
                 let stack = chosen(stacks, self.stack.as_deref())?;
                 let catalogue = lookup::catalogue(&client, &Input::default()).await?;
-                let mut declared = lookup::declared(&client).await?;
-                lookup::federation(&client, &stack, &mut declared).await?;
+                let declared = lookup::declared(&client, &Agencies::default(), &stack).await?;
                 (stack, catalogue, declared)
             }
         };

@@ -1,48 +1,63 @@
-//! What a Stack refers to on its cluster, so that `plan --diff` plans as the operator will.
+//! What a Stack refers to on its cluster, so that `plan --diff` plans as the operator will. What may not be read is said, and stops
+//! nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::Request;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::api::ListParams;
+use kube::api::{ListParams, PartialObjectMeta};
 use kube::{Api, Client, ResourceExt as _};
 use plinth::controllers::dereference::has_references;
 use plinth_api::{ExchangeAgreement, Member, Product, PublicService, Registry, Stack, names};
 use plinth_plan::catalogue::Catalogue;
-use plinth_plan::exchange::Declared;
+use plinth_plan::exchange::applied::{self, Applied};
+use plinth_plan::exchange::declared::{self, Declared};
+use plinth_plan::exchange::references::{Kind, Reference, references};
 use plinth_plan::model::StackId;
+use plinth_plan::moving::{self, settle};
 use plinth_plan::resolve::stack_id;
 use plinth_plan::{Inputs, backing, fixed};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
+use super::agencies::Agencies;
 use super::exit::explain_request;
 use super::input::Input;
 use super::output::note;
+
+/// Reads under way at once.
+const AT_ONCE: usize = 16;
 
 /// Inputs of the plan of one Stack: the files' products before the cluster's, and what the Stack names in its namespace.
 ///
 /// # Errors
 /// The cluster does not answer.
 pub async fn inputs(client: &Client, input: &Input, stack: &Stack) -> Result<Inputs> {
-    let mut declared = declared(client).await?;
-    federation(client, stack, &mut declared).await?;
-    input.agencies.over(&mut declared);
+    let mut declared = declared(client, &input.agencies, stack).await?;
+    let of_kind = references(stack, &declared).into_keys().filter(|r| r.kind == Kind::Secret);
+    let secrets: Vec<(Reference, BTreeMap<String, IgnoredAny>)> = read(client, of_kind).await?;
+    let keys = |(found, data): (Reference, BTreeMap<String, IgnoredAny>)| {
+        ((found.namespace, found.name), data.into_keys().collect())
+    };
+    declared.secrets = Some(secrets.into_iter().map(keys).collect());
     let mut inputs = Inputs { catalogue: catalogue(client, input).await?, declared, ..Inputs::default() };
+    let id = stack_id(stack);
     if has_references(stack) {
-        let namespace = stack_id(stack).namespace;
         let secrets: Option<BTreeMap<String, BTreeMap<String, IgnoredAny>>> =
-            data(client, "secrets", &namespace).await?;
+            data(client, "secrets", &id.namespace).await?;
         let keys = |data: BTreeMap<String, IgnoredAny>| data.into_keys().collect::<BTreeSet<_>>();
         inputs.secrets = secrets.map(|all| all.into_iter().map(|(name, data)| (name, keys(data))).collect());
-        inputs.config_maps = data(client, "configmaps", &namespace).await?;
+        inputs.config_maps = data(client, "configmaps", &id.namespace).await?;
     }
-    let stack = stack_id(stack);
-    let namespaces = of_blocks(client, &stack).await?;
-    inputs.running = backing::recorded(&stack, &namespaces);
-    inputs.fixed = fixed::recorded(&stack, &namespaces);
+    let namespaces = of_blocks(client, &id).await?;
+    inputs.running = backing::recorded(&id, &namespaces);
+    inputs.fixed = fixed::recorded(&id, &namespaces);
+    inputs.moves = moving::recorded(&id, &namespaces);
+    // The operator says of moves that are over that they are, before it plans.
+    inputs.moves.extend(settle(stack, &inputs));
     Ok(inputs)
 }
 
@@ -69,52 +84,43 @@ pub async fn catalogue(client: &Client, input: &Input) -> Result<Catalogue> {
     }
 }
 
-/// What agencies have declared on the cluster, now. Secrets are not looked at: whoever asks for a map needs no right to read
-/// them.
+/// What agencies have declared, now, the files' before the cluster's, with all that a plan of the Stack makes of it: the documents that
+/// it points to, what its registries are made of, what a person has said yes to. Secrets are not looked at: whoever asks for a map
+/// needs no right to read them.
 ///
 /// # Errors
-/// The cluster does not answer, or refuses.
-pub async fn declared(client: &Client) -> Result<Declared> {
-    let (members, agreements, registries, services, namespaces) = tokio::try_join!(
+/// The cluster does not answer, or refuses to say what is declared.
+pub async fn declared(client: &Client, files: &Agencies, stack: &Stack) -> Result<Declared> {
+    let id = stack_id(stack);
+    let (members, agreements, registries, services, namespaces, applied, approved) = tokio::try_join!(
         all::<Member>(client),
         all::<ExchangeAgreement>(client),
         all::<Registry>(client),
         all::<PublicService>(client),
         labels(client),
+        applied(client, &id),
+        approved(client, &id),
     )?;
-    let documents = Some(documents(client, &members).await?);
     let now = jiff::Timestamp::now().as_second();
-    Ok(Declared {
+    let mut declared = Declared {
         namespaces,
         members,
         agreements,
         registries,
         services,
-        documents,
+        applied,
+        approved,
         now,
         ..Declared::default()
-    })
-}
-
-/// What the Stack's federation points to, and which anchors a person has confirmed there.
-///
-/// # Errors
-/// The cluster does not answer, or refuses.
-pub async fn federation(client: &Client, stack: &Stack, declared: &mut Declared) -> Result<()> {
-    let StackId { namespace, name } = stack_id(stack);
-    let entries: Vec<_> = stack.spec.exchange.iter().flat_map(|exchange| &exchange.federation).collect();
-    if entries.is_empty() {
-        return Ok(());
-    }
-    for entry in entries {
-        let anchor = document(client, &namespace, &entry.anchor).await?;
-        declared.documents.get_or_insert_default().extend(anchor);
-    }
-    let stacks: Api<Stack> = Api::namespaced(client.clone(), &namespace);
-    let known = stacks.get_opt(&name).await.with_context(|| format!("reading Stack {namespace}/{name}"))?;
-    declared.approved =
-        known.and_then(|stack| stack.status).into_iter().flat_map(|s| s.approved_steps).collect();
-    Ok(())
+    };
+    files.over(&mut declared);
+    let wanted = references(stack, &declared).into_keys();
+    let documents = declared.documents.get_or_insert_default();
+    let here = |found: &Reference| documents.contains_key(&(found.namespace.clone(), found.name.clone()));
+    let wanted: Vec<Reference> = wanted.filter(|r| r.kind == Kind::ConfigMap && !here(r)).collect();
+    let found = read(client, wanted).await?.into_iter();
+    documents.extend(found.map(|(found, data)| ((found.namespace, found.name), data)));
+    Ok(declared)
 }
 
 /// Every object of a kind; none where the cluster does not know it yet.
@@ -132,73 +138,87 @@ where
 /// Labels of every namespace; `None` where they may not be read: a selector then admits everyone.
 async fn labels(client: &Client) -> Result<Option<BTreeMap<String, BTreeMap<String, String>>>> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    match namespaces.list_metadata(&ListParams::default()).await {
-        Ok(list) => {
-            let named = list.items.into_iter();
-            Ok(Some(named.map(|n| (n.name_any(), n.metadata.labels.unwrap_or_default())).collect()))
-        }
-        Err(kube::Error::Api(status)) if status.code == 403 => {
-            note(&format!(
-                "warning: which namespaces the Stack admits is taken on trust: {}",
-                status.message
-            ));
-            Ok(None)
-        }
-        Err(error) => Err(error).context("listing namespaces"),
-    }
+    let listed = namespaces.list_metadata(&ListParams::default()).await;
+    let listed = permitted(listed, "which namespaces the Stack admits is taken on trust")?;
+    let named = |n: PartialObjectMeta<Namespace>| (n.name_any(), n.metadata.labels.unwrap_or_default());
+    Ok(listed.map(|list| list.items.into_iter().map(named).collect()))
 }
 
-/// The ConfigMaps that Members name, by namespace and name. One that is not there is left out: that is for the plan to say.
-async fn documents(
-    client: &Client,
-    members: &[Member],
-) -> Result<BTreeMap<(String, String), BTreeMap<String, String>>> {
-    let services = members
-        .iter()
-        .flat_map(|m| m.spec.subsystems.iter().flat_map(move |s| s.services.iter().map(move |s| (m, s))));
-    let named: BTreeSet<(String, String)> = services
-        .filter_map(|(member, service)| {
-            let open_api = service.open_api.as_ref()?;
-            Some((member.namespace().unwrap_or_default(), open_api.config_map.clone()))
-        })
-        .collect();
-    let mut documents = BTreeMap::new();
-    for (namespace, name) in named {
-        documents.extend(document(client, &namespace, &name).await?);
-    }
-    Ok(documents)
+/// What the registries of the Stack's blocks were made of last.
+async fn applied(client: &Client, stack: &StackId) -> Result<Applied> {
+    let config_maps: Api<ConfigMap> = Api::all(client.clone());
+    let selector = format!("{},{}", of_stack(stack), names::LABEL_REGISTRY);
+    let listed = config_maps.list(&ListParams::default().labels(&selector)).await;
+    let listed = permitted(listed, "what the registries that run are made of is not known")?;
+    let objects = listed.into_iter().flatten().map(serde_json::to_value);
+    let objects = objects.collect::<Result<Vec<Value>, _>>().context("reading ConfigMaps")?;
+    Ok(applied::recorded(&objects))
 }
 
-/// A ConfigMap's contents by its namespace and name, where it exists.
-async fn document(
+/// Steps about registries and anchors that a person has said yes to.
+async fn approved(client: &Client, stack: &StackId) -> Result<BTreeSet<String>> {
+    let stacks: Api<Stack> = Api::namespaced(client.clone(), &stack.namespace);
+    let known = permitted(stacks.get_opt(&stack.name).await, "what was approved is not known")?;
+    Ok(known.flatten().as_ref().map(declared::approved).unwrap_or_default())
+}
+
+/// The data of each of these that there is. One that may not be read is missing, as it is for an operator that may not.
+async fn read<T: DeserializeOwned>(
     client: &Client,
-    namespace: &str,
-    name: &str,
-) -> Result<Option<((String, String), BTreeMap<String, String>)>> {
-    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let found = api.get_opt(name).await.with_context(|| format!("reading ConfigMap {namespace}/{name}"))?;
-    Ok(found.map(|found| ((namespace.to_owned(), name.to_owned()), found.data.unwrap_or_default())))
+    references: impl IntoIterator<Item = Reference>,
+) -> Result<Vec<(Reference, BTreeMap<String, T>)>> {
+    let reads = references.into_iter().map(|reference| async move {
+        let found = read_one(client, &reference).await?;
+        anyhow::Ok(found.map(|data| (reference, data)))
+    });
+    let found: Vec<_> = stream::iter(reads).buffer_unordered(AT_ONCE).try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+async fn read_one<T: DeserializeOwned>(
+    client: &Client,
+    reference: &Reference,
+) -> Result<Option<BTreeMap<String, T>>> {
+    let plural = match reference.kind {
+        Kind::ConfigMap => "configmaps",
+        Kind::Secret => "secrets",
+    };
+    let path = format!("/api/v1/namespaces/{}/{plural}/{}", reference.namespace, reference.name);
+    let request = Request::get(path).body(Vec::new()).context("making a request")?;
+    let found = match client.request::<Item<T>>(request).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => None,
+        answer => permitted(answer, &format!("{reference} counts as missing"))?,
+    };
+    Ok(found.map(|found| found.data))
 }
 
 /// The namespaces of the blocks that are on the cluster.
 async fn of_blocks(client: &Client, stack: &StackId) -> Result<Vec<Value>> {
-    let of_stack = [
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let listed = namespaces.list_metadata(&ListParams::default().labels(&of_stack(stack))).await;
+    let listed = permitted(listed, "what the blocks that run were started with is not known")?;
+    Ok(listed.into_iter().flatten().map(|item| json!({ "metadata": item.metadata })).collect())
+}
+
+/// Selects what Plinth has made for a Stack.
+fn of_stack(stack: &StackId) -> String {
+    let labels = [
         (names::LABEL_MANAGED_BY, names::MANAGED_BY),
         (names::LABEL_STACK_NAMESPACE, &stack.namespace),
         (names::LABEL_STACK, &stack.name),
     ];
-    let selector: Vec<String> = of_stack.iter().map(|(label, value)| format!("{label}={value}")).collect();
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    match namespaces.list_metadata(&ListParams::default().labels(&selector.join(","))).await {
-        Ok(list) => Ok(list.items.iter().map(|item| json!({ "metadata": item.metadata })).collect()),
-        Err(kube::Error::Api(status)) if status.code == 403 => {
-            note(&format!(
-                "warning: what the blocks that run were started with is not known: {}",
-                status.message
-            ));
-            Ok(Vec::new())
+    labels.map(|(label, value)| format!("{label}={value}")).join(",")
+}
+
+/// What was asked for; `None` where it may not be read, and then a word about what follows.
+fn permitted<T>(answer: kube::Result<T>, otherwise: &str) -> Result<Option<T>> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(kube::Error::Api(status)) if status.is_forbidden() => {
+            note(&format!("warning: {otherwise}: {}", status.message));
+            Ok(None)
         }
-        Err(error) => Err(error).context("listing the namespaces of the blocks"),
+        Err(error) => Err(error).context("looking at the cluster"),
     }
 }
 
@@ -229,15 +249,8 @@ async fn data<T: DeserializeOwned>(
 ) -> Result<Option<BTreeMap<String, BTreeMap<String, T>>>> {
     let request = Request::get(format!("/api/v1/namespaces/{namespace}/{plural}"));
     let request = request.body(Vec::new()).context("making a request")?;
-    match client.request::<List<T>>(request).await {
-        Ok(list) => Ok(Some(list.items.into_iter().map(|item| (item.metadata.name, item.data)).collect())),
-        Err(kube::Error::Api(status)) if status.code == 403 => {
-            note(&format!(
-                "warning: the {plural} that the Stack names are not looked at: {}",
-                status.message
-            ));
-            Ok(None)
-        }
-        Err(error) => Err(error).with_context(|| format!("listing {plural} in {namespace}")),
-    }
+    let otherwise = format!("the {plural} that the Stack names are not looked at");
+    let list = permitted(client.request::<List<T>>(request).await, &otherwise)?;
+    let named = |item: Item<T>| (item.metadata.name, item.data);
+    Ok(list.map(|list| list.items.into_iter().map(named).collect()))
 }

@@ -5,6 +5,7 @@ mod approval;
 mod examples;
 mod federation;
 mod house;
+mod lookup;
 mod moving;
 mod registries;
 
