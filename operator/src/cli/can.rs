@@ -20,8 +20,6 @@ use super::output::{Out, lines, table};
 use super::views::endpoints;
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-/// What a call is held against, in this order.
-const LAYERS: [Layer; 4] = [Layer::Address, Layer::Identity, Layer::Service, Layer::Agreement];
 
 /// Arguments of `can`.
 #[derive(Debug, clap::Args)]
@@ -176,20 +174,15 @@ fn layers(country: &Country, asked: &Asked, address: &str, decision: &Decision<'
     let line = |layer: Layer| {
         let (verdict, says) = match denied {
             Some(denial) if denial.layer == layer => (Verdict::Denies, denial.message.clone()),
-            Some(denial) if is_after(layer, denial.layer) => (Verdict::NotAsked, String::new()),
+            Some(denial) if layer > denial.layer => (Verdict::NotAsked, String::new()),
             None if layer == Layer::Agreement && matches!(decision, Decision::Forward { .. }) => {
                 (Verdict::Outside, said(layer))
             }
             _ => (Verdict::Passes, said(layer)),
         };
-        Line { layer: layer.to_string(), verdict, says }
+        Line { layer: layer.word().to_owned(), verdict, says }
     };
-    LAYERS.into_iter().map(line).collect()
-}
-
-fn is_after(one: Layer, other: Layer) -> bool {
-    let place = |layer| LAYERS.iter().position(|l| *l == layer);
-    place(one) > place(other)
+    Layer::ALL.into_iter().map(line).collect()
 }
 
 fn granted(country: &Country, right: &Right) -> Option<Granted> {

@@ -2,7 +2,6 @@
 //! One entry an agreement, so that a changed agreement changes one entry. A call that cannot be decided is denied.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use jiff::Timestamp;
 use plinth_api::v1alpha1::exchange::Endpoint;
@@ -153,7 +152,7 @@ pub struct Denial {
 }
 
 /// What a call is held against, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Layer {
     /// The address.
@@ -214,14 +213,18 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Layer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Layer {
+    /// All of them, in order.
+    pub const ALL: [Self; 4] = [Self::Address, Self::Identity, Self::Service, Self::Agreement];
+
+    /// Its name in answers, logs and counters.
+    pub fn word(self) -> &'static str {
+        match self {
             Self::Address => "address",
             Self::Identity => "identity",
             Self::Service => "service",
             Self::Agreement => "agreement",
-        })
+        }
     }
 }
 
@@ -364,7 +367,7 @@ fn shown(segments: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn id<T: std::str::FromStr<Err: fmt::Debug>>(text: &str) -> T {
+    fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
         text.parse().unwrap()
     }
 
@@ -415,7 +418,7 @@ mod tests {
         match rights.decide(&call, "2026-06-01T00:00:00Z".parse().unwrap()) {
             Decision::Allow { right, client, .. } => format!("{client} by {}", right.agreement),
             Decision::Forward { instance, .. } => format!("forward {instance}"),
-            Decision::Deny(denial) => format!("{}: {}", denial.layer, denial.message),
+            Decision::Deny(denial) => format!("{}: {}", denial.layer.word(), denial.message),
         }
     }
 

@@ -95,23 +95,17 @@ impl Verdict {
             service: Some(service),
             agreement: Some(agreement.to_owned()),
             path: endpoint.map(|endpoint| endpoint.path.clone()),
-            ..Self::new(Outcome::Allow, "agreement", "")
+            ..Self::new(Outcome::Allow, Layer::Agreement.word(), "")
         }
     }
 
     /// It may not.
     pub fn denied(denial: Denial) -> Self {
-        let layer = match denial.layer {
-            Layer::Address => "address",
-            Layer::Identity => "identity",
-            Layer::Service => "service",
-            Layer::Agreement => "agreement",
-        };
         Self {
             reason: Some(denial.reason),
             client: denial.client,
             service: denial.service,
-            ..Self::new(Outcome::Deny, layer, denial.message)
+            ..Self::new(Outcome::Deny, denial.layer.word(), denial.message)
         }
     }
 
