@@ -129,9 +129,14 @@ impl Metrics {
 
     /// All of them in OpenMetrics text.
     pub fn render(&self) -> String {
-        let mut text = String::new();
-        // Writing into a String cannot fail.
-        let _ = encode(&mut text, &self.registry);
-        text
+        text(&self.registry)
     }
+}
+
+/// Every metric of a registry in OpenMetrics text.
+pub(crate) fn text(registry: &Registry) -> String {
+    let mut text = String::new();
+    // Writing into a String cannot fail.
+    let _ = encode(&mut text, registry);
+    text
 }

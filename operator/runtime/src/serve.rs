@@ -51,6 +51,10 @@ async fn readiness(State(served): State<Served>) -> impl IntoResponse {
 }
 
 async fn text(State(served): State<Served>) -> impl IntoResponse {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], served.metrics.render())
+    openmetrics(served.metrics.render())
+}
+
+/// Metrics as whoever scrapes them expects them: `text` in the format that `prometheus_client` writes.
+pub(crate) fn openmetrics(text: String) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::serve::ListenerExt as _;
@@ -22,6 +22,7 @@ use super::journal::Journal;
 use super::limit::Limits;
 use super::metrics::Metrics;
 use super::{Asked, Authoriser, CLIENT, ID, PEER};
+use crate::serve::openmetrics;
 
 /// Longest `X-Road-Id` that is taken over.
 const LONGEST_ID: usize = 128;
@@ -143,8 +144,7 @@ async fn readiness(State(health): State<Health>) -> impl IntoResponse {
 }
 
 async fn text(State(health): State<Health>) -> impl IntoResponse {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], health.metrics.render())
+    openmetrics(health.metrics.render())
 }
 
 #[cfg(test)]
