@@ -1,14 +1,14 @@
 //! `exchange` as catalogue entries see it: what a product that is the exchange has to be told. Lists are in the order of their
 //! identifiers, and every `key` is a DNS label that stands for one: what `forEach` uses.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use plinth_api::v1alpha1::exchange::Texts;
 use serde_json::{Map, Value, json};
 
 use super::compile::{Compiled, Consumer, Grant, Offer, Organisation, Where, hosts};
 use super::federation::{Anchor, Federated};
-use super::id::{MemberId, ServiceId, SubsystemId, exchange_spiffe, instance_key, trust_domain};
+use super::id::{MemberId, ServiceId, exchange_spiffe, instance_key, trust_domain};
 use crate::render::short_digest;
 
 /// Where a service's requests go, as the exchange's servers reach it.
@@ -33,8 +33,6 @@ pub fn vars(
     address: impl Fn(&Where) -> Option<Address>,
 ) -> Value {
     let active = || compiled.members.iter().filter(|(_, member)| !member.spec.disabled);
-    let consuming: BTreeSet<&SubsystemId> = compiled.grants.iter().flat_map(|g| &g.right.consumers).collect();
-    let serving: BTreeSet<&SubsystemId> = compiled.services.keys().map(|id| &id.subsystem).collect();
     let subsystems: Vec<Value> = active()
         .flat_map(|(id, member)| {
             member.spec.subsystems.iter().map(move |s| (id.subsystem(&s.code), member, s))
@@ -49,8 +47,6 @@ pub fn vars(
                 "name": named(&subsystem.names, languages, &id.subsystem),
                 "namespace": member.namespace,
                 "servers": servers(compiled, &id.member),
-                "consumes": consuming.contains(&id),
-                "serves": serving.contains(&id),
                 "spiffe": id.spiffe(),
             })
         })
@@ -86,22 +82,13 @@ pub fn vars(
 }
 
 fn member(id: &MemberId, member: &Organisation, languages: &[String]) -> Value {
-    let servers = member.spec.security_servers.iter();
-    let servers: Vec<Value> = servers
-        .map(|server| match &server.hosted_by {
-            None => json!({ "code": server.code }),
-            Some(host) => json!({ "code": server.code, "hostedBy": host }),
-        })
-        .collect();
     json!({
         "id": id,
         "key": id.key(),
         "class": id.class,
         "code": id.code,
         "name": named(&member.spec.names, languages, &id.code),
-        "disabled": member.spec.disabled,
         "namespace": member.namespace,
-        "securityServers": servers,
     })
 }
 
@@ -136,14 +123,12 @@ fn service(id: &ServiceId, offer: &Offer, address: &Address, languages: &[String
         "code": id.subsystem.member.code,
         "subsystem": id.subsystem.subsystem,
         "service": id.service,
-        "subsystemKey": id.subsystem.key(),
         "name": named(&offer.names, languages, &id.service),
         "host": host,
         "port": port,
         "tls": tls,
         "basePath": base_path,
         "url": format!("{scheme}://{host}:{port}{base_path}"),
-        "openApi": offer.open_api,
         "endpoints": offer.endpoints,
     })
 }
@@ -154,7 +139,6 @@ fn right(grant: &Grant) -> Value {
         _ => Map::new(),
     };
     right.insert("key".to_owned(), json!(agreement_key(&grant.right.agreement)));
-    right.insert("serviceKey".to_owned(), json!(grant.right.service.key()));
     right.insert("inForce".to_owned(), json!(grant.in_force));
     right.entry("endpoints").or_insert_with(|| json!([]));
     Value::Object(right)
@@ -198,15 +182,8 @@ fn participant(id: &MemberId, member: &Organisation) -> Option<Value> {
         "currencies": participant.currencies,
         "caps": caps,
     });
-    let optional = [
-        ("callbacks", &participant.callbacks),
-        ("sponsor", &participant.sponsor),
-        ("certificatesSecret", &participant.certificates),
-    ];
-    for (name, text) in optional {
-        if let Some(text) = text {
-            value[name] = json!(text);
-        }
+    if let Some(url) = &participant.callbacks {
+        value["callbacks"] = json!(url);
     }
     Some(value)
 }

@@ -169,14 +169,13 @@ impl<'a> World<'a> {
             _ => Err(vec![(at.to_owned(), "give either registry or backend".to_owned())]),
         };
         let backend = backend.map_err(|more| wrong.extend(more)).ok();
-        let (mut endpoints, mut open_api) = (service.endpoints.clone(), String::new());
+        let mut endpoints = service.endpoints.clone();
         if let Some(reference) = &service.open_api {
-            match self.document(namespace, &reference.config_map, &reference.key) {
+            match self.operations(namespace, &reference.config_map, &reference.key) {
                 Err(message) => wrong.push((format!("{at}.openApi"), message)),
                 Ok(None) => {}
-                Ok(Some((text, operations))) => {
+                Ok(Some(operations)) => {
                     wrong.extend(lacking(&endpoints, &operations, at));
-                    open_api = text;
                     if endpoints.is_empty() {
                         endpoints = operations;
                     }
@@ -188,20 +187,14 @@ impl<'a> World<'a> {
                 namespace: namespace.to_owned(),
                 backend,
                 endpoints,
-                open_api,
                 names: service.names.clone(),
             }),
             _ => Err(wrong),
         }
     }
 
-    /// An OpenAPI document and its operations; `None` when nobody looked.
-    fn document(
-        &self,
-        namespace: &str,
-        name: &str,
-        key: &str,
-    ) -> Result<Option<(String, Vec<Endpoint>)>, String> {
+    /// Operations of an OpenAPI document; `None` when nobody looked.
+    fn operations(&self, namespace: &str, name: &str, key: &str) -> Result<Option<Vec<Endpoint>>, String> {
         let Some(documents) = &self.declared.documents else { return Ok(None) };
         let found = documents.get(&(namespace.to_owned(), name.to_owned()));
         let data = found.ok_or_else(|| format!("ConfigMap `{name}` does not exist in this namespace"))?;
@@ -211,7 +204,7 @@ impl<'a> World<'a> {
         })?;
         let operations =
             openapi::operations(text).map_err(|why| format!("key `{key}` of ConfigMap `{name}` {why}"))?;
-        Ok(Some((text.clone(), operations)))
+        Ok(Some(operations))
     }
 }
 

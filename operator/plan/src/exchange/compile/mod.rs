@@ -89,8 +89,6 @@ pub struct Offer {
     pub backend: Where,
     /// What it has; everything where empty.
     pub endpoints: Vec<Endpoint>,
-    /// Its OpenAPI document; empty where it has none.
-    pub open_api: String,
     /// Its name for people, by language.
     pub names: BTreeMap<String, String>,
 }
