@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use plinth_api::v1alpha1::agreement::{AgreementPhase, Consent, LegalBasis};
 use plinth_api::v1alpha1::exchange::Texts;
 use plinth_plan::exchange::Compiled;
-use plinth_plan::exchange::compile::{What, Where};
+use plinth_plan::exchange::compile::{Consumer, What, Where};
 use plinth_plan::exchange::id::{MemberId, ServiceId, SubsystemId};
 use plinth_plan::exchange::rights::{Call, Decision, Denial, Identity, Layer, Limit, Right};
 use plinth_plan::exchange::vars::text_in;
@@ -248,7 +248,8 @@ fn pods_of(compiled: &Compiled, client: &SubsystemId) -> Option<String> {
         return Some(format!("pods {} of namespace {}", labels.join(","), member.namespace));
     }
     let mut services = compiled.consumers.iter();
-    let run = services.find(|c| c.client.as_ref() == Some(client) && c.spec.workload.is_some())?;
+    let calls = |c: &&Consumer| c.client.as_ref() == Some(client) && !c.spec.uses.services.is_empty();
+    let run = services.find(|c| calls(c) && c.spec.workload.is_some())?;
     Some(format!("pods of PublicService {}/{}", run.namespace, run.name))
 }
 
@@ -424,6 +425,7 @@ fn text(answer: &Answer, languages: &[String]) -> String {
 mod tests {
     use std::path::Path;
 
+    use plinth_api::v1alpha1::service::PublicServiceSpec;
     use plinth_plan::exchange::compile;
     use plinth_plan::exchange::federation::{ANCHOR, Anchor, step};
     use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
@@ -432,8 +434,11 @@ mod tests {
     use super::*;
     use crate::cli::input::Input;
 
-    /// The small country, federated with Estonia; the app asks for what Estonia serves where `asks`, and nobody grants anything.
-    fn federated(asks: bool) -> Country {
+    /// What Estonia serves.
+    const PEOPLE: &str = "EE/GOV/9/register/people";
+
+    /// The small country, federated with Estonia, with one public service changed. Nobody grants anything.
+    fn federated(service: &str, change: impl FnOnce(&mut PublicServiceSpec)) -> Country {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/agencies.yaml");
         let input = Input::read(Path::new(file)).unwrap();
         let at: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
@@ -453,23 +458,21 @@ mod tests {
         let key = ("dpi".to_owned(), "anchor-ee".to_owned());
         declared.documents.get_or_insert_default().insert(key, [(ANCHOR.to_owned(), anchor)].into());
         declared.agreements.clear();
-        if asks {
-            let birth = declared.services.iter_mut().find(|s| s.metadata.name.as_deref() == Some("birth"));
-            birth.unwrap().spec.uses.services[0].service = "EE/GOV/9/register/people".to_owned();
-        }
+        let changed = declared.services.iter_mut().find(|s| s.metadata.name.as_deref() == Some(service));
+        change(&mut changed.unwrap().spec);
         let compiled = compile(&stack, &catalogue, &declared);
         Country { stack, declared, compiled, at }
     }
 
-    fn of_a_peer(country: &Country) -> Answer {
-        let client = "UA/GOV/1/app".parse().unwrap();
-        let service = "EE/GOV/9/register/people".parse().unwrap();
+    fn of_a_peer(country: &Country, client: &str) -> Answer {
+        let (client, service) = (client.parse().unwrap(), PEOPLE.parse().unwrap());
         answer(country, Asked { client, service, method: "GET".to_owned(), path: "/7".to_owned() })
     }
 
     #[test]
     fn whoever_asks_for_what_a_peer_serves_reaches_the_exchange_and_the_peer_decides() {
-        let said = of_a_peer(&federated(true));
+        let asks = |birth: &mut PublicServiceSpec| birth.uses.services[0].service = PEOPLE.to_owned();
+        let said = of_a_peer(&federated("birth", asks), "UA/GOV/1/app");
         let verdicts: Vec<Verdict> = said.layers.iter().map(|line| line.verdict).collect();
         let passes = Verdict::Passes;
         assert_eq!(verdicts, [passes, passes, passes, Verdict::Outside, passes], "{said:?}");
@@ -479,7 +482,7 @@ mod tests {
 
     #[test]
     fn who_has_not_asked_for_what_a_peer_serves_is_told_to() {
-        let said = of_a_peer(&federated(false));
+        let said = of_a_peer(&federated("birth", |_| {}), "UA/GOV/1/app");
         assert_eq!((said.allowed, said.layers[4].verdict), (false, Verdict::Denies), "{said:?}");
         assert_eq!(
             said.changes,
@@ -487,5 +490,22 @@ mod tests {
                 "a PublicService with client UA/GOV/1/app has to have EE/GOV/9/register/people in spec.uses.services"
             ]
         );
+    }
+
+    #[test]
+    fn pods_that_plinth_runs_are_a_clients_only_where_their_service_uses_the_exchange() {
+        for (uses, verdict, says) in [
+            (true, Verdict::Passes, "pods of PublicService app/aid reach block information-mediator"),
+            (false, Verdict::Outside, "UA/GOV/1/aid declares no pods"),
+        ] {
+            let country = federated("aid", |aid| {
+                aid.workload =
+                    serde_json::from_value(json!({ "image": "aid.example/aid:1", "port": 8080 })).unwrap();
+                aid.uses.services.truncate(usize::from(uses));
+                aid.uses.services.iter_mut().for_each(|used| used.service = PEOPLE.to_owned());
+            });
+            let line = &of_a_peer(&country, "UA/GOV/1/aid").layers[4];
+            assert!(line.verdict == verdict && line.says.starts_with(says), "{line:?}");
+        }
     }
 }
