@@ -267,8 +267,7 @@ fn request(
 ) -> Option<(ServiceId, Request)> {
     let compiled = &country.compiled;
     let client = consumer.client.clone()?;
-    let id =
-        ServiceId::within(&compiled.instance, &wanted.service).or_else(|| wanted.service.parse().ok())?;
+    let id = ServiceId::asked(&compiled.instance, &wanted.service)?;
     let owner = compiled.members.get(&id.subsystem.member);
     let served = compiled.services.contains_key(&id);
     let message = match (owner, served) {

@@ -369,12 +369,11 @@ fn unwritten(country: &Country, asked: &Asked) -> String {
         consumer.member.short(),
         consumer.subsystem
     );
-    let short =
-        |id: &ServiceId| format!("{}/{}/{}", id.subsystem.member.short(), id.subsystem.subsystem, id.service);
-    let asks = country.compiled.consumers.iter().any(|c| {
-        let wanted = [asked.service.to_string(), short(&asked.service)];
-        c.client.as_ref() == Some(consumer)
-            && c.spec.uses.services.iter().any(|u| wanted.contains(&u.service))
+    let instance = &country.compiled.instance;
+    let mut own = country.compiled.consumers.iter().filter(|c| c.client.as_ref() == Some(consumer));
+    let asks = own.any(|c| {
+        let mut wanted = c.spec.uses.services.iter().map(|used| ServiceId::asked(instance, &used.service));
+        wanted.any(|id| id.as_ref() == Some(&asked.service))
     });
     if asks {
         line += "; it is asked for, and `plinth agreements pending -o yaml` prints a draft";

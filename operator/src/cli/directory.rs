@@ -18,7 +18,7 @@ use super::exit::Exit;
 use super::output::{Out, lines, table};
 use super::page::DIRECTORY;
 use super::report::PageArgs;
-use super::views::{Party, Register, party, party_of, registries_by_service};
+use super::views::{Party, Register, Registers, party, registries_by_service};
 
 /// Prints the directory.
 pub async fn run(args: PageArgs, out: Out) -> Result<Exit> {
@@ -99,16 +99,18 @@ struct Used {
 }
 
 fn directory(country: &Country) -> Directory {
+    let behind = registries_by_service(&country.compiled);
+    let entry = |consumer| entry(country, consumer, &behind);
     Directory {
         stack: stack_id(&country.stack).to_string(),
         country: country.stack.spec.country.code.clone(),
         at: country.at,
         languages: country.languages(),
-        services: country.compiled.consumers.iter().map(|consumer| entry(country, consumer)).collect(),
+        services: country.compiled.consumers.iter().map(entry).collect(),
     }
 }
 
-fn entry(country: &Country, consumer: &Consumer) -> Entry {
+fn entry(country: &Country, consumer: &Consumer, behind: &Registers<'_>) -> Entry {
     let spec = &consumer.spec;
     let host = spec.workload.as_ref().and_then(|workload| workload.host.as_deref());
     let used = spec.uses.services.iter().zip(&consumer.uses);
@@ -116,7 +118,7 @@ fn entry(country: &Country, consumer: &Consumer) -> Entry {
         name: format!("{}/{}", consumer.namespace, consumer.name),
         title: spec.title.clone(),
         description: spec.description.clone(),
-        offered_by: offered_by(country, consumer),
+        offered_by: country.compiled.offered_by(consumer).map(|id| party(&country.compiled, id)),
         channels: spec.channels.clone(),
         address: host.map(|host| format!("https://{host}.{}", country.stack.spec.site.domain)),
         without_identity: spec.without_identity,
@@ -125,7 +127,7 @@ fn entry(country: &Country, consumer: &Consumer) -> Entry {
             signature: spec.uses.signature,
             consent: spec.uses.consent,
         },
-        uses: used.map(|(wanted, status)| use_of(country, consumer, wanted, status)).collect(),
+        uses: used.map(|(wanted, status)| use_of(country, consumer, wanted, status, behind)).collect(),
         pays: spec
             .uses
             .programme
@@ -136,22 +138,17 @@ fn entry(country: &Country, consumer: &Consumer) -> Entry {
     }
 }
 
-/// The Member that it calls as; where it calls nobody, the only one of its namespace.
-fn offered_by(country: &Country, consumer: &Consumer) -> Option<Party> {
-    if let Some(client) = &consumer.spec.client {
-        return party_of(&country.compiled, &consumer.namespace, &client.member);
-    }
-    let mut own =
-        country.compiled.members.iter().filter(|(_, member)| member.namespace == consumer.namespace);
-    let (id, _) = own.next()?;
-    own.next().is_none().then(|| party(&country.compiled, id))
-}
-
-fn use_of(country: &Country, consumer: &Consumer, wanted: &Use, status: &UseStatus) -> Used {
+fn use_of(
+    country: &Country,
+    consumer: &Consumer,
+    wanted: &Use,
+    status: &UseStatus,
+    behind: &Registers<'_>,
+) -> Used {
     let compiled = &country.compiled;
-    let id = ServiceId::within(&compiled.instance, &wanted.service).or_else(|| wanted.service.parse().ok());
+    let id = ServiceId::asked(&compiled.instance, &wanted.service);
     let offer = id.as_ref().and_then(|id| compiled.services.get(id));
-    let registry = id.as_ref().and_then(|id| registries_by_service(compiled).get(id).copied());
+    let registry = id.as_ref().and_then(|id| behind.get(id));
     let grant = id.as_ref().filter(|_| status.granted).and_then(|id| granting(country, consumer, id));
     // The provider's words where it has agreed, the asker's before that.
     let asked = || [(country.language_of_requests(), wanted.purpose.clone())].into();

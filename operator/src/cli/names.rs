@@ -46,8 +46,7 @@ pub fn subsystem(compiled: &Compiled, text: &str) -> Result<SubsystemId, Failure
             let (member, code) = text.split_once('/').unwrap_or_default();
             Some(by_object(compiled, member)?.subsystem(code))
         }
-        3 => SubsystemId::within(instance, text),
-        _ => text.parse().ok(),
+        _ => SubsystemId::asked(instance, text),
     };
     let id = id.ok_or_else(|| no_form(text, "CLASS/CODE/SUBSYSTEM, or MEMBER/SUBSYSTEM"))?;
     let known = id.member.instance != *instance
@@ -75,8 +74,7 @@ pub fn service(compiled: &Compiled, text: &str) -> Result<ServiceId, Failure> {
         [member, subsystem, service] => {
             Some(by_object(compiled, member)?.subsystem(subsystem).service(service))
         }
-        [_, _, _, _] => ServiceId::within(instance, text),
-        _ => text.parse().ok(),
+        _ => ServiceId::asked(instance, text),
     };
     let id = id.ok_or_else(|| no_form(text, "CLASS/CODE/SUBSYSTEM/SERVICE, or MEMBER/SUBSYSTEM/SERVICE"))?;
     let declared = || {

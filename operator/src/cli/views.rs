@@ -35,8 +35,7 @@ pub fn party(compiled: &Compiled, id: &MemberId) -> Party {
 
 /// The organisation whose Member this is.
 pub fn party_of(compiled: &Compiled, namespace: &str, member: &str) -> Option<Party> {
-    let own = compiled.members.iter().find(|(_, o)| o.namespace == namespace && o.object == member);
-    own.map(|(id, _)| party(compiled, id))
+    compiled.member_of(namespace, member).map(|(id, _)| party(compiled, id))
 }
 
 /// Name of a system, by language.
@@ -44,8 +43,11 @@ pub fn system_names(compiled: &Compiled, id: &SubsystemId) -> Texts {
     compiled.subsystem(id).map(|(_, subsystem)| subsystem.names.clone()).unwrap_or_default()
 }
 
-/// The registry behind each service that has one.
-pub fn registries_by_service(compiled: &Compiled) -> BTreeMap<&ServiceId, &Registry> {
+/// Registries by the services that they answer.
+pub type Registers<'c> = BTreeMap<&'c ServiceId, &'c Registry>;
+
+/// The registry behind each service that has one. It looks at every object: a map asks once.
+pub fn registries_by_service(compiled: &Compiled) -> Registers<'_> {
     let mut found = BTreeMap::new();
     for registry in &compiled.registries {
         let own = compiled.standing.iter().find(|(subject, _)| {

@@ -87,6 +87,11 @@ impl SubsystemId {
         })
     }
 
+    /// As somebody of that instance writes it: with the instance of another one before it, or without.
+    pub fn asked(instance: &str, text: &str) -> Option<Self> {
+        Self::within(instance, text).or_else(|| text.parse().ok())
+    }
+
     /// One of its services.
     pub fn service(&self, code: &str) -> ServiceId {
         ServiceId { subsystem: self.clone(), service: code.to_owned() }
@@ -114,6 +119,11 @@ impl ServiceId {
             },
             service,
         })
+    }
+
+    /// As somebody of that instance writes it: with the instance of another one before it, or without.
+    pub fn asked(instance: &str, text: &str) -> Option<Self> {
+        Self::within(instance, text).or_else(|| text.parse().ok())
     }
 
     /// A DNS label that stands for it in names of objects.
@@ -235,6 +245,18 @@ mod tests {
         {
             assert!(text.parse::<SubsystemId>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn whoever_asks_may_leave_the_instance_out() {
+        let asked = |text| ServiceId::asked("UA", text).map(|id| id.to_string());
+        assert_eq!(asked("GOV/2/register/births").as_deref(), Some("UA/GOV/2/register/births"));
+        assert_eq!(asked("EE/GOV/2/register/births").as_deref(), Some("EE/GOV/2/register/births"));
+        assert_eq!(asked("GOV/2/register"), None);
+        let asked = |text| SubsystemId::asked("UA", text).map(|id| id.to_string());
+        assert_eq!(asked("GOV/2/register").as_deref(), Some("UA/GOV/2/register"));
+        assert_eq!(asked("EE/GOV/2/register").as_deref(), Some("EE/GOV/2/register"));
+        assert_eq!(asked("EE/GOV/2/register/births"), None);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use super::UnitDraft;
 use super::frame::Frame;
 use super::meta::{Belongs, Draft};
 use super::network::{Paths, Peer, Target, policy, to_names};
-use crate::exchange::Compiled;
 use crate::exchange::compile::{Server, Tenant, Where, called};
 use crate::exchange::declared::MEMBER;
+use crate::exchange::{Compiled, Subject};
 use crate::expr::as_text;
 use crate::model::{FOUNDATION, StackId};
 use crate::render::{RUNS_REGISTRIES, short_digest};
@@ -115,11 +115,8 @@ pub(super) fn policies(
 
 /// Labels of the pods that answer a Member's services.
 fn serving<'e>(exchange: &'e Compiled, tenant: &Tenant) -> BTreeSet<&'e BTreeMap<String, String>> {
-    let own = exchange.members.iter().find(|(_, member)| {
-        tenant.subject.kind == MEMBER
-            && member.namespace == tenant.subject.namespace
-            && member.object == tenant.subject.name
-    });
+    let Subject { kind, namespace, name } = &tenant.subject;
+    let own = exchange.member_of(namespace, name).filter(|_| *kind == MEMBER);
     let Some((id, _)) = own else { return BTreeSet::new() };
     let services = exchange.services.iter().filter(|(service, _)| service.subsystem.member == *id);
     services

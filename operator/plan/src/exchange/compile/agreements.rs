@@ -71,10 +71,7 @@ impl World<'_> {
     /// The service, which is one of a Member of the same namespace.
     fn provided(&self, one: &mut Found<'_, ExchangeAgreementSpec>, out: &Compiled) -> Option<ServiceId> {
         let provider = &one.spec.provider;
-        let own = out.members.iter().find(|(_, member)| {
-            member.namespace == one.subject.namespace && member.object == provider.member
-        });
-        let Some((id, member)) = own else {
+        let Some((id, member)) = out.member_of(&one.subject.namespace, &provider.member) else {
             let message = format!(
                 "there is no Member `{}` in this namespace that takes part in the exchange",
                 provider.member
@@ -185,7 +182,7 @@ impl World<'_> {
     /// peer's to say.
     fn may(&self, text: &str, out: &Compiled) -> Result<SubsystemId, String> {
         let none = || format!("no subsystem `{text}` takes part in the exchange");
-        let id = SubsystemId::within(&self.instance, text).or_else(|| text.parse().ok()).ok_or_else(none)?;
+        let id = SubsystemId::asked(&self.instance, text).ok_or_else(none)?;
         if id.member.instance == self.instance {
             return if out.has_subsystem(&id) { Ok(id) } else { Err(none()) };
         }

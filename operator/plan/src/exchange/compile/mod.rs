@@ -300,9 +300,7 @@ impl Compiled {
 
     fn registry_vars(&self, registry: &Registry) -> Value {
         let spec = &registry.spec;
-        let owner = self.members.iter().find(|(_, member)| {
-            Some(&member.namespace) == registry.metadata.namespace.as_ref() && member.object == spec.owner
-        });
+        let owner = self.member_of(registry.metadata.namespace.as_deref().unwrap_or_default(), &spec.owner);
         json!({
             "code": spec.code,
             "names": spec.names,
@@ -337,6 +335,21 @@ impl Compiled {
         let abroad = |consumer: &&Consumer| consumer.uses.iter().any(|used| used.decided_by.is_some());
         let abroad = self.consumers.iter().filter(abroad).filter_map(|consumer| consumer.client.clone());
         granted.chain(abroad).collect()
+    }
+
+    /// The organisation that a Member is.
+    pub fn member_of(&self, namespace: &str, object: &str) -> Option<(&MemberId, &Organisation)> {
+        self.members.iter().find(|(_, member)| member.namespace == namespace && member.object == object)
+    }
+
+    /// Who offers a public service: the organisation that it calls as; where it calls nobody, the only one of its namespace.
+    pub fn offered_by<'s>(&'s self, consumer: &'s Consumer) -> Option<&'s MemberId> {
+        if let Some(client) = &consumer.client {
+            return Some(&client.member);
+        }
+        let mut own = self.members.iter().filter(|(_, member)| member.namespace == consumer.namespace);
+        let (id, _) = own.next()?;
+        own.next().is_none().then_some(id)
     }
 
     /// Whether the subsystem is one of a member that takes part.

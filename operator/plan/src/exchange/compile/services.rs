@@ -63,11 +63,7 @@ impl World<'_> {
             }
             return None;
         };
-        let own = out
-            .members
-            .iter()
-            .find(|(_, m)| m.namespace == one.subject.namespace && m.object == client.member);
-        let Some((id, member)) = own else {
+        let Some((id, member)) = out.member_of(&one.subject.namespace, &client.member) else {
             let message = format!(
                 "there is no Member `{}` in this namespace that takes part in the exchange",
                 client.member
@@ -192,8 +188,7 @@ impl World<'_> {
             message,
             decided_by: None,
         };
-        let service =
-            ServiceId::within(&self.instance, &wanted.service).or_else(|| wanted.service.parse().ok());
+        let service = ServiceId::asked(&self.instance, &wanted.service);
         let (Some(service), Some(client)) = (service, client) else {
             return said(false, "it has no client to call as".to_owned());
         };
