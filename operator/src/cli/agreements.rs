@@ -10,7 +10,7 @@ use plinth_api::v1alpha1::service::{Load, Use};
 use plinth_plan::exchange::Subject;
 use plinth_plan::exchange::compile::{Consumer, Standing, What};
 use plinth_plan::exchange::id::{MemberId, ServiceId, SubsystemId};
-use plinth_plan::exchange::vars::text_in;
+use plinth_plan::exchange::texts::named;
 use plinth_plan::model::Finding;
 use plinth_plan::resolve::stack_id;
 use serde::Serialize;
@@ -349,7 +349,7 @@ fn object_name(country: &Country, namespace: &str, text: &str) -> String {
 /// A draft as YAML, with what a provider has to know and to add before it.
 fn draft_text(request: &Request, country: &Country) -> Result<String> {
     let languages = country.languages();
-    let title = languages.first().map(|l| text_in(&request.title, l, &languages)).unwrap_or_default();
+    let title = named(&request.title, &languages, "");
     let asker = format!(
         "# PublicService {} ({}) asks: {}\n",
         request.public_service,
@@ -385,11 +385,10 @@ fn pending_text(pending: &Pending, languages: &[String]) -> String {
     if pending.pending.is_empty() {
         return "nothing is pending: whatever public services ask for is granted".to_owned();
     }
-    let own = languages.first().map(String::as_str).unwrap_or_default();
     let mut rows =
         table(["SERVICE", "ASKED FOR BY", "AS", "ENDPOINTS", "WHAT FOR", "PEOPLE A DAY", "WHAT IS LACKING"]);
     for request in &pending.pending {
-        let title = text_in(&request.title, own, languages);
+        let title = named(&request.title, languages, "");
         rows.add_row([
             request.service.clone(),
             format!("{title}\n{}", request.public_service),

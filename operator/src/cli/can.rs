@@ -9,7 +9,7 @@ use plinth_plan::exchange::Compiled;
 use plinth_plan::exchange::compile::{Consumer, What, Where};
 use plinth_plan::exchange::id::{MemberId, ServiceId, SubsystemId};
 use plinth_plan::exchange::rights::{Call, Decision, Denial, Identity, Layer, Limit, Right};
-use plinth_plan::exchange::vars::text_in;
+use plinth_plan::exchange::texts::named;
 use plinth_plan::model::Finding;
 use serde::Serialize;
 
@@ -388,8 +388,7 @@ fn text(answer: &Answer, languages: &[String]) -> String {
     let mut text = format!("{word}{client} {may} {method} {path} of {service}\n");
     if let Some(granted) = &answer.granted {
         text += &format!("\nagreement  {}\n", granted.agreement);
-        let purpose = languages.first().map(|language| text_in(&granted.purpose, language, languages));
-        text += &format!("purpose    {}\n", purpose.unwrap_or_default());
+        text += &format!("purpose    {}\n", named(&granted.purpose, languages, ""));
         let basis = &granted.legal_basis;
         text += &format!("basis      {:?}: {}\n", basis.kind, basis.citation);
         if let Some(consent) = &granted.consent {

@@ -9,7 +9,7 @@ use plinth_api::v1alpha1::service::{
 };
 use plinth_plan::exchange::compile::{Consumer, Grant};
 use plinth_plan::exchange::id::ServiceId;
-use plinth_plan::exchange::vars::text_in;
+use plinth_plan::exchange::texts::named;
 use plinth_plan::resolve::stack_id;
 use serde::Serialize;
 
@@ -176,7 +176,6 @@ fn granting<'c>(country: &'c Country, consumer: &Consumer, service: &ServiceId) 
 }
 
 fn text(data: &Directory, languages: &[String]) -> String {
-    let own = languages.first().map(String::as_str).unwrap_or_default();
     let mut rows =
         table(["SERVICE", "TITLE", "CHANNELS", "WITHOUT IDENTITY", "NEEDS", "USES DATA OF", "PAYS"]);
     for entry in &data.services {
@@ -184,7 +183,7 @@ fn text(data: &Directory, languages: &[String]) -> String {
         let uses: Vec<String> = entry.uses.iter().map(used_text).collect();
         rows.add_row([
             entry.name.clone(),
-            text_in(&entry.title, own, languages),
+            named(&entry.title, languages, ""),
             channels.join(", "),
             format!("{:?}", entry.without_identity),
             needs_text(&entry.needs),

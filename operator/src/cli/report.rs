@@ -12,7 +12,7 @@ use plinth_api::v1alpha1::registry::{Classification, Priority, Retention};
 use plinth_plan::exchange::compile::{Grant, Offer};
 use plinth_plan::exchange::id::{MemberId, ServiceId, SubsystemId};
 use plinth_plan::exchange::rights::Limit;
-use plinth_plan::exchange::vars::text_in;
+use plinth_plan::exchange::texts::named;
 use plinth_plan::resolve::stack_id;
 use serde::Serialize;
 
@@ -260,8 +260,6 @@ fn system(country: &Country, id: &SubsystemId) -> System {
 }
 
 fn text(data: &Transparency, languages: &[String]) -> String {
-    let own = languages.first().map(String::as_str).unwrap_or_default();
-    let say = |texts: &Texts| text_in(texts, own, languages);
     let mut rows = table(["REGISTRY", "SERVICE", "READER", "WHAT", "WHAT FOR", "BASIS", "UNTIL", "AT MOST"]);
     for section in &data.sections {
         let code = section.registry.as_ref().map_or("-", |registry| registry.code.as_str());
@@ -276,7 +274,7 @@ fn text(data: &Transparency, languages: &[String]) -> String {
                     service.id.to_string(),
                     readers.join("\n"),
                     endpoints(&one.endpoints),
-                    say(&one.purpose),
+                    named(&one.purpose, languages, ""),
                     format!("{:?}: {}", one.legal_basis.kind, one.legal_basis.citation),
                     until,
                     one.limit.map(|l| format!("{} in {} s", l.requests, l.seconds)).unwrap_or_default(),

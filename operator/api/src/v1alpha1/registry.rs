@@ -100,6 +100,21 @@ pub enum Classification {
     Sensitive,
 }
 
+impl Classification {
+    /// All of them, the least sensitive first.
+    pub const ALL: [Self; 4] = [Self::Public, Self::Internal, Self::Personal, Self::Sensitive];
+
+    /// Its name, as a Registry has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Internal => "internal",
+            Self::Personal => "personal",
+            Self::Sensitive => "sensitive",
+        }
+    }
+}
+
 /// How much depends on a registry.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]

@@ -20,6 +20,7 @@ pub mod report;
 pub mod rights;
 pub mod schema;
 pub mod tenancy;
+pub mod texts;
 pub mod vars;
 pub mod widening;
 

@@ -1,14 +1,12 @@
 //! `exchange` as catalogue entries see it: what a product that is the exchange has to be told. Lists are in the order of their
 //! identifiers, and every `key` is a DNS label that stands for one: what `forEach` uses.
 
-use std::collections::BTreeMap;
-
-use plinth_api::v1alpha1::exchange::Texts;
 use serde_json::{Map, Value, json};
 
 use super::compile::{Compiled, Consumer, Grant, Offer, Organisation, Where, hosts};
 use super::federation::{Anchor, Federated};
 use super::id::{MemberId, ServiceId, exchange_spiffe, instance_key, trust_domain};
+use super::texts::named;
 use crate::render::short_digest;
 
 /// Where a service's requests go, as the exchange's servers reach it.
@@ -206,16 +204,4 @@ pub fn participant_key(id: &str) -> String {
 fn label(text: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     text.chars().map(plain).take(20).collect::<String>().trim_end_matches('-').to_owned()
-}
-
-/// The name in the first of the languages that it has; any other; the code where it has none.
-pub fn named(names: &Texts, languages: &[String], code: &str) -> String {
-    let preferred = languages.iter().find_map(|language| names.get(language));
-    preferred.or_else(|| names.values().next()).cloned().unwrap_or_else(|| code.to_owned())
-}
-
-/// As [`named`], for a map that is not there at all.
-pub fn text_in(names: &BTreeMap<String, String>, language: &str, languages: &[String]) -> String {
-    let preferred: Vec<String> = [language.to_owned()].into_iter().chain(languages.iter().cloned()).collect();
-    named(names, &preferred, "")
 }

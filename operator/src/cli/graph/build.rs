@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use plinth_api::v1alpha1::agreement::AgreementPhase;
 use plinth_api::v1alpha1::exchange::Texts;
-use plinth_api::v1alpha1::registry::{Classification, Priority};
-use plinth_api::v1alpha1::service::{self, Uses, WithoutIdentity};
+use plinth_api::v1alpha1::registry::Priority;
+use plinth_api::v1alpha1::service::{Uses, WithoutIdentity};
 use plinth_plan::exchange::Compiled;
 use plinth_plan::exchange::compile::{Consumer, What, blocks_used};
 use plinth_plan::exchange::id::{MemberId, ServiceId, SubsystemId};
+use plinth_plan::exchange::texts::named;
 
-use super::model::{Block, Call, Channel, Client, Member, Model, Offer, PublicService, Registry, State};
+use super::model::{Block, CHANNELS, Call, Client, Member, Model, Offer, PublicService, Registry, State};
 use crate::cli::country::Country;
-use crate::cli::page::{day, order, pick};
+use crate::cli::page::{day, order};
 use crate::cli::views::{registries_by_service, system_names};
 
 /// The graph of a country, in one language.
@@ -64,7 +65,7 @@ fn ties(compiled: &Compiled) -> Vec<Tie> {
         let open = consumer.uses.iter().filter(|status| !status.granted);
         open.filter_map(move |status| {
             let text = &status.service;
-            let service = ServiceId::within(&compiled.instance, text).or_else(|| text.parse().ok())?;
+            let service = ServiceId::asked(&compiled.instance, text)?;
             let why = format!("{}/{}", consumer.namespace, consumer.name);
             Some(tie(consumer.client.as_ref()?, &service, State::Asked, &why))
         })
@@ -105,8 +106,7 @@ impl<'c> Builder<'c> {
 
     /// A name in the language of the graph, or the nearest; the code where nobody has written one.
     fn say(&self, texts: &Texts, code: &str) -> String {
-        let found = pick(texts, &order(self.language, &self.languages));
-        found.map_or_else(|| code.to_owned(), |(_, text)| text.to_owned())
+        named(texts, &order(self.language, &self.languages), code)
     }
 
     fn member(&self, id: &MemberId) -> Option<usize> {
@@ -154,16 +154,14 @@ impl<'c> Builder<'c> {
     }
 
     fn registries(&self) -> Vec<Registry> {
-        let owner = |namespace: Option<&String>, object: &str| {
-            let mut members = self.compiled.members.values();
-            members.position(|m| Some(&m.namespace) == namespace && m.object == object)
-        };
         let registries = self.compiled.registries.iter().filter_map(|r| {
+            let namespace = r.metadata.namespace.as_deref().unwrap_or_default();
+            let (owner, _) = self.compiled.member_of(namespace, &r.spec.owner)?;
             Some(Registry {
                 code: r.spec.code.clone(),
                 name: self.say(&r.spec.names, &r.spec.code),
-                member: owner(r.metadata.namespace.as_ref(), &r.spec.owner)?,
-                classification: classification(r.spec.classification).to_owned(),
+                member: self.member(owner)?,
+                classification: r.spec.classification,
                 critical: r.spec.priority == Priority::Critical,
                 external: r.spec.external.is_some(),
             })
@@ -175,32 +173,20 @@ impl<'c> Builder<'c> {
         let blocks: Vec<&str> = self.country.stack.spec.blocks.iter().map(|b| b.name.as_str()).collect();
         let place = |name: &str| blocks.iter().position(|block| *block == name);
         let service = |consumer: &Consumer| {
-            let channel = |c: &Channel| consumer.spec.channels.contains(&(*c).into());
             let used = used(&consumer.spec.uses, self.exchange());
             let used: BTreeSet<usize> = used.into_iter().filter_map(place).collect();
             let client = consumer.client.as_ref();
             PublicService {
                 id: format!("{}/{}", consumer.namespace, consumer.name),
                 name: self.say(&consumer.spec.title, &consumer.name),
-                member: self.offered_by(consumer).and_then(|id| self.member(id)),
-                channels: Channel::ALL.into_iter().filter(channel).collect(),
+                member: self.compiled.offered_by(consumer).and_then(|id| self.member(id)),
+                channels: CHANNELS.into_iter().filter(|c| consumer.spec.channels.contains(c)).collect(),
                 anybody: consumer.spec.without_identity == WithoutIdentity::Anybody,
                 client: client.and_then(|id| self.clients.iter().position(|known| *known == id)),
                 blocks: used.into_iter().collect(),
             }
         };
         self.compiled.consumers.iter().map(service).collect()
-    }
-
-    /// The member of the client; where it calls nobody, the only one of its namespace.
-    fn offered_by<'s>(&'s self, consumer: &'s Consumer) -> Option<&'s MemberId> {
-        if let Some(client) = &consumer.client {
-            return Some(&client.member);
-        }
-        let mut own =
-            self.compiled.members.iter().filter(|(_, member)| member.namespace == consumer.namespace);
-        let (id, _) = own.next()?;
-        own.next().is_none().then_some(id)
     }
 
     fn blocks(&self, services: &[PublicService]) -> Vec<Block> {
@@ -237,15 +223,6 @@ fn used<'u>(uses: &'u Uses, exchange: Option<&str>) -> Vec<&'u str> {
     blocks.map(|(_, block)| block).chain(mapper).collect()
 }
 
-fn classification(classification: Classification) -> &'static str {
-    match classification {
-        Classification::Public => "public",
-        Classification::Internal => "internal",
-        Classification::Personal => "personal",
-        Classification::Sensitive => "sensitive",
-    }
-}
-
 impl State {
     /// What an agreement says of whom it names; nothing where it is refused.
     fn of(phase: AgreementPhase) -> Option<Self> {
@@ -254,18 +231,6 @@ impl State {
             AgreementPhase::Scheduled => Some(Self::Scheduled),
             AgreementPhase::Expired => Some(Self::Expired),
             AgreementPhase::Refused => None,
-        }
-    }
-}
-
-impl From<Channel> for service::Channel {
-    fn from(channel: Channel) -> Self {
-        match channel {
-            Channel::Web => Self::Web,
-            Channel::App => Self::App,
-            Channel::Ussd => Self::Ussd,
-            Channel::Sms => Self::Sms,
-            Channel::Assisted => Self::Assisted,
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use plinth_api::v1alpha1::registry::Classification;
+
 use super::heading;
-use super::model::{CLASSIFICATIONS, Channel, Model, State};
+use super::model::{Model, State};
 use super::svg::{Say, colour_of, of_class};
 
 /// How a line looks that is no call.
@@ -22,8 +24,7 @@ pub fn dot(model: &Model, say: &Say<'_>) -> String {
         quoted(&heading(model, say))
     );
     out.push_str("  node [shape=box, style=\"rounded,filled\", fillcolor=white, fontname=\"Helvetica\"];\n");
-    let used = |channel: &Channel| model.services.iter().any(|service| service.channels.contains(channel));
-    for channel in Channel::ALL.into_iter().filter(used) {
+    for channel in model.channels() {
         let word = quoted(&say(&format!("short-{channel:?}")));
         let _ = writeln!(out, "  way{channel:?} [label={word}, shape=circle];");
     }
@@ -65,7 +66,7 @@ fn answering(out: &mut String, model: &Model, member: usize) {
     let registries = registries.map(|(nth, r)| {
         let style = if r.external { DASHED } else { "filled" };
         let width = if r.critical { THICK } else { 1.0 };
-        cylinder(&format!("r{nth}"), &r.name, of_class(&r.classification), style, width)
+        cylinder(&format!("r{nth}"), &r.name, of_class(r.classification), style, width)
     });
     cluster(
         out,
@@ -127,8 +128,9 @@ fn legend(out: &mut String, say: &Say<'_>) {
         line(&format!("{state:?}"), state.word(), &style(state, colour_of(0)));
     }
     line("Belongs", "graph-belongs", BELONGS);
-    for class in CLASSIFICATIONS {
-        nodes.push(cylinder(class, &say(&format!("classification-{class}")), of_class(class), "filled", 1.0));
+    for class in Classification::ALL {
+        let word = class.word();
+        nodes.push(cylinder(word, &say(&format!("classification-{word}")), of_class(class), "filled", 1.0));
     }
     let plain = ("#ffffff", "#566573");
     nodes.push(cylinder("critical", &say("priority-critical"), plain, "filled", THICK));

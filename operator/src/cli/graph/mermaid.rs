@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use plinth_api::v1alpha1::registry::Classification;
+
 use super::heading;
-use super::model::{CLASSIFICATIONS, Channel, Model, State};
+use super::model::{Model, State};
 use super::svg::{Say, of_class};
 
 /// Draws it.
@@ -13,8 +15,7 @@ pub fn mermaid(model: &Model, say: &Say<'_>) -> String {
     let mut chart = Chart { out: String::new(), links: 0, not_granted: Vec::new() };
     // JSON's texts are YAML's as well.
     chart.line(&format!("---\ntitle: {}\n---\nflowchart LR", serde_json::Value::from(title)));
-    let used = |channel: &Channel| model.services.iter().any(|service| service.channels.contains(channel));
-    for channel in Channel::ALL.into_iter().filter(used) {
+    for channel in model.channels() {
         chart.line(&format!("  way{channel:?}((\"{}\"))", quoted(&say(&format!("short-{channel:?}")))));
     }
     for (member, nodes) in asking(model) {
@@ -106,7 +107,7 @@ impl Chart {
         }
         let (from, to) = ends(State::ALL.len());
         self.link(&from, &format!("---|\"{}\"|", quoted(&say("graph-belongs"))), &to);
-        for class in CLASSIFICATIONS {
+        for class in Classification::ALL.map(Classification::word) {
             let name = quoted(&say(&format!("classification-{class}")));
             self.line(&format!("    {class}[(\"{name}\")]:::{class}"));
         }
@@ -114,8 +115,8 @@ impl Chart {
     }
 
     fn styles(&mut self) {
-        for class in CLASSIFICATIONS {
-            let (fill, line) = of_class(class);
+        for class in Classification::ALL {
+            let ((fill, line), class) = (of_class(class), class.word());
             let _ = writeln!(self.out, "  classDef {class} fill:{fill},stroke:{line},color:#17212b");
         }
         let _ = writeln!(self.out, "  linkStyle {} stroke:#d0021b", self.not_granted.join(","));
@@ -144,7 +145,7 @@ fn answering(model: &Model) -> BTreeMap<usize, Vec<String>> {
         nodes.entry(offer.member).or_default().push(format!("o{nth}[\"{}\"]", quoted(&offer.name)));
     }
     for (nth, registry) in model.registries.iter().enumerate() {
-        let (name, class) = (quoted(&registry.name), &registry.classification);
+        let (name, class) = (quoted(&registry.name), registry.classification.word());
         nodes.entry(registry.member).or_default().push(format!("r{nth}[(\"{name}\")]:::{class}"));
     }
     nodes

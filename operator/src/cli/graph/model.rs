@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use plinth_api::v1alpha1::registry::Classification;
+use plinth_api::v1alpha1::service::Channel;
 use serde::Serialize;
 
-/// How sensitive records can be.
-pub const CLASSIFICATIONS: [&str; 4] = ["public", "internal", "personal", "sensitive"];
+/// How people reach services, as it is drawn.
+pub const CHANNELS: [Channel; 5] =
+    [Channel::App, Channel::Web, Channel::Ussd, Channel::Sms, Channel::Assisted];
 
 /// Nodes refer to each other by their place in these lists, which are in the order of their identifiers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -79,26 +82,6 @@ pub struct PublicService {
     pub blocks: Vec<usize>,
 }
 
-/// How people reach a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum Channel {
-    /// A site.
-    Web,
-    /// An application on a phone.
-    App,
-    /// A menu on any phone.
-    Ussd,
-    /// Text messages.
-    Sms,
-    /// Somebody at a desk who helps.
-    Assisted,
-}
-
-impl Channel {
-    /// All of them, as they are drawn.
-    pub const ALL: [Self; 5] = [Self::App, Self::Web, Self::Ussd, Self::Sms, Self::Assisted];
-}
-
 /// A system that asks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Client {
@@ -134,8 +117,8 @@ pub struct Registry {
     pub name: String,
     /// Who answers for it.
     pub member: usize,
-    /// How sensitive a record is: `public`, `internal`, `personal`, `sensitive`.
-    pub classification: String,
+    /// How sensitive a record is.
+    pub classification: Classification,
     /// The state stops without it.
     pub critical: bool,
     /// It already runs elsewhere.
@@ -185,6 +168,12 @@ impl State {
 }
 
 impl Model {
+    /// How people reach any of the services, in the order in which it is drawn.
+    pub fn channels(&self) -> impl Iterator<Item = Channel> {
+        let used = |channel: &Channel| self.services.iter().any(|s| s.channels.contains(channel));
+        CHANNELS.into_iter().filter(used)
+    }
+
     /// Organisations that are neither shown as one that asks nor as one that answers.
     pub fn idle(&self) -> Vec<usize> {
         let asking =

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use minijinja::{AutoEscape, Environment, HtmlEscape, UndefinedBehavior, Value, context};
 use plinth_api::v1alpha1::exchange::Texts;
+use plinth_plan::exchange::texts::pick;
 use serde::Serialize;
 
 use super::exit::{Exit, Failure};
@@ -66,12 +67,6 @@ impl Words {
     pub fn say(&self, key: &str, languages: &[&str]) -> Option<(&str, &str)> {
         pick(self.0.get(key)?, languages)
     }
-}
-
-/// A text in the first of the languages that it has, or in any, and which language that is.
-pub fn pick<'t>(texts: &'t Texts, languages: &[&str]) -> Option<(&'t str, &'t str)> {
-    let wanted = languages.iter().find_map(|language| texts.get_key_value(*language));
-    wanted.or_else(|| texts.iter().next()).map(|(language, text)| (language.as_str(), text.as_str()))
 }
 
 /// The languages to look in for one of them: itself, then the others in order, then English.

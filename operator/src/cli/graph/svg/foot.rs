@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
+use plinth_api::v1alpha1::registry::Classification;
+
 use super::calls::stroke;
 use super::sign::{COLOURS, glyph, of_class};
 use super::{INK, LINE, MARGIN, Picture, SIZE, SOFT, WIDTH, capital, text};
-use crate::cli::graph::model::{Block, CLASSIFICATIONS, State};
+use crate::cli::graph::model::{Block, State};
 use crate::cli::graph::text::{width, wrap};
 
 impl Picture<'_> {
@@ -78,10 +80,10 @@ impl Picture<'_> {
         }
         row.line(&format!(r##"stroke="{SOFT}" stroke-width="1.4""##), &self.word("graph-belongs"));
         row.next();
-        for class in CLASSIFICATIONS {
+        for class in Classification::ALL {
             let (fill, ink) = of_class(class);
             let style = format!(r##"fill="{fill}" stroke="{ink}""##);
-            row.boxed(&style, &self.word(&format!("classification-{class}")));
+            row.boxed(&style, &self.word(&format!("classification-{}", class.word())));
         }
         let white = format!(r##"fill="#ffffff" stroke="{SOFT}""##);
         row.boxed(&format!(r##"{white} stroke-width="2.2""##), &self.word("priority-critical"));

@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use plinth_api::v1alpha1::service::Channel;
+
 use super::sign::{colour_of, glyph, of_class};
 use super::stack::{Card, Frame, reach};
 use super::{
     CHANNEL, CHANNEL_ROOM, CHANNEL_STEP, CLIENT, Column, ICON, INK, LINE, OFFER, PADDING, Picture, REGISTRY,
     SERVICE, SOFT, TOP, curve, escaped_lines, text,
 };
-use crate::cli::graph::model::{Channel, Model};
+use crate::cli::graph::model::Model;
 
 impl Picture<'_> {
     /// How people come, in the middle of what they lead to.
     pub fn channels(&mut self) {
-        let mut used = channels(self.model);
+        let mut used: Vec<Channel> = self.model.channels().collect();
         let cards: BTreeMap<usize, f64> =
             self.left.iter().flat_map(|f| &f.outer).map(|c| (c.node, c.middle())).collect();
         let reached = |channel: &Channel| {
@@ -132,13 +134,13 @@ impl Picture<'_> {
 
     fn registry(&mut self, card: &Card) {
         let registry = &self.model.registries[card.node];
-        let class = self.word(&format!("classification-{}", registry.classification));
+        let class = self.word(&format!("classification-{}", registry.classification.word()));
         let place = self.word(if registry.external { "of-its-own" } else { "on-the-platform" });
         self.open(
             &format!("r{}", card.node),
             &format!("{}\n{}\n{class}\n{place}", registry.name, registry.code),
         );
-        let (fill, ink) = of_class(&registry.classification);
+        let (fill, ink) = of_class(registry.classification);
         let more = if registry.external { r##"stroke-dasharray="4 3""## } else { "" };
         let more =
             if registry.critical { format!(r##"stroke-width="2.2" {more}"##) } else { more.to_owned() };
@@ -165,15 +167,9 @@ impl Picture<'_> {
     }
 }
 
-/// How people come to any of the services.
-fn channels(model: &Model) -> Vec<Channel> {
-    let used = |channel: &Channel| model.services.iter().any(|s| s.channels.contains(channel));
-    Channel::ALL.into_iter().filter(used).collect()
-}
-
 /// Where the picture ends at the earliest, so that every way that people come has its room.
 pub fn least(model: &Model) -> f64 {
-    match channels(model).len() {
+    match model.channels().count() {
         0 => TOP,
         count => TOP + 2.0 * CHANNEL_ROOM + CHANNEL_STEP * (count as f64 - 1.0),
     }

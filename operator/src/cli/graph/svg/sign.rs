@@ -1,5 +1,7 @@
 //! Colours and small signs.
 
+use plinth_api::v1alpha1::registry::Classification;
+
 /// Lines of one organisation have one colour: dark enough on white, and neighbours far from each other.
 pub const COLOURS: [&str; 12] = [
     "#1f6fb4", "#c8560b", "#2a8c4a", "#a8327a", "#6d49b0", "#0f8587", "#9a6b12", "#c0392b", "#3b4cc0",
@@ -12,12 +14,12 @@ pub fn colour_of(member: usize) -> &'static str {
 }
 
 /// Colours of how sensitive a record is.
-pub fn of_class(classification: &str) -> (&'static str, &'static str) {
+pub fn of_class(classification: Classification) -> (&'static str, &'static str) {
     match classification {
-        "public" => ("#e3f5e8", "#2a7d46"),
-        "internal" => ("#e6eff9", "#2f6298"),
-        "personal" => ("#fdf0d8", "#a66a00"),
-        _ => ("#fde3e3", "#b3261e"),
+        Classification::Public => ("#e3f5e8", "#2a7d46"),
+        Classification::Internal => ("#e6eff9", "#2f6298"),
+        Classification::Personal => ("#fdf0d8", "#a66a00"),
+        Classification::Sensitive => ("#fde3e3", "#b3261e"),
     }
 }
 
