@@ -96,7 +96,8 @@ impl Plan {
         self.blocks.iter().flat_map(|b| &b.units)
     }
 
-    /// Everything that waits for a person's yes, as an Operation of type Approve names it.
+    /// Everything that a person says yes to, as an Operation of type Approve names it: what waits, and what has its yes as long as that
+    /// counts.
     pub fn held_steps(&self) -> impl Iterator<Item = String> {
         let held = self.units().filter(|unit| unit.step.as_ref().is_some_and(|step| step.held.is_some()));
         let narrowing = self.exchange.narrowing.iter().map(|narrows| narrows.step.clone());

@@ -49,7 +49,7 @@ pub struct OperationSpec {
     pub plan_hash: Option<String>,
     /// Step of onboarding that is approved, `<block>/<Job>`, as the Stack's status names it; or a change of a registry's schema
     /// that may refuse records that stand, `<block>/registry-<code>-<digest>`, as the Registry's status names it; or the anchor
-    /// of an instance to federate with, `federation/<instance>-<fingerprint>`, as the Stack's condition Federated names it.
+    /// of an instance to federate with, `federation/<instance key>-<fingerprint>`, as the Stack's condition Federated names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128), regex(pattern = r"^[a-z0-9-]+/[a-z0-9-]+$"))]
     pub step: Option<String>,

@@ -136,7 +136,7 @@ pub fn fingerprint(text: &str) -> String {
     hex(&Sha256::digest(text))
 }
 
-/// The step that a person approves to confirm an anchor: `federation/<instance>-<fingerprint>`. It has all of the fingerprint, so
+/// The step that a person approves to confirm an anchor: `federation/<instance key>-<fingerprint>`. It has all of the fingerprint, so
 /// that whoever types it has compared it.
 pub fn step(instance: &str, text: &str) -> String {
     format!("{STEP}{}-{}", instance_key(instance), fingerprint(text))

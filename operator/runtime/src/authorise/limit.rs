@@ -1,5 +1,6 @@
 //! How often each consumer calls under each agreement: a bucket of calls that fills up evenly. Several authorisers share a
-//! limit by each giving its part, so that together they never give more.
+//! limit by each giving its part, so that over time they never give more together. At once each gives one call at least: of a
+//! limit below their number a consumer gets one from each, and then waits so much longer.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
