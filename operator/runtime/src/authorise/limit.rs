@@ -128,7 +128,13 @@ mod tests {
             .sum();
         assert!((590..=611).contains(&hour), "{hour}");
         let rare = Limit { requests: 1, seconds: 3600 };
-        assert_eq!(passes(&limits[0], "rare", rare, 5, 0), 1, "a small limit is no ban");
+        let together = |second| limits.iter().map(|l| passes(l, "rare", rare, 5, second)).sum::<usize>();
+        let hours = [0, 3601, 3 * 3601].map(together);
+        assert_eq!(
+            hours,
+            [3, 0, 3],
+            "a small limit is no ban: each lets one through, and then waits for three"
+        );
     }
 
     #[test]
