@@ -7,12 +7,14 @@
 //! report                      (Plan, Decisions)          -> status    `status`
 //! closure                     Plan                       -> findings  `closure`
 //! lint                        entry                      -> findings  `lint`
+//! conformance                 a block's objects          -> evidence  `conformance`
 //! ```
 
 pub mod backing;
 pub mod catalogue;
 pub mod claim;
 pub mod closure;
+pub mod conformance;
 pub mod decide;
 pub mod diff;
 pub mod exchange;

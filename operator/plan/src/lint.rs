@@ -3,9 +3,10 @@
 //! is seen on what is rendered: see [`crate::closure`]. Pure: today's date is given.
 
 use plinth_api::ProductSpec;
-use plinth_api::v1alpha1::product::{Component, Role, Version, Workload};
+use plinth_api::v1alpha1::product::{Component, ConformanceException, Role, Version, Workload};
 
 use crate::catalogue::{Catalogue, Entry};
+use crate::conformance;
 use crate::model::Finding;
 
 /// Tags that move.
@@ -24,6 +25,7 @@ const RULES: &[Rule] = &[
     ("no backing service that it brings is past its end of support", backing),
     ("what cannot run says why, what can has components", substance),
     ("sources can be found", sources),
+    ("what is excepted is a requirement of GovStack's", exceptions),
 ];
 
 struct Subject<'a> {
@@ -50,6 +52,16 @@ pub fn lint(entry: &Entry, catalogue: &Catalogue, today: &str) -> Vec<Finding> {
         rule(&subject, &mut findings);
     }
     findings
+}
+
+fn exceptions(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    let unknown =
+        subject.spec().exceptions.iter().filter(|one| conformance::find(&one.requirement).is_none());
+    for ConformanceException { requirement, .. } in unknown {
+        let at = format!("spec.exceptions[{requirement}]");
+        let known = "is not among the requirements of chapters 6.2 to 6.5";
+        subject.say(findings, at, format!("`{requirement}` {known} of {}", conformance::SPECIFICATION));
+    }
 }
 
 /// Names of the rules, for people.

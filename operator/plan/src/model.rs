@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use plinth_api::condition::{Reason, State};
-use plinth_api::v1alpha1::product::{Generator, KeyAlgorithm};
+use plinth_api::v1alpha1::product::{ConformanceException, Generator, KeyAlgorithm};
 use plinth_api::v1alpha1::stack::DriftPolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -138,6 +138,9 @@ pub struct BlockPlan {
     pub drift: DriftPolicy,
     /// Addresses for people.
     pub endpoints: Vec<String>,
+    /// Requirements of GovStack's that the product is known not to hold.
+    #[serde(skip)]
+    pub exceptions: Vec<ConformanceException>,
     /// Images that objects of other kinds name; those of pods stand in the pods.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub images: BTreeSet<String>,

@@ -285,7 +285,7 @@ fn planned(
     };
     let blocks = assessments.iter().map(|a| {
         let before = previous_blocks.get(a.name);
-        (a.name.to_owned(), a.status(observed, before, now))
+        (a.name.to_owned(), a.status(plan, observed, before, now))
     });
     Report {
         stack: StackStatus {

@@ -9,6 +9,7 @@ mod authorise;
 mod can;
 mod catalogue;
 mod completion;
+mod conformance;
 mod connect;
 mod country;
 mod crds;
@@ -74,6 +75,8 @@ enum Verb {
     Preflight(preflight::Args),
     /// Show a Stack as a tree of blocks and components, with the reason for everything that is not ready.
     Status(status::Args),
+    /// Show what is seen of GovStack's cross-functional requirements, block by block, with evidence.
+    Conformance(conformance::Args),
     /// Draw a country: who asks, who answers, who may call what.
     Graph(graph::Args),
     /// Say whether a system may call a service, and which agreement or layer decides. Exit code 7 when it may not.
@@ -136,6 +139,7 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Validate(args) => validate::run(&args, out),
         Verb::Preflight(args) => wait_for(preflight::run(args, out)),
         Verb::Status(args) => wait_for(status::run(args, out)),
+        Verb::Conformance(args) => wait_for(conformance::run(args, out)),
         Verb::Graph(args) => wait_for(graph::run(args, out, cli.output)),
         Verb::Can(args) => wait_for(can::run(args, out)),
         Verb::Agreements(args) => wait_for(agreements::run(args, out)),

@@ -5,6 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::conformance::ConformanceStatus;
 use super::schema;
 use crate::condition::{Reason, State};
 
@@ -73,6 +74,9 @@ pub struct BuildingBlockStatus {
     /// Public and in-cluster addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,
+    /// What was seen of GovStack's cross-functional requirements when all of it was there last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conformance: Option<ConformanceStatus>,
     /// Objects that are not ready: at most 20, the rest counted in `moreObjects`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub objects: Vec<ObjectStatus>,

@@ -3,6 +3,7 @@
 pub mod agreement;
 pub mod block;
 pub mod component;
+pub mod conformance;
 pub mod exchange;
 pub mod member;
 pub mod moves;

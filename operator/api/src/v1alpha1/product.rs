@@ -84,6 +84,10 @@ pub struct ProductSpec {
     /// What was looked for and not found, or is left out, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<String>,
+    /// GovStack's cross-functional requirements that the product is known not to hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["requirement"]))]
+    pub exceptions: Vec<ConformanceException>,
     /// What the product would fetch when it starts, and how the entry avoids it: a country may have no way out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -348,6 +352,18 @@ pub struct Refusal {
     pub reason: String,
     /// What to do instead.
     pub instead: String,
+}
+
+/// A requirement of GovStack's that a product is known not to hold.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ConformanceException {
+    /// Identifier, for example `govstack-cfr-security#req-1`.
+    #[schemars(regex(pattern = r"^govstack-cfr-[a-z]+#req-[1-9][0-9]?$"))]
+    pub requirement: String,
+    /// What the product does instead, and where that is said.
+    #[schemars(length(min = 1, max = 512))]
+    pub reason: String,
 }
 
 /// A named value.

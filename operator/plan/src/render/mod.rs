@@ -267,6 +267,7 @@ fn block_plan(
         endpoints: main
             .map(|f| endpoints(stack, f, published))
             .unwrap_or_else(|| external_endpoints(resolved)),
+        exceptions: main.map(|f| f.instance.entry.spec.exceptions.clone()).unwrap_or_default(),
         images: BTreeSet::new(),
         moving: None,
         name,

@@ -9,6 +9,7 @@ use plinth_api::v1alpha1::block::{BuildingBlockStatus, ComponentStatus, ObjectSt
 
 use super::TenantState;
 use super::{MAX_LISTED, NOBODY_NEEDED, merged, verdict};
+use crate::conformance::Sight;
 use crate::exchange::Subject;
 use crate::model::{
     Action, BlockPlan, Decisions, Moving, ObjectDecision, Observed, Plan, SecretSource, Step, Unit,
@@ -176,6 +177,7 @@ impl<'a> Assessment<'a> {
     /// The status of the BuildingBlock.
     pub fn status(
         &self,
+        plan: &Plan,
         observed: &Observed,
         previous: Option<&BuildingBlockStatus>,
         now: &Time,
@@ -196,6 +198,8 @@ impl<'a> Assessment<'a> {
         let mut objects: Vec<&ObjectDecision> = self.objects().chain(self.orphans).collect();
         objects.sort_by_key(|o| std::cmp::Reverse(urgency(o.state)));
         let more = objects.len().saturating_sub(MAX_LISTED);
+        let seen = self.plan.and_then(|block| Sight::running(plan, block, observed));
+        let seen = seen.map(|block| block.conformance());
         BuildingBlockStatus {
             observed_generation: Some(generation),
             state: self.state,
@@ -204,6 +208,7 @@ impl<'a> Assessment<'a> {
             conditions: merged(verdicts, previous.map_or(&[], |p| &p.conditions), generation, now),
             components,
             endpoints: self.plan.map(|p| p.endpoints.clone()).unwrap_or_default(),
+            conformance: seen.or_else(|| previous.and_then(|p| p.conformance.clone())),
             objects: objects.into_iter().take(MAX_LISTED).map(object).collect(),
             more_objects: (more > 0).then_some(more),
         }
