@@ -50,7 +50,7 @@ impl<'a> Sight<'a> {
         let answers =
             |backend: &Where| matches!(backend, Where::Registry { block: of, .. } if *of == block.name);
         let offers = plan.exchange.services.iter().filter(|(_, offer)| answers(&offer.backend));
-        let offers = offers.map(|(id, offer)| (id.to_string(), !offer.open_api.is_empty())).collect();
+        let offers = offers.map(|(id, offer)| (id.to_string(), offer.described)).collect();
         Some(Self { objects, product, offers, exceptions: &block.exceptions })
     }
 

@@ -187,6 +187,7 @@ impl<'a> World<'a> {
                 namespace: namespace.to_owned(),
                 backend,
                 endpoints,
+                described: service.open_api.is_some(),
                 names: service.names.clone(),
             }),
             _ => Err(wrong),

@@ -89,6 +89,8 @@ pub struct Offer {
     pub backend: Where,
     /// What it has; everything where empty.
     pub endpoints: Vec<Endpoint>,
+    /// An OpenAPI document describes it.
+    pub described: bool,
     /// Its name for people, by language.
     pub names: BTreeMap<String, String>,
 }
