@@ -13,6 +13,8 @@ type Seen = (Outcome, String);
 
 /// Seconds that GovStack recommends for a graceful end (deployment, 10).
 const GRACE_SECONDS: u64 = 30;
+/// Port of DNS.
+const DNS_PORT: u16 = 53;
 /// How ports are named that speak TLS.
 const TLS_PORTS: [&str; 3] = ["https", "tls", "mtls"];
 /// What variables are named by that hold secrets. `_FILE`, `_PATH` and the like name where one is.
@@ -197,7 +199,7 @@ pub(super) fn transport(sight: &Sight<'_>) -> Seen {
         (0, _) => (Outcome::NotTested, "it has no port".to_owned()),
         (count, true) => (
             Outcome::NotTested,
-            format!("{count} ports are named as TLS; the versions that they accept were not tried"),
+            format!("every port is named as TLS ({count}); the versions that they accept were not tried"),
         ),
         (count, false) => judged(&wrong, count, "ports", "are named as TLS", "are not named as TLS"),
     }
@@ -227,16 +229,12 @@ pub(super) fn isolation(sight: &Sight<'_>) -> Seen {
         .map(|namespace| text(&namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]))
         .next()
         .unwrap_or("no");
-    let denies = |policy: &Value| {
-        let spec = &policy["spec"];
-        let is_empty = |field: &str| spec[field].as_array().is_none_or(Vec::is_empty);
-        let all = spec["podSelector"].as_object().is_none_or(serde_json::Map::is_empty);
-        all && is_empty("ingress")
-            && is_empty("egress")
-            && spec["policyTypes"].as_array().is_some_and(|types| types.len() == 2)
+    let closed = sight.kind("NetworkPolicy").any(denies_all);
+    let network = if closed {
+        "what no NetworkPolicy opens is closed, but for DNS"
+    } else {
+        "no NetworkPolicy closes it"
     };
-    let closed = sight.kind("NetworkPolicy").any(denies);
-    let network = if closed { "what no NetworkPolicy opens is closed" } else { "no NetworkPolicy closes it" };
     let evidence = format!("Pod Security `{level}` is enforced; {network}");
     (outcome(level == "restricted" && closed), evidence)
 }
@@ -247,11 +245,11 @@ pub(super) fn gateway(sight: &Sight<'_>) -> Seen {
     let wrong: Vec<String> = sight.kind("Service").filter(direct).map(name_of).collect();
     let routes = ["HTTPRoute", "TLSRoute", "GRPCRoute"].into_iter().flat_map(|kind| sight.kind(kind)).count();
     match (wrong.is_empty(), routes) {
-        (false, _) => (Outcome::Fails, format!("{} are public without a gateway", named(&wrong))),
+        (false, _) => (Outcome::Fails, format!("public without a gateway: {}", named(&wrong))),
         (true, 0) => (Outcome::NotTested, "nothing of it is public".to_owned()),
         (true, routes) => (
             Outcome::NotTested,
-            format!("public by {routes} routes of a gateway alone; what the gateway limits was not tried"),
+            format!("public by a gateway alone (routes: {routes}); what the gateway limits was not tried"),
         ),
     }
 }
@@ -305,15 +303,29 @@ fn selects(policy: &Value, pods: &Pods<'_>) -> bool {
     wanted.is_none_or(|wanted| wanted.iter().all(|(name, value)| labels[name] == *value))
 }
 
-/// Whether it lets anybody in from elsewhere.
+/// Whether it closes every pod to everybody, and lets them ask for names at most.
+fn denies_all(policy: &Value) -> bool {
+    let spec = &policy["spec"];
+    let rules = |field: &str| spec[field].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_dns = |rule: &Value| {
+        let ports = rule["ports"].as_array();
+        ports.is_some_and(|ports| !ports.is_empty() && ports.iter().all(|port| port["port"] == DNS_PORT))
+    };
+    let every_pod = spec["podSelector"].as_object().is_none_or(serde_json::Map::is_empty);
+    let both = spec["policyTypes"].as_array().is_some_and(|types| types.len() == 2);
+    every_pod && both && rules("ingress").is_empty() && rules("egress").iter().all(is_dns)
+}
+
+/// Whether it lets anybody in from elsewhere than its own namespace.
 fn admits_others(policy: &Value) -> bool {
+    let own = &policy["metadata"]["namespace"];
+    let is_elsewhere = |peer: &Value| {
+        let namespace = &peer["namespaceSelector"];
+        let named = &namespace["matchLabels"]["kubernetes.io/metadata.name"];
+        !peer["ipBlock"].is_null() || !(namespace.is_null() || named == own)
+    };
     let mut rules = policy["spec"]["ingress"].as_array().into_iter().flatten();
-    rules.any(|rule| {
-        let peers = rule["from"].as_array();
-        peers.is_none_or(|peers| {
-            peers.iter().any(|peer| !peer["namespaceSelector"].is_null() || !peer["ipBlock"].is_null())
-        })
-    })
+    rules.any(|rule| rule["from"].as_array().is_none_or(|peers| peers.iter().any(is_elsewhere)))
 }
 
 fn text(value: &Value) -> &str {
