@@ -4,7 +4,8 @@
 //! Every string of a request is a MiniJinja template that the Job fills in over `env` (the step's variables), `captured`
 //! (what earlier calls took from answers) and `now` (UTC, `2026-11-24T02:10:00.000Z`). Before that, a text `${…}` is CEL
 //! that planning evaluates over what components see, and its value keeps its type. CEL in `when`, `forEach`, `exists` and
-//! `capture` sees the same three; in the last two also `response`, with `status`, `headers` (names in lower case) and `body`.
+//! `capture` sees the same three; in the last two also `response`, with `status`, `headers` (names in lower case) and `body`;
+//! in `exists` also `wanted`, the JSON that `act` would send.
 //! A call that is made for each element of a list has that as `item`, in its requests, `exists` and `capture`.
 //! What a call captures becomes a Secret where a secret of the product says so ([`super::secret::Captured`]).
 

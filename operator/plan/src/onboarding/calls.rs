@@ -118,10 +118,9 @@ impl Answer {
     /// # Errors
     /// When the expression does not evaluate to true or false.
     pub fn settles(&self, call: &Call, known: &Known) -> Result<bool, String> {
-        match &call.exists {
-            None => Ok(self.is_success()),
-            Some(source) => known.answered(self).when(Some(source)).map_err(|e| format!("exists: {e}")),
-        }
+        let Some(source) = &call.exists else { return Ok(self.is_success()) };
+        let wanted = Map::from_iter([("wanted".to_owned(), wanted(call, known))]);
+        known.answered(self).with(wanted).when(Some(source)).map_err(|e| format!("exists: {e}"))
     }
 
     /// Whether `act` succeeded.
@@ -140,6 +139,17 @@ impl Answer {
             Ok((name.clone(), value))
         };
         call.capture.iter().map(value).collect()
+    }
+}
+
+/// The JSON that `act` would send, also where it is written as a text: what `exists` holds the answer against. Null where it
+/// sends something else, or cannot be filled in.
+fn wanted(call: &Call, known: &Known) -> Value {
+    let request = call.act.as_ref().and_then(|act| filled(act, &known.scope()).ok());
+    match request.and_then(|request| request.content) {
+        Some(Content::Json(body)) => body,
+        Some(Content::Text(text)) => serde_json::from_str(&text).unwrap_or_default(),
+        _ => Value::Null,
     }
 }
 
@@ -273,6 +283,26 @@ mod tests {
         assert!(!empty.settles(&call, &known).unwrap());
         assert!(Answer { status: 409, ..Answer::default() }.is_expected(&call) && !answer.is_expected(&call));
         assert!(Answer { status: 503, ..Answer::default() }.may_pass() && !answer.may_pass());
+    }
+
+    #[test]
+    fn an_answer_is_held_against_what_would_be_sent() {
+        let known = Known { env: Map::from_iter([("NAME".to_owned(), json!("births"))]), ..Known::default() };
+        let call: Call = serde_json::from_value(json!({
+            "name": "a", "check": { "url": "http://a" }, "exists": "response.body.schema == wanted.schema",
+            "act": { "method": "PUT", "url": "http://a", "body": {
+                "schema": { "title": "{{ env.NAME }}", "maxLength": 3, "enum": ["a", 1.5, null] },
+            } },
+        }))
+        .unwrap();
+        let found = |schema: Value| {
+            let answer = Answer { status: 200, body: json!({ "schema": schema }), ..Answer::default() };
+            answer.settles(&call, &known).unwrap()
+        };
+        assert!(found(json!({ "enum": ["a", 1.5, null], "maxLength": 3, "title": "births" })));
+        assert!(!found(json!({ "enum": ["a", 1.5, null], "maxLength": 4, "title": "births" })));
+        assert!(!found(json!({ "enum": [1.5, "a", null], "maxLength": 3, "title": "births" })));
+        assert!(!found(json!({ "enum": ["a", 1.5, null], "maxLength": 3 })));
     }
 
     #[test]

@@ -308,6 +308,7 @@ impl Compiled {
             "names": spec.names,
             "title": spec.names.values().next().unwrap_or(&spec.code),
             "owner": owner.map(|(id, _)| id.to_string()).unwrap_or_default(),
+            "systems": owner.map(|(id, member)| systems(id, member)).unwrap_or_default(),
             "schema": spec.schema,
             "indexes": spec.indexes,
             "classification": spec.classification,
@@ -367,4 +368,9 @@ impl Compiled {
         let member = self.members.get(&id.member)?;
         member.spec.subsystems.iter().find(|s| s.code == id.subsystem).map(|subsystem| (member, subsystem))
     }
+}
+
+/// Identifiers of a member's systems, as X-Road's header of who calls has them.
+fn systems(id: &MemberId, member: &Organisation) -> Vec<String> {
+    member.spec.subsystems.iter().map(|system| id.subsystem(&system.code).to_string()).collect()
 }
