@@ -32,6 +32,11 @@ async fn exactly_the_declared_paths_of_a_nation_are_open() -> Result<()> {
 }
 
 #[tokio::test]
+async fn exactly_the_declared_paths_of_a_register_are_open() -> Result<()> {
+    exactly_the_declared_paths_are_open("register", Example::read("register.yaml")?).await
+}
+
+#[tokio::test]
 async fn exactly_the_declared_paths_of_ukraine_are_open() -> Result<()> {
     exactly_the_declared_paths_are_open("ukraine", Example::read("ukraine")?).await
 }
