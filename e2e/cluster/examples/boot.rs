@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
-use plinth_cluster::{Build, Component, ControlPlane, Lines, Nodes, Options};
+use plinth_cluster::{Build, Component, ControlPlane, Lines, NodeBinaries, Nodes, Options};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
@@ -15,6 +15,9 @@ struct Arguments {
     /// Simulated nodes; none when 0.
     #[arg(long, default_value_t = 3)]
     nodes: u32,
+    /// One real node instead.
+    #[arg(long, conflicts_with = "nodes")]
+    real: bool,
     /// The name of the cluster.
     #[arg(long, default_value = "boot")]
     name: String,
@@ -35,7 +38,11 @@ async fn main() -> anyhow::Result<()> {
     if arguments.stop {
         return Ok(ControlPlane::stop_named(&arguments.name).await?);
     }
-    let nodes = if arguments.nodes == 0 { Nodes::None } else { Nodes::Simulated(arguments.nodes) };
+    let nodes = match arguments.nodes {
+        _ if arguments.real => Nodes::Real,
+        0 => Nodes::None,
+        count => Nodes::Simulated(count),
+    };
     let mut options = Options::new(&arguments.name).nodes(nodes).detach(arguments.detach);
     if let Some(dir) = arguments.state_dir {
         options = options.state_dir(dir);
@@ -45,6 +52,9 @@ async fn main() -> anyhow::Result<()> {
     let begin = Instant::now();
     let start = async {
         Build::ensure(&Lines::default()).await?;
+        if nodes == Nodes::Real {
+            NodeBinaries::ensure(&Lines::default()).await?;
+        }
         let built = begin.elapsed();
         let plane = ControlPlane::start(options, &Lines::default()).await?;
         anyhow::Ok((built, plane))
@@ -55,7 +65,7 @@ async fn main() -> anyhow::Result<()> {
         _ = terminate.recv() => anyhow::bail!("terminated"),
     };
     println!("build {:.1} s, boot {:.1} s", built.as_secs_f64(), (begin.elapsed() - built).as_secs_f64());
-    for component in Component::ALL {
+    for &component in Component::of(plane.nodes()) {
         if let Some(pid) = plane.pid(component).await {
             println!("pid {pid} {component}");
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::KUBERNETES_VERSION;
 use crate::component::Component;
 use crate::error::Result;
+use crate::options::Nodes;
 use crate::program::Program;
 use crate::progress::Progress;
 
@@ -64,7 +65,8 @@ fn program() -> Program {
         title: "Kubernetes",
         folder: "cluster",
         binary: "plinth-cluster",
-        links: Component::ALL.iter().map(Component::name).chain(["kubectl"]).collect(),
+        packages: &[],
+        links: Component::of(Nodes::Simulated(0)).iter().map(Component::name).chain(["kubectl"]).collect(),
         sources: &SOURCES,
         // Without a version, kubectl and the API server cannot parse their own.
         linker_flags: format!("-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES_VERSION}"),

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::build::Binaries;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
-use crate::pki::{self, Pki, User};
+use crate::node::{self, Network, NodeBinaries};
+use crate::options::Nodes;
+use crate::pki::{self, FRONT_PROXY, Pki, User};
 use crate::seed::SIMULATED_LABEL;
 
 const AUDIT_POLICY: &str = include_str!("../config/audit-policy.yaml");
@@ -23,8 +25,6 @@ const STAGES: [(&str, &str); 4] = [
 ];
 /// Only where its kinds are served: kwok refuses a stage whose kind it cannot find.
 const GATEWAY_STAGE: (&str, &str) = ("stage-gateway.yaml", include_str!("../stages/gateway.yaml"));
-const SERVICE_RANGE: &str = "10.96.0.0/16";
-const POD_RANGE: &str = "10.244.0.0/16";
 
 /// The kubeconfig of whoever uses the cluster.
 pub(crate) const ADMIN: &str = "admin";
@@ -45,12 +45,31 @@ pub enum Component {
     Scheduler,
     /// kwok, which plays the nodes.
     Kwok,
+    /// A real node: containerd, kubelet, kube-proxy, kube-router, and all that runs in pods.
+    Node,
 }
 
 impl Component {
-    /// All of them, in the order in which they start.
-    pub const ALL: [Self; 5] =
-        [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Kwok];
+    /// All that there are.
+    pub const ALL: [Self; 6] =
+        [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Kwok, Self::Node];
+
+    /// Those of a cluster with such nodes, in the order in which they start.
+    pub fn of(nodes: Nodes) -> &'static [Self] {
+        const CONTROL_PLANE: [Component; 4] =
+            [Component::Etcd, Component::ApiServer, Component::ControllerManager, Component::Scheduler];
+        const SIMULATED: [Component; 5] = with(Component::Kwok);
+        const REAL: [Component; 5] = with(Component::Node);
+        const fn with(last: Component) -> [Component; 5] {
+            let [first, second, third, fourth] = CONTROL_PLANE;
+            [first, second, third, fourth, last]
+        }
+        match nodes {
+            Nodes::None => &CONTROL_PLANE,
+            Nodes::Simulated(_) => &SIMULATED,
+            Nodes::Real => &REAL,
+        }
+    }
 
     /// The name of its binary and of its log.
     pub fn name(&self) -> &'static str {
@@ -60,13 +79,14 @@ impl Component {
             Self::ControllerManager => "kube-controller-manager",
             Self::Scheduler => "kube-scheduler",
             Self::Kwok => "kwok",
+            Self::Node => "node",
         }
     }
 
     /// Whom it is to the API server. Names of the real ones are fixed by Kubernetes' own roles.
     fn user(self) -> Option<User<'static>> {
         match self {
-            Self::Etcd | Self::ApiServer => None,
+            Self::Etcd | Self::ApiServer | Self::Node => None,
             Self::ControllerManager => Some(User { name: "system:kube-controller-manager", groups: &[] }),
             Self::Scheduler => Some(User { name: "system:kube-scheduler", groups: &[] }),
             Self::Kwok => Some(User { name: "plinth:simulator", groups: &["system:masters"] }),
@@ -141,8 +161,10 @@ pub(crate) struct Context<'a> {
     pub(crate) name: &'a str,
     pub(crate) layout: &'a Layout,
     pub(crate) binaries: &'a Binaries,
+    pub(crate) node_binaries: Option<&'a NodeBinaries>,
     pub(crate) pki: &'a Pki,
     pub(crate) ports: Ports,
+    pub(crate) network: Network,
     pub(crate) audit: bool,
     pub(crate) gateway_api: bool,
 }
@@ -166,6 +188,10 @@ impl Context<'_> {
         pki::write(&self.scheduler_config(), &self.scheduler_settings())?;
         for (file, text) in STAGES {
             pki::write(&config.join(file), text)?;
+        }
+        if let Some(binaries) = self.node_binaries {
+            node::write_settings(self.layout, self.pki, self.name, self.network, self.ports)?;
+            node::write_spec(self.layout, binaries, self.network, self.ports.api)?;
         }
         Ok(())
     }
@@ -191,7 +217,7 @@ impl Context<'_> {
         settings.to_string()
     }
 
-    pub(crate) fn invocation(&self, component: Component) -> Invocation {
+    pub(crate) fn invocation(&self, component: Component) -> Result<Invocation> {
         let args = match component {
             Component::Etcd => self.etcd(),
             Component::ApiServer => self.api_server(),
@@ -200,12 +226,13 @@ impl Context<'_> {
                 Flags::default().path("config", &self.scheduler_config()).flag("secure-port", 0)
             }
             Component::Kwok => self.kwok(),
+            Component::Node => return node::invocation(self.layout, self.node_binaries),
         };
-        Invocation { program: self.binaries.path(component), args: args.0 }
+        Ok(Invocation { program: self.binaries.path(component), args: args.0 })
     }
 
     fn etcd(&self) -> Flags {
-        let (cert, key) = self.pki.server_files("etcd");
+        let (cert, key) = self.pki.files("etcd");
         let client = format!("https://127.0.0.1:{}", self.ports.etcd_client);
         let peer = format!("https://127.0.0.1:{}", self.ports.etcd_peer);
         Flags::default()
@@ -231,8 +258,8 @@ impl Context<'_> {
     }
 
     fn api_server(&self) -> Flags {
-        let (etcd_cert, etcd_key) = self.pki.server_files("etcd");
-        let (cert, key) = self.pki.server_files("kube-apiserver");
+        let (etcd_cert, etcd_key) = self.pki.files("etcd");
+        let (cert, key) = self.pki.files("kube-apiserver");
         let mut flags = Flags::default()
             .flag("etcd-servers", format!("https://127.0.0.1:{}", self.ports.etcd_client))
             .path("etcd-cafile", &self.pki.ca_cert())
@@ -240,10 +267,8 @@ impl Context<'_> {
             .path("etcd-keyfile", &etcd_key)
             .flag("bind-address", "127.0.0.1")
             // Without it the server looks for a default route, which a machine without a network does not have.
-            .flag("advertise-address", "127.0.0.1")
+            .flag("advertise-address", self.network.host())
             .flag("secure-port", self.ports.api)
-            // Kubernetes refuses loopback addresses as endpoints, and no pod could reach this one.
-            .flag("endpoint-reconciler-type", "none")
             .path("tls-cert-file", &cert)
             .path("tls-private-key-file", &key)
             .path("client-ca-file", &self.pki.ca_cert())
@@ -251,11 +276,16 @@ impl Context<'_> {
             .flag("enable-admission-plugins", "NodeRestriction")
             .flag("anonymous-auth", false)
             .flag("allow-privileged", true)
-            .flag("service-cluster-ip-range", SERVICE_RANGE)
+            .flag("service-cluster-ip-range", self.network.services())
             .flag("service-account-issuer", "https://kubernetes.default.svc.cluster.local")
             .path("service-account-key-file", &self.pki.service_account_public_key())
             .path("service-account-signing-key-file", &self.pki.service_account_key())
             .flag("profiling", false);
+        flags = match self.network {
+            // Kubernetes refuses loopback addresses as endpoints, and no pod could reach this one.
+            Network::Simulated => flags.flag("endpoint-reconciler-type", "none"),
+            Network::Real { .. } => self.beyond_the_host(flags),
+        };
         if self.audit {
             flags = flags
                 .path("audit-policy-file", &self.layout.config().join("audit-policy.yaml"))
@@ -265,6 +295,27 @@ impl Context<'_> {
                 .flag("audit-log-maxsize", 100_000);
         }
         flags
+    }
+
+    /// How the API server speaks to kubelets, and to servers behind it that run in pods.
+    fn beyond_the_host(&self, flags: Flags) -> Flags {
+        let (kubelet_cert, kubelet_key) = self.pki.files("kubelet-client");
+        let (proxy_cert, proxy_key) = self.pki.files("front-proxy");
+        flags
+            // The host cannot look up the node's name.
+            .flag("kubelet-preferred-address-types", "InternalIP")
+            .path("kubelet-certificate-authority", &self.pki.ca_cert())
+            .path("kubelet-client-certificate", &kubelet_cert)
+            .path("kubelet-client-key", &kubelet_key)
+            .path("proxy-client-cert-file", &proxy_cert)
+            .path("proxy-client-key-file", &proxy_key)
+            .path("requestheader-client-ca-file", &self.pki.ca_cert())
+            .flag("requestheader-allowed-names", FRONT_PROXY)
+            .flag("requestheader-username-headers", "X-Remote-User")
+            .flag("requestheader-group-headers", "X-Remote-Group")
+            .flag("requestheader-extra-headers-prefix", "X-Remote-Extra-")
+            // No rule for Services applies to the host's own processes.
+            .flag("enable-aggregator-routing", true)
     }
 
     fn controller_manager(&self) -> Flags {
@@ -277,8 +328,8 @@ impl Context<'_> {
             .path("root-ca-file", &self.pki.ca_cert())
             .path("cluster-signing-cert-file", &self.pki.ca_cert())
             .path("cluster-signing-key-file", &self.pki.ca_key())
-            .flag("service-cluster-ip-range", SERVICE_RANGE)
-            .flag("cluster-cidr", POD_RANGE)
+            .flag("service-cluster-ip-range", self.network.services())
+            .flag("cluster-cidr", self.network.pods())
             // The defaults (20 and 30) would make the waiting of a test that of the client's own throttle.
             .flag("kube-api-qps", 1000)
             .flag("kube-api-burst", 2000)
@@ -297,8 +348,8 @@ impl Context<'_> {
             .flag("manage-all-nodes", false)
             .flag("manage-nodes-with-label-selector", format!("{SIMULATED_LABEL}=true"))
             .flag("node-lease-duration-seconds", 0)
-            .flag("cidr", POD_RANGE)
-            .flag("node-ip", "10.0.0.1");
+            .flag("cidr", self.network.pods())
+            .flag("node-ip", self.network.node());
         for (file, _) in STAGES.into_iter().filter(|stage| self.gateway_api || *stage != GATEWAY_STAGE) {
             flags = flags.path("config", &self.layout.config().join(file));
         }

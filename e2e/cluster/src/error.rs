@@ -77,6 +77,40 @@ pub enum Error {
     /// There is no running cluster of that name.
     #[error("no cluster runs from {}", .0.display())]
     NotRunning(PathBuf),
+    /// This machine cannot have a real node.
+    #[error("a real node cannot run here; missing: {0}")]
+    NoRealNode(String),
+    /// The cluster exists with nodes of another kind.
+    #[error(
+        "the cluster in {} was made with {was} nodes and keeps its addresses: delete it first (`plinth down --purge`), or give \
+         another name",
+        .folder.display()
+    )]
+    OtherNodes {
+        /// Its folder.
+        folder: PathBuf,
+        /// What its nodes are.
+        was: &'static str,
+    },
+    /// The addresses of a cluster are not to be had.
+    #[error(
+        "this machine already has routes into {0}: remove them, or delete the cluster (`plinth down --purge`)"
+    )]
+    NoAddresses(String),
+    /// A real node that ended has left something on the host.
+    #[error("what a real node has left cannot be removed: {0}")]
+    Leftover(String),
+    /// There is no real node to do it on.
+    #[error("only a cluster with a real node takes images")]
+    NoNode,
+    /// An image could not be made or imported.
+    #[error("image {}: {said}", .archive.display())]
+    Image {
+        /// The archive.
+        archive: PathBuf,
+        /// What the tool said.
+        said: String,
+    },
     /// A name that cannot be a folder and a context at once.
     #[error(
         "{0:?} cannot name a cluster: use 1 to 40 lower-case letters, digits and dashes, with a letter or digit at both ends"

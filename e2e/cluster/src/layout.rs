@@ -100,6 +100,26 @@ impl Layout {
         self.logs().join(format!("{component}.log"))
     }
 
+    /// What the node's programs read.
+    pub(crate) fn node_config(&self) -> PathBuf {
+        self.config().join("node")
+    }
+
+    /// What `plinth-node` reads.
+    pub(crate) fn node_spec(&self) -> PathBuf {
+        self.config().join("node.json")
+    }
+
+    /// What a real node keeps: its /var, which holds images, containers and volumes.
+    pub(crate) fn node_data(&self) -> PathBuf {
+        self.data().join("node")
+    }
+
+    /// A link to the file system of the node while it runs.
+    pub(crate) fn node_root(&self) -> PathBuf {
+        self.root.join("node")
+    }
+
     pub(crate) fn kubeconfig(&self, stem: &str) -> PathBuf {
         self.kubeconfigs().join(format!("{stem}.yaml"))
     }

@@ -16,9 +16,10 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::layout::Layout;
+use crate::node::Network;
 
-/// The first address of the Service range: what `kubernetes.default` resolves to.
-const API_SERVICE_IP: &str = "10.96.0.1";
+/// Whom servers that stand behind the API server take it for.
+pub(crate) const FRONT_PROXY: &str = "plinth:front-proxy";
 
 /// The certificate authority of a cluster, and where its files lie.
 pub(crate) struct Pki {
@@ -28,7 +29,7 @@ pub(crate) struct Pki {
 
 impl Pki {
     /// Loads the authority of the cluster, or makes one with everything that the components need.
-    pub(crate) fn ensure(layout: &Layout) -> Result<Self> {
+    pub(crate) fn ensure(layout: &Layout, network: Network) -> Result<Self> {
         let dir = layout.certs();
         let key = load_or_make_key(&dir.join("ca.key"))?;
         let issuer = Issuer::new(authority(), key);
@@ -45,13 +46,16 @@ impl Pki {
             &[
                 "localhost",
                 "127.0.0.1",
-                API_SERVICE_IP,
+                &network.host().to_string(),
+                &network.api_service().to_string(),
                 "kubernetes",
                 "kubernetes.default",
                 "kubernetes.default.svc",
                 "kubernetes.default.svc.cluster.local",
             ],
         )?;
+        pki.client("kubelet-client", "plinth:kubelet-client")?;
+        pki.client("front-proxy", FRONT_PROXY)?;
         Ok(pki)
     }
 
@@ -71,24 +75,37 @@ impl Pki {
         self.dir.join("service-account.pub")
     }
 
-    /// The certificate and key that a server shows. etcd's serves also as the API server's client certificate there.
-    pub(crate) fn server_files(&self, name: &str) -> (PathBuf, PathBuf) {
+    /// The certificate and key that somebody shows. etcd's serves also as the API server's client certificate there.
+    pub(crate) fn files(&self, name: &str) -> (PathBuf, PathBuf) {
         (self.dir.join(format!("{name}.crt")), self.dir.join(format!("{name}.key")))
     }
 
-    fn server(&self, name: &str, hosts: &[&str]) -> Result<()> {
-        let (cert, key) = self.server_files(name);
-        if cert.exists() {
-            return Ok(());
-        }
+    /// Makes what a server shows under these names, and returns where it is.
+    pub(crate) fn server(&self, name: &str, hosts: &[&str]) -> Result<(PathBuf, PathBuf)> {
         let mut params =
             CertificateParams::new(hosts.iter().map(|&host| host.to_owned()).collect::<Vec<_>>())?;
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        let pair = load_or_make_key(&key)?;
-        write(&cert, &params.signed_by(&pair, &self.issuer)?.pem())
+        self.issue(name, name, params)
+    }
+
+    /// Makes what the API server shows as a client to others.
+    fn client(&self, file: &str, user: &str) -> Result<(PathBuf, PathBuf)> {
+        let mut params = CertificateParams::default();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(file, user, params)
+    }
+
+    fn issue(&self, file: &str, name: &str, mut params: CertificateParams) -> Result<(PathBuf, PathBuf)> {
+        let (cert, key) = self.files(file);
+        if !cert.exists() {
+            params.distinguished_name.remove(DnType::CommonName);
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+            let pair = load_or_make_key(&key)?;
+            write(&cert, &params.signed_by(&pair, &self.issuer)?.pem())?;
+        }
+        Ok((cert, key))
     }
 
     /// Writes a kubeconfig with a client certificate of its own for this user and these groups.

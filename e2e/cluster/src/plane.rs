@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use nix::sys::signal::Signal;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
@@ -16,6 +16,8 @@ use crate::component::{ADMIN, BOOTSTRAP, Component, Context, Invocation, Ports};
 use crate::crds;
 use crate::error::{Error, Result};
 use crate::layout::{Layout, check_name, clusters_dir};
+use crate::node::{self, Network, NodeBinaries};
+use crate::options::{Nodes, Options};
 use crate::pki::{Pki, User};
 use crate::process::{self, GRACE, Process};
 use crate::progress::Progress;
@@ -35,88 +37,16 @@ const ATTEMPTS: u32 = 5;
 /// Without these, there is no API.
 const API_SERVER: [Component; 2] = [Component::Etcd, Component::ApiServer];
 
-/// What the cluster's nodes are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Nodes {
-    /// None: pods stay Pending.
-    None,
-    /// So many, played by kwok.
-    Simulated(u32),
-}
-
-/// How to start a control plane.
-#[derive(Debug, Clone)]
-pub struct Options {
-    name: String,
-    nodes: Nodes,
-    state_dir: Option<PathBuf>,
-    detach: bool,
-    audit: bool,
-    gateway_api: bool,
-    /// Set, not a flag: a program that never asks for these definitions does not carry them.
-    ecosystem: Option<&'static crds::Set>,
-}
-
-impl Options {
-    /// A control plane of this name, without nodes, with an audit log, that ends with this process.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            nodes: Nodes::None,
-            state_dir: None,
-            detach: false,
-            audit: true,
-            gateway_api: false,
-            ecosystem: None,
-        }
-    }
-
-    /// Its nodes.
-    #[must_use]
-    pub fn nodes(self, nodes: Nodes) -> Self {
-        Self { nodes, ..self }
-    }
-
-    /// The folder of this cluster, instead of `$XDG_STATE_HOME/plinth/clusters/<name>`.
-    #[must_use]
-    pub fn state_dir(self, dir: impl Into<PathBuf>) -> Self {
-        Self { state_dir: Some(dir.into()), ..self }
-    }
-
-    /// Whether it outlives this process.
-    #[must_use]
-    pub fn detach(self, detach: bool) -> Self {
-        Self { detach, ..self }
-    }
-
-    /// Whether requests are logged to [`ControlPlane::audit_log`].
-    #[must_use]
-    pub fn audit(self, audit: bool) -> Self {
-        Self { audit, ..self }
-    }
-
-    /// Whether the kinds of the Gateway API are served; on simulated nodes its Gateways are simulated too.
-    #[must_use]
-    pub fn gateway_api(self, gateway_api: bool) -> Self {
-        Self { gateway_api, ..self }
-    }
-
-    /// Whether the kinds of other operators that the catalogue renders are served: cert-manager's, Flux's,
-    /// CloudNativePG's, Strimzi's. Their schemas are real; nobody acts on the objects.
-    #[must_use]
-    pub fn ecosystem(self, ecosystem: bool) -> Self {
-        Self { ecosystem: ecosystem.then_some(&crds::ECOSYSTEM), ..self }
-    }
-}
-
 /// A running control plane. Unless detached, or found rather than started, it ends when this is dropped.
 #[derive(Debug)]
 pub struct ControlPlane {
     layout: Layout,
     binaries: Binaries,
+    /// Of a real node.
+    node_binaries: Option<NodeBinaries>,
     name: String,
     ports: Ports,
+    network: Network,
     nodes: Nodes,
     audit: bool,
     gateway_api: bool,
@@ -155,7 +85,10 @@ impl ControlPlane {
     /// back with its data, its certificates and, where they are free, its ports.
     pub async fn start(options: Options, progress: &dyn Progress) -> Result<Self> {
         check_name(&options.name)?;
-        let binaries = Build::ensure(progress).await?;
+        if options.nodes == Nodes::Real {
+            node::check()?;
+        }
+        let programs = Programs::ensure(options.nodes, progress).await?;
         let mut definitions = Vec::new();
         for set in options.gateway_api.then_some(&crds::GATEWAY_API).into_iter().chain(options.ecosystem) {
             definitions.extend(crds::ensure(set, progress).await?);
@@ -163,24 +96,29 @@ impl ControlPlane {
         let layout = layout(&options.name, options.state_dir.clone())?;
         layout.create()?;
         let _lock = Lock::take(&layout.lock(), LOCK).await?;
-        let mut ports = None;
+        let mut before = None;
         if let Some(record) = Record::load(&layout)? {
             let earlier = Self::recorded(&layout, record);
             if earlier.runs().await {
                 earlier.wait_ready(progress).await?;
                 return Ok(earlier);
             }
-            ports = Some(earlier.ports);
+            before = Some((earlier.ports, earlier.addresses_for(options.nodes)?));
             earlier.end_all().await?;
         }
-        let pki = Pki::ensure(&layout)?;
-        let mut ports = match ports.filter(|ports| ports.are_free()) {
+        let network = match before {
+            Some((_, network)) => network,
+            None => new_addresses(options.nodes, &layout)?,
+        };
+        network.check()?;
+        let pki = Pki::ensure(&layout, network)?;
+        let mut ports = match before.map(|(ports, _)| ports).filter(|ports| ports.are_free()) {
             Some(ports) => ports,
             None => Ports::free()?,
         };
-        progress.begin(STAGE, Some(Component::ALL.len() as u64));
+        progress.begin(STAGE, Some(steps(options.nodes)));
         for attempt in 1.. {
-            let mut plane = Self::new(&options, &layout, &binaries, ports);
+            let mut plane = Self::new(&options, &layout, &programs, ports, network);
             match plane.boot(&pki, &definitions, progress).await {
                 Ok(()) => {
                     progress.finish(STAGE);
@@ -269,7 +207,7 @@ impl ControlPlane {
 
     /// Writes a kubeconfig, with a client certificate of its own, for any user and at most two groups.
     pub fn kubeconfig_for(&self, user: &str, groups: &[&str]) -> Result<PathBuf> {
-        let pki = Pki::ensure(&self.layout)?;
+        let pki = Pki::ensure(&self.layout, self.network)?;
         // The name of a user may hold anything, that of a file may not.
         let plain: String = user.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let digest = Sha256::digest(format!("{user}\n{groups:?}"));
@@ -328,11 +266,12 @@ impl ControlPlane {
     }
 
     /// Ends a component, unless it is dead already, starts it again on its port and waits until the API server is ready,
-    /// unless that or etcd was killed and is still to be restarted.
+    /// unless that or etcd was killed and is still to be restarted. A real node then is Ready again too, and none of its
+    /// pods is reported as it was before.
     ///
     /// On a cluster that was found and is not detached, the new process ends with the caller, not with the owner.
     pub async fn restart_component(&self, component: Component) -> Result<()> {
-        let pki = Pki::ensure(&self.layout)?;
+        let pki = Pki::ensure(&self.layout, self.network)?;
         let serves = {
             let mut state = self.state.lock().await;
             if let Some(process) = state.processes.get_mut(&component) {
@@ -343,12 +282,20 @@ impl ControlPlane {
         if component == Component::Kwok && serves {
             self.wait(Question::ApiServer).await?;
         }
+        let restarted = Timestamp::now();
         self.spawn_all(&pki, &[component]).await?;
         let serves = self.state.lock().await.serves(&self.layout);
-        if serves { self.wait(Question::ApiServer).await } else { Ok(()) }
+        if !serves {
+            return Ok(());
+        }
+        self.wait(Question::ApiServer).await?;
+        if component == Component::Node {
+            self.wait(Question::RealNode(restarted)).await?;
+        }
+        Ok(())
     }
 
-    fn new(options: &Options, layout: &Layout, binaries: &Binaries, ports: Ports) -> Self {
+    fn new(options: &Options, layout: &Layout, programs: &Programs, ports: Ports, network: Network) -> Self {
         let record = Record {
             name: options.name.clone(),
             owner: (!options.detach).then(std::process::id),
@@ -356,7 +303,9 @@ impl ControlPlane {
             gateway_api: options.gateway_api,
             nodes: options.nodes,
             ports,
-            binaries: binaries.dir().to_path_buf(),
+            network,
+            binaries: programs.control_plane.dir().to_path_buf(),
+            node_binaries: programs.node.clone(),
             pids: BTreeMap::new(),
         };
         let mut plane = Self::recorded(layout, record);
@@ -369,8 +318,10 @@ impl ControlPlane {
         Self {
             layout: layout.clone(),
             binaries: Binaries::at(record.binaries.clone()),
+            node_binaries: record.node_binaries.clone(),
             name: record.name.clone(),
             ports: record.ports,
+            network: record.network,
             nodes: record.nodes,
             audit: record.audit,
             gateway_api: record.gateway_api,
@@ -398,17 +349,52 @@ impl ControlPlane {
         }
         progress.advance(STAGE, 2, "the controllers and the scheduler");
         self.spawn_all(pki, &[Component::ControllerManager, Component::Scheduler]).await?;
-        if let Nodes::Simulated(count) = self.nodes {
-            let client = self.bootstrap_client().await?;
-            self.spawn_all(pki, &[Component::Kwok]).await?;
-            seed(&client, count).await?;
+        match self.nodes {
+            Nodes::None => {}
+            Nodes::Simulated(count) => {
+                let client = self.bootstrap_client().await?;
+                self.spawn_all(pki, &[Component::Kwok]).await?;
+                seed(&client, count).await?;
+            }
+            Nodes::Real => self.start_node(pki, progress).await?,
         }
         self.wait_controllers(progress).await
     }
 
+    async fn start_node(&self, pki: &Pki, progress: &dyn Progress) -> Result<()> {
+        progress.advance(STAGE, 4, "the node");
+        node::apply(&self.bootstrap_client().await?, self.network).await?;
+        let archive = self.layout.config().join("toolbox.tar");
+        node::make_toolbox(self.node_programs()?, &archive).await?;
+        self.spawn_all(pki, &[Component::Node]).await?;
+        self.import_image(&archive).await
+    }
+
+    /// Imports an image archive (OCI layout or `docker save`) into the real node's containerd, under the names that the
+    /// archive gives it. A pod finds it with `imagePullPolicy` Never or IfNotPresent.
+    ///
+    /// # Errors
+    /// The nodes are not real, or containerd refuses the archive.
+    pub async fn import_image(&self, archive: &Path) -> Result<()> {
+        node::import(&self.layout, self.node_programs()?, archive).await
+    }
+
+    fn node_programs(&self) -> Result<&NodeBinaries> {
+        self.node_binaries.as_ref().ok_or(Error::NoNode)
+    }
+
+    /// The addresses that the cluster keeps, if its nodes are still of the kind that they were made for.
+    fn addresses_for(&self, nodes: Nodes) -> Result<Network> {
+        let real = self.nodes == Nodes::Real;
+        if real == (nodes == Nodes::Real) {
+            return Ok(self.network);
+        }
+        Err(Error::OtherNodes { folder: self.layout.root().to_path_buf(), was: self.nodes.kind() })
+    }
+
     /// For a cluster that was found: somebody else may have hurt it.
     async fn wait_ready(&self, progress: &dyn Progress) -> Result<()> {
-        progress.begin(STAGE, Some(Component::ALL.len() as u64));
+        progress.begin(STAGE, Some(steps(self.nodes)));
         self.wait(Question::ApiServer).await?;
         self.wait_controllers(progress).await?;
         progress.finish(STAGE);
@@ -417,11 +403,18 @@ impl ControlPlane {
 
     async fn wait_controllers(&self, progress: &dyn Progress) -> Result<()> {
         self.wait(Question::DefaultAccount).await?;
-        if let Nodes::Simulated(count) = self.nodes {
-            progress.advance(STAGE, 4, "the simulated nodes");
-            self.wait(Question::Nodes(count)).await?;
+        match self.nodes {
+            Nodes::None => {}
+            Nodes::Simulated(count) => {
+                progress.advance(STAGE, 4, "the simulated nodes");
+                self.wait(Question::Nodes(count)).await?;
+            }
+            Nodes::Real => {
+                progress.advance(STAGE, 4, "the node, names and volumes");
+                self.wait(Question::RealNode(node::booted(&self.layout))).await?;
+            }
         }
-        progress.advance(STAGE, Component::ALL.len() as u64, "ready");
+        progress.advance(STAGE, steps(self.nodes), "ready");
         Ok(())
     }
 
@@ -462,8 +455,18 @@ impl ControlPlane {
     }
 
     fn context<'a>(&'a self, pki: &'a Pki) -> Context<'a> {
-        let Self { name, layout, binaries, ports, audit, gateway_api, .. } = self;
-        Context { name, layout, binaries, pki, ports: *ports, audit: *audit, gateway_api: *gateway_api }
+        let Self { name, layout, binaries, node_binaries, ports, network, audit, gateway_api, .. } = self;
+        Context {
+            name,
+            layout,
+            binaries,
+            node_binaries: node_binaries.as_ref(),
+            pki,
+            ports: *ports,
+            network: *network,
+            audit: *audit,
+            gateway_api: *gateway_api,
+        }
     }
 
     async fn spawn_all(&self, pki: &Pki, components: &[Component]) -> Result<()> {
@@ -472,7 +475,7 @@ impl ControlPlane {
     }
 
     fn spawn(&self, state: &mut State, pki: &Pki, component: Component) -> Result<()> {
-        let invocation: Invocation = self.context(pki).invocation(component);
+        let invocation: Invocation = self.context(pki).invocation(component)?;
         let detached = state.record.owner.is_none();
         let process = Process::spawn(&invocation, component, &self.layout, detached)?;
         state.record.pids.insert(component, process.pid);
@@ -496,7 +499,13 @@ impl ControlPlane {
             etcd.end(&self.layout).await;
         }
         state.processes.clear();
+        self.sweep()?;
         state.forget_processes(&self.layout)
+    }
+
+    /// A node that was killed has cleaned up nothing.
+    fn sweep(&self) -> Result<()> {
+        self.node_binaries.as_ref().map_or(Ok(()), |binaries| node::sweep(&self.layout, binaries))
     }
 }
 
@@ -510,11 +519,49 @@ impl Drop for ControlPlane {
             return;
         }
         // etcd writes ahead, so that even a killed cluster starts again.
+        if let Some(mut node) = state.processes.remove(&Component::Node) {
+            // The folder is about to be removed, and the node's processes write there.
+            node.end_and_reap();
+        }
         state.processes.values_mut().for_each(Process::kill_and_reap);
+        let sweep = self.node_binaries.as_ref().map(|binaries| node::sweep(&self.layout, binaries));
+        if let Some(Err(error)) = sweep {
+            tracing::warn!(%error, "the node has left something");
+            return;
+        }
         if let Err(error) = state.forget_processes(&self.layout) {
             tracing::warn!(%error, "the record names processes that ended");
         }
     }
+}
+
+/// What a cluster is started from.
+struct Programs {
+    control_plane: Binaries,
+    node: Option<NodeBinaries>,
+}
+
+impl Programs {
+    async fn ensure(nodes: Nodes, progress: &dyn Progress) -> Result<Self> {
+        let control_plane = Build::ensure(progress).await?;
+        let node = match nodes {
+            Nodes::Real => Some(NodeBinaries::ensure(progress).await?),
+            Nodes::None | Nodes::Simulated(_) => None,
+        };
+        Ok(Self { control_plane, node })
+    }
+}
+
+fn new_addresses(nodes: Nodes, layout: &Layout) -> Result<Network> {
+    match nodes {
+        Nodes::Real => Network::free(node::seed(layout)),
+        Nodes::None | Nodes::Simulated(_) => Ok(Network::default()),
+    }
+}
+
+/// How many steps a start has, for whoever watches.
+fn steps(nodes: Nodes) -> u64 {
+    Component::of(nodes).len() as u64
 }
 
 fn layout(name: &str, state_dir: Option<PathBuf>) -> Result<Layout> {

@@ -106,6 +106,19 @@ impl Process {
         }
     }
 
+    /// For destructors: asks a child of ours to end, and kills it when it does not.
+    pub(crate) fn end_and_reap(&mut self) {
+        let Some(child) = &mut self.child else { return };
+        if let Ok(pid) = i32::try_from(self.pid) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+        let until = Instant::now() + GRACE;
+        while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::sleep(POLL);
+        }
+        self.kill_and_reap();
+    }
+
     /// For destructors, where nothing can be awaited: kills and reaps a child of ours.
     pub(crate) fn kill_and_reap(&mut self) {
         if let Some(child) = &mut self.child {

@@ -1,6 +1,7 @@
 //! Go programs of this repository: each is built once for each state of its sources, and kept for its user.
 
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -19,7 +20,7 @@ const DOWNLOAD: &str = "Downloading Go modules";
 /// Somebody else's build may be under way; a cold one takes minutes on a small machine.
 const OTHER_BUILD: Duration = Duration::from_secs(45 * 60);
 
-/// One Go module with one binary.
+/// One Go module and what is built of it.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// What it is, as a person reads it while waiting.
@@ -28,9 +29,11 @@ pub struct Program {
     pub folder: &'static str,
     /// File name of the binary.
     pub binary: &'static str,
+    /// What is built, each package a binary of its own name beside the others; the module's own one when empty.
+    pub packages: &'static [&'static str],
     /// Further names, of links to it.
     pub links: Vec<&'static str>,
-    /// Name and text of each source, named one by one, so that cargo notices a change and a stray file beside them changes
+    /// Path and text of each source, named one by one, so that cargo notices a change and a stray file beside them changes
     /// nothing. The first is `go.mod`.
     pub sources: &'static [(&'static str, &'static str)],
     /// Flags of the linker.
@@ -65,13 +68,17 @@ impl Program {
             private_dir(dir)?;
         }
         for (name, text) in self.sources {
-            std::fs::write(source.join(name), text).map_err(Error::io(&source))?;
+            let path = source.join(name);
+            private_dir(path.parent().unwrap_or(&source))?;
+            std::fs::write(&path, text).map_err(Error::io(&path))?;
         }
         self.check_toolchain(&source).await?;
         self.build(&source, &out, &builds.join("build.log"), progress).await?;
         for name in &self.links {
             std::os::unix::fs::symlink(self.binary, out.join(name)).map_err(Error::io(&out))?;
         }
+        // Pods are shown this folder and not those above it, which stay closed; they run as other users.
+        std::fs::set_permissions(&out, std::fs::Permissions::from_mode(0o755)).map_err(Error::io(&out))?;
         std::fs::rename(&out, &dir).map_err(Error::io(&dir))?;
         Ok(dir)
     }
@@ -94,6 +101,7 @@ impl Program {
             hash.update(format!("{name} {}\n{text}", text.len()));
         }
         hash.update(&self.linker_flags);
+        self.packages.iter().for_each(|package| hash.update(package));
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -116,8 +124,8 @@ impl Program {
         let mut command = go(source);
         command
             .args(["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", &self.linker_flags, "-o"])
-            .arg(out.join(self.binary))
-            .arg(".");
+            .arg(if self.packages.is_empty() { out.join(self.binary) } else { out.to_path_buf() })
+            .args(self.patterns());
         let mut done = 0;
         let compiled = self.run(&mut command, log, |line| {
             done += 1;
@@ -130,12 +138,16 @@ impl Program {
         Ok(())
     }
 
+    fn patterns(&self) -> &'static [&'static str] {
+        if self.packages.is_empty() { &["."] } else { self.packages }
+    }
+
     /// Loads the module graph, which downloads what is missing, and counts what there is to compile.
     async fn count_packages(&self, source: &Path, log: &Path, progress: &dyn Progress) -> Result<u64> {
         progress.begin(DOWNLOAD, None);
         let mut downloads = 0;
         let mut command = go(source);
-        command.args(["list", "-deps", "."]);
+        command.args(["list", "-deps"]).args(self.patterns());
         let packages = self.run(&mut command, log, |line| {
             if let Some(module) = line.strip_prefix("go: downloading ") {
                 downloads += 1;
@@ -208,9 +220,24 @@ pub(crate) fn not_started(error: std::io::Error, what: &'static str, sources: &[
 /// # Panics
 /// A file is missing, or is not named.
 pub fn assert_all_named(sources: &[(&str, &str)], folder: &Path) {
-    let on_disk = std::fs::read_dir(folder).expect("the folder of the sources");
-    let mut on_disk: Vec<_> =
-        on_disk.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned()).collect();
+    let mut on_disk = files(folder, "");
     on_disk.sort();
-    assert_eq!(on_disk, sources.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    let mut named: Vec<_> = sources.iter().map(|(name, _)| *name).collect();
+    named.sort_unstable();
+    assert_eq!(on_disk, named);
+}
+
+/// The paths of all files below a folder.
+fn files(folder: &Path, prefix: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the folder of the sources") {
+        let entry = entry.expect("readable");
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            found.extend(files(&entry.path(), &format!("{name}/")));
+        } else {
+            found.push(name);
+        }
+    }
+    found
 }

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use http::Request;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::api::ListParams;
 use kube::{Api, Client};
 
 use crate::component::Component;
+use crate::node;
 use crate::seed::SIMULATED_LABEL;
 
 /// No single question may eat the whole wait: a server that just starts may accept a connection and say nothing.
@@ -22,6 +24,8 @@ pub(crate) enum Question {
     DefaultAccount,
     /// Whether so many simulated nodes are Ready, and open to pods.
     Nodes(u32),
+    /// Whether the real node, running since then, is Ready, and pods find each other and keep what they write.
+    RealNode(Timestamp),
 }
 
 impl Question {
@@ -31,6 +35,7 @@ impl Question {
             Self::ApiServer => "the API server",
             Self::DefaultAccount => "the service account `default`",
             Self::Nodes(_) => "the simulated nodes",
+            Self::RealNode(_) => "the node",
         }
     }
 
@@ -40,6 +45,7 @@ impl Question {
             Self::ApiServer => Component::ApiServer,
             Self::DefaultAccount => Component::ControllerManager,
             Self::Nodes(_) => Component::Kwok,
+            Self::RealNode(_) => Component::Node,
         }
     }
 
@@ -50,6 +56,7 @@ impl Question {
                 Self::ApiServer => api_server(client).await,
                 Self::DefaultAccount => default_account(client).await,
                 Self::Nodes(wanted) => nodes(client, wanted).await,
+                Self::RealNode(booted) => real_node(client, booted).await,
             }
         };
         let silence = |_| Err(format!("no answer within {} s", LIMIT.as_secs()));
@@ -76,6 +83,14 @@ async fn nodes(client: &Client, wanted: u32) -> Result<(), String> {
     let nodes = Api::<Node>::all(client.clone()).list(&params).await.map_err(|error| error.to_string())?;
     let ready = nodes.items.iter().filter(|node| is_open(node)).count();
     if ready >= wanted as usize { Ok(()) } else { Err(format!("{ready} of {wanted} are ready")) }
+}
+
+async fn real_node(client: &Client, booted: Timestamp) -> Result<(), String> {
+    match node::waiting_for(client, booted).await {
+        Ok(None) => Ok(()),
+        Ok(Some(waiting)) => Err(waiting),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn is_open(node: &Node) -> bool {

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::component::{Component, Ports};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
+use crate::node::{Network, NodeBinaries};
+use crate::options::Nodes;
 use crate::pki;
-use crate::plane::Nodes;
 
 /// An exclusive lock on a file, held until dropped. The kernel lets go of it whatever way the holder dies.
 pub(crate) struct Lock {
@@ -60,7 +61,12 @@ pub(crate) struct Record {
     pub(crate) gateway_api: bool,
     pub(crate) nodes: Nodes,
     pub(crate) ports: Ports,
+    #[serde(default)]
+    pub(crate) network: Network,
     pub(crate) binaries: std::path::PathBuf,
+    /// Of a real node.
+    #[serde(default)]
+    pub(crate) node_binaries: Option<NodeBinaries>,
     pub(crate) pids: BTreeMap<Component, u32>,
 }
 

@@ -10,7 +10,8 @@ use tokio::sync::OnceCell;
 use crate::component::Component;
 use crate::error::{Error, Result};
 use crate::layout::{Layout, clusters_dir};
-use crate::plane::{ControlPlane, Nodes, Options};
+use crate::options::{Nodes, Options};
+use crate::plane::ControlPlane;
 use crate::process;
 use crate::progress::Lines;
 

@@ -40,7 +40,7 @@ async fn no_processes_of(folder: &Path) -> Result<()> {
 
 async fn pids(plane: &ControlPlane) -> BTreeMap<Component, u32> {
     let mut pids = BTreeMap::new();
-    for component in Component::ALL {
+    for &component in Component::of(plane.nodes()) {
         pids.extend(plane.pid(component).await.map(|pid| (component, pid)));
     }
     pids
@@ -137,7 +137,7 @@ async fn components_can_be_killed_and_restarted() -> Result<()> {
 async fn kill_and_restart(cluster: &ControlPlane) -> Result<()> {
     let client = cluster.client().await?;
     create::<ConfigMap>(&client, "default", map("before")).await?;
-    for component in Component::ALL {
+    for &component in Component::of(cluster.nodes()) {
         let before = cluster.pid(component).await.context("it runs")?;
         cluster.kill_component(component).await?;
         ensure!(cluster.pid(component).await.is_none());
@@ -149,10 +149,10 @@ async fn kill_and_restart(cluster: &ControlPlane) -> Result<()> {
     }
     let begin = Instant::now();
     // All at once, as when a machine loses power.
-    for component in Component::ALL {
+    for &component in Component::of(cluster.nodes()) {
         cluster.kill_component(component).await?;
     }
-    for component in Component::ALL {
+    for &component in Component::of(cluster.nodes()) {
         cluster.restart_component(component).await?;
     }
     // A pod that is Ready needs every one of them.
@@ -164,7 +164,7 @@ async fn kill_and_restart(cluster: &ControlPlane) -> Result<()> {
     let pods = Api::<Pod>::namespaced(client, "default");
     within(3 * LIMIT, "the pod", async || {
         // On a machine that is busy a component may give up on its first start; a kubelet would start it again.
-        for component in Component::ALL {
+        for &component in Component::of(cluster.nodes()) {
             if cluster.pid(component).await.is_none() {
                 eprintln!("{component} ended by itself and is started again");
                 cluster.restart_component(component).await?;

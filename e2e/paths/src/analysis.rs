@@ -22,6 +22,7 @@ pub fn program() -> Program {
         title: "the analysis of network paths",
         folder: "paths",
         binary: "plinth-paths",
+        packages: &[],
         links: Vec::new(),
         sources: &SOURCES,
         linker_flags: "-s -w".to_owned(),

@@ -12,9 +12,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// How long anything on simulated nodes may take, on a machine that does other work too.
+#[allow(dead_code, reason = "each test binary compiles this file and uses its own part")]
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Asks until there is an answer; at the end, fails with what was seen last.
+#[allow(dead_code, reason = "each test binary compiles this file and uses its own part")]
 pub async fn eventually<T>(what: &str, ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     within(LIMIT, what, ask).await
 }
