@@ -22,9 +22,9 @@ fn a_wrong_command_line_is_2() {
     let ran = plinth(&["validate", "-f", DEMO, "-o", "summary"]);
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("belongs to `plan`"), "{}", ran.err);
-    let ran = plinth(&["up", DEMO, "--nodes", "real"]);
+    let ran = plinth(&["up", DEMO, "--nodes", "imaginary"]);
     assert_eq!(ran.code, 2);
-    assert!(ran.err.contains("--nodes real is not in this version"), "{}", ran.err);
+    assert!(ran.err.contains("simulated, real, auto"), "{}", ran.err);
 }
 
 #[test]

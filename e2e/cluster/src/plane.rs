@@ -155,6 +155,13 @@ impl ControlPlane {
         if plane.runs().await { Ok(plane) } else { Err(Error::NotRunning(state_dir.to_path_buf())) }
     }
 
+    /// What the nodes of the cluster of this name were when it was last started; `None` when it never was.
+    pub fn nodes_before(name: &str) -> Result<Option<Nodes>> {
+        check_name(name)?;
+        let record = Record::load(&Layout::new(clusters_dir()?.join(name)))?;
+        Ok(record.map(|record| record.nodes))
+    }
+
     /// Stops the cluster of this name, whoever started it, and keeps its data. Exactly the recorded processes are ended, each after a look
     /// at its command line.
     pub async fn stop_named(name: &str) -> Result<()> {
@@ -365,7 +372,7 @@ impl ControlPlane {
         progress.advance(STAGE, 4, "the node");
         node::apply(&self.bootstrap_client().await?, self.network).await?;
         let archive = self.layout.config().join("toolbox.tar");
-        node::make_toolbox(self.node_programs()?, &archive).await?;
+        node::pack_toolbox(self.node_programs()?, &archive).await?;
         self.spawn_all(pki, &[Component::Node]).await?;
         self.import_image(&archive).await
     }
@@ -377,6 +384,18 @@ impl ControlPlane {
     /// The nodes are not real, or containerd refuses the archive.
     pub async fn import_image(&self, archive: &Path) -> Result<()> {
         node::import(&self.layout, self.node_programs()?, archive).await
+    }
+
+    /// Packs a program of one file, linked statically, into an image of this tag and imports it: under these names below
+    /// the root, of which a container without a command runs the first.
+    ///
+    /// # Errors
+    /// As [`Self::import_image`]; or the program cannot be read.
+    pub async fn import_program(&self, tag: &str, program: &Path, names: &[&str]) -> Result<()> {
+        let archive =
+            tempfile::Builder::new().suffix(".tar").tempfile().map_err(Error::io("a temporary file"))?;
+        node::pack(self.node_programs()?, tag, archive.path(), program, names).await?;
+        self.import_image(archive.path()).await
     }
 
     fn node_programs(&self) -> Result<&NodeBinaries> {

@@ -83,7 +83,7 @@ async fn pods_find_each_other(cluster: &ControlPlane, client: &Client) -> Result
     });
     create::<PersistentVolumeClaim>(client, "here", claim).await?;
     create::<Pod>(client, "here", server()).await?;
-    create::<Pod>(client, "here", pod("client", json!(["pause"]))).await?;
+    create::<Pod>(client, "here", pod("client", json!(["/pause"]))).await?;
     let service = json!({
         "metadata": { "name": "server" },
         "spec": { "selector": { "app": "server" }, "ports": [{ "port": 80, "targetPort": "web" }] },
@@ -148,7 +148,7 @@ async fn a_restarted_node_runs_the_same_pods(cluster: &ControlPlane, client: &Cl
 }
 
 /// Pods of the toolbox as Pod Security `restricted` admits them.
-fn pod(name: &str, args: Value) -> Value {
+fn pod(name: &str, command: Value) -> Value {
     json!({
         "metadata": { "name": name, "labels": { "app": name } },
         "spec": {
@@ -158,7 +158,7 @@ fn pod(name: &str, args: Value) -> Value {
                 "name": "main",
                 "image": TOOLBOX,
                 "imagePullPolicy": "Never",
-                "args": args,
+                "command": command,
                 "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
             }],
         },
@@ -166,7 +166,7 @@ fn pod(name: &str, args: Value) -> Value {
 }
 
 fn server() -> Value {
-    let mut pod = pod("server", json!(["serve", "8080"]));
+    let mut pod = pod("server", json!(["/toolbox", "serve", "8080"]));
     let main = &mut pod["spec"]["containers"][0];
     main["ports"] = json!([{ "name": "web", "containerPort": 8080 }]);
     main["readinessProbe"] =

@@ -2,6 +2,7 @@
 
 mod admission;
 mod cluster;
+mod nodes;
 pub mod operator;
 mod report;
 mod wait;
@@ -57,9 +58,9 @@ pub struct Args {
 pub enum Nodes {
     /// Played by kwok: Ready proves the order, never the content.
     Simulated,
-    /// containerd and kubelet. Not in this version.
+    /// One, with containerd and kubelet, on Linux as root. It has only the images that are imported to it.
     Real,
-    /// Real where this machine can, else simulated.
+    /// What the cluster of that name had before; simulated when it is new.
     Auto,
 }
 
@@ -78,14 +79,7 @@ struct Session {
 
 /// Brings everything up; attached, it then waits for Ctrl-C.
 pub async fn run(args: Args, out: Out) -> Result<Exit> {
-    if args.nodes == Nodes::Real {
-        return Err(Failure::new(
-            Exit::Usage,
-            "--nodes real is not in this version: nodes started here are simulated",
-        )
-        .next("use --nodes simulated, or give --kubeconfig of a cluster that has real nodes")
-        .into());
-    }
+    nodes::check(args.nodes)?;
     // Everything that is wrong with the file is said before minutes are spent on a cluster.
     let (input, planned) = read(&args)?;
     let mut stop = Stop::listen()?;

@@ -40,9 +40,26 @@ pub(crate) async fn import(layout: &Layout, binaries: &NodeBinaries, archive: &P
     run(ctr.kill_on_drop(true), archive).await
 }
 
+/// Packs a program of one file into an image of this tag, under these names below the root. A container without a command
+/// runs the first.
+///
+/// # Errors
+/// The program cannot be read, or the archive not written.
+pub(crate) async fn pack(
+    binaries: &NodeBinaries,
+    tag: &str,
+    archive: &Path,
+    program: &Path,
+    names: &[&str],
+) -> Result<()> {
+    let mut toolbox = Command::new(binaries.toolbox());
+    toolbox.args(["image", tag]).arg(archive).arg(program).args(names);
+    run(toolbox.kill_on_drop(true), archive).await
+}
+
 /// Packs the toolbox into its image.
-pub(crate) async fn make_toolbox(binaries: &NodeBinaries, archive: &Path) -> Result<()> {
-    run(Command::new(binaries.toolbox()).args(["image", TOOLBOX]).arg(archive), archive).await
+pub(crate) async fn pack_toolbox(binaries: &NodeBinaries, archive: &Path) -> Result<()> {
+    pack(binaries, TOOLBOX, archive, &binaries.toolbox(), &["pause", "toolbox", "bin/sh"]).await
 }
 
 async fn run(command: &mut Command, archive: &Path) -> Result<()> {

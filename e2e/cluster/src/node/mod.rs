@@ -13,7 +13,7 @@ mod sweep;
 pub(crate) use check::check;
 pub use check::missing;
 pub use image::TOOLBOX;
-pub(crate) use image::{import, make_toolbox};
+pub(crate) use image::{import, pack, pack_toolbox};
 pub(crate) use network::Network;
 pub(crate) use objects::{apply, waiting_for};
 pub use programs::NodeBinaries;

@@ -7,13 +7,12 @@ use kube::Client;
 use kube::config::Kubeconfig;
 use plinth_cluster::{ControlPlane, Nodes as PlaneNodes, Options, clusters_dir};
 
-use super::{Args, Nodes, admission};
+use super::{Args, Nodes, admission, nodes};
 use crate::cli::connect::{self, ClusterArgs};
+use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::note;
 use crate::cli::progress::Stages;
 
-/// Simulated nodes: one for each zone that products spread over.
-const SIMULATED: u32 = 3;
 /// The operator's user on a cluster that is started here.
 const OPERATOR: &str = "plinth:operator";
 
@@ -39,7 +38,7 @@ impl Cluster {
     /// In this order: `--kubeconfig`, `KUBECONFIG`, one of that name that runs, a start from the cached build, a build.
     pub async fn find_or_start(args: &Args) -> Result<Self> {
         if let Some((_, origin)) = args.cluster.named()? {
-            if args.nodes == Nodes::Simulated {
+            if args.nodes != Nodes::Auto {
                 note("--nodes says nothing about a cluster that is given: its nodes stay what they are");
             }
             note(&format!("using the cluster of {origin}"));
@@ -47,15 +46,15 @@ impl Cluster {
             return Ok(Self::Named { args: args.cluster.clone(), dir });
         }
         if let Ok(plane) = ControlPlane::attach(&args.name).await {
+            if args.nodes == Nodes::Real && plane.nodes() != PlaneNodes::Real {
+                let what = format!("the cluster `{}` runs already, and its nodes are not real", args.name);
+                return Err(Failure::new(Exit::Usage, what).next("give another --name").into());
+            }
             note(&format!("using the cluster `{}`, which runs already", args.name));
             return Ok(Self::Local { plane: Box::new(plane), found: true });
         }
-        if args.nodes == Nodes::Auto {
-            note(
-                "nodes: simulated, because this version starts no real ones (for real nodes give --kubeconfig)",
-            );
-        }
-        let options = Options::new(&args.name).nodes(PlaneNodes::Simulated(SIMULATED)).detach(args.detach);
+        let options =
+            Options::new(&args.name).nodes(nodes::choose(args.nodes, &args.name)?).detach(args.detach);
         // Always: a cluster that runs on may be given another Stack, and routes are what most of them have.
         let options = options.gateway_api(true);
         let plane = ControlPlane::start(options, &Stages::new()).await?;

@@ -12,10 +12,8 @@ import (
 	"runtime"
 )
 
-// program is where the image has this program; links are further names of it.
-const program = "toolbox"
-
-var links = []string{"bin/sh", "pause"}
+// user is nobody's: what needs root says so in its pod.
+const user = "65532:65532"
 
 // folders of the image. In tmp every user may write, and nobody may remove what is another's.
 var folders = []tar.Header{
@@ -23,24 +21,21 @@ var folders = []tar.Header{
 	{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777},
 }
 
-// user is nobody's: what needs root says so in its pod.
-const user = "65532:65532"
-
-// writeImage packs this program into an image archive, in the layout that `docker save` writes. The same program makes
-// the same bytes.
+// writeImage packs a program of one file and further names of it into an image archive, in the layout that `docker save`
+// writes. The same program makes the same bytes. Without arguments, the image runs the first name.
 func writeImage(arguments []string) error {
-	if len(arguments) != 2 {
-		return errors.New("give a tag and a file")
+	if len(arguments) < 4 {
+		return errors.New("give a tag, a file, a program, and at least one name for it")
 	}
-	tag, file := arguments[0], arguments[1]
-	layer, err := packLayer()
+	tag, file, program, names := arguments[0], arguments[1], arguments[2], arguments[3:]
+	layer, err := packLayer(program, names)
 	if err != nil {
 		return err
 	}
 	config, err := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH,
 		"os":           "linux",
-		"config":       map[string]any{"Entrypoint": []string{"/" + program}, "Cmd": []string{"pause"}, "User": user},
+		"config":       map[string]any{"Cmd": []string{"/" + names[0]}, "User": user},
 		"rootfs": map[string]any{
 			"type":     "layers",
 			"diff_ids": []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer))},
@@ -75,12 +70,9 @@ func writeImage(arguments []string) error {
 	return out.Close()
 }
 
-func packLayer() ([]byte, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	content, err := os.ReadFile(self)
+// packLayer makes the file system: the program by its first name, and links to that.
+func packLayer(program string, names []string) ([]byte, error) {
+	content, err := os.ReadFile(program)
 	if err != nil {
 		return nil, err
 	}
@@ -91,11 +83,11 @@ func packLayer() ([]byte, error) {
 			return nil, err
 		}
 	}
-	if err := add(archive, program, 0o755, content); err != nil {
+	if err := add(archive, names[0], 0o755, content); err != nil {
 		return nil, err
 	}
-	for _, link := range links {
-		header := &tar.Header{Name: link, Typeflag: tar.TypeSymlink, Linkname: "/" + program, Mode: 0o777}
+	for _, name := range names[1:] {
+		header := &tar.Header{Name: name, Typeflag: tar.TypeSymlink, Linkname: "/" + names[0], Mode: 0o777}
 		if err := archive.WriteHeader(header); err != nil {
 			return nil, err
 		}

@@ -1,5 +1,5 @@
 // Command toolbox is the one program in the node's own image: what a pod needs to exist (pause), what the volume
-// provisioner's helper runs (sh), and what tests run in their pods. It packs itself into that image.
+// provisioner's helper runs (sh), and what tests run in their pods. It packs programs into images, itself included.
 package main
 
 import (
@@ -27,7 +27,7 @@ func main() {
 		tool, known = tools[name]
 	}
 	if !known {
-		fmt.Fprintln(os.Stderr, "usage: toolbox pause | sh -c COMMAND | serve PORT... | connect TIMEOUT HOST:PORT... | image TAG FILE")
+		fmt.Fprintln(os.Stderr, "usage: toolbox pause | sh -c COMMAND | serve PORT... | connect TIMEOUT HOST:PORT... | image TAG FILE PROGRAM NAME...")
 		os.Exit(2)
 	}
 	if err := tool(arguments); err != nil {
