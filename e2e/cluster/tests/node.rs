@@ -3,7 +3,9 @@
 mod host;
 mod support;
 
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -44,26 +46,47 @@ async fn a_node_runs_pods_and_leaves_nothing() -> Result<()> {
 
 /// Runs beside the test above: two nodes on one host.
 #[tokio::test]
-async fn what_is_killed_is_cleaned_up_by_whoever_comes_next() -> Result<()> {
+async fn whoever_is_killed_the_host_is_clean_in_the_end() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let options = Options::new("killed").state_dir(dir.path()).nodes(Nodes::Real).detach(true);
-    let mut plane = ControlPlane::start(options.clone(), &Lines::default()).await?;
+    let mut parent = parent_of_a_node(dir.path()).await?;
     let traces = Traces::of(dir.path())?;
-    for killed in ["by a stop", "by a start"] {
-        plane.kill_component(Component::Node).await?;
-        ensure!(
-            traces.now()?.iter().any(|line| line.starts_with("cgroup")),
-            "there is something to clean up"
-        );
-        if killed == "by a stop" {
-            ControlPlane::stop_at(dir.path()).await?;
-            ensure!(traces.now()?.is_empty(), "left behind: {:#?}", traces.now()?);
-        }
-        plane = ControlPlane::start(options.clone(), &Lines::default()).await?;
-    }
-    plane.stop().await?;
+    ensure!(!traces.now()?.is_empty(), "while it runs, it is seen");
+    parent.kill()?;
+    parent.wait()?;
+    within(LIMIT, "the node to end with its parent", async || {
+        let left = traces.now()?;
+        ensure!(left.is_empty(), "{left:#?}");
+        Ok(Some(()))
+    })
+    .await?;
+
+    let options = Options::new("killed").state_dir(dir.path()).nodes(Nodes::Real).detach(true);
+    let plane = ControlPlane::start(options, &Lines::default()).await?;
+    plane.kill_component(Component::Node).await?;
+    ensure!(traces.now()?.iter().any(|line| line.starts_with("cgroup")), "there is something to clean up");
+    ControlPlane::stop_at(dir.path()).await?;
     ensure!(traces.now()?.is_empty(), "left behind: {:#?}", traces.now()?);
     Ok(())
+}
+
+/// A process that has started a cluster with a real node in this folder.
+async fn parent_of_a_node(folder: &Path) -> Result<Child> {
+    // Cargo builds the examples before it runs the tests, beside them.
+    let tests = std::env::current_exe()?;
+    let example = tests.ancestors().nth(2).context("the target folder")?.join("examples/boot");
+    let mut parent = Command::new(&example)
+        .args(["--real", "--name", "killed", "--state-dir"])
+        .arg(folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{}: `cargo test` builds it, `--test` alone does not", example.display()))?;
+    let out = BufReader::new(parent.stdout.take().context("stdout")?);
+    // The wait is bounded: the example ends by itself when the boot fails, and the boot has its own limits.
+    let ready = tokio::task::spawn_blocking(move || {
+        out.lines().map_while(Result::ok).any(|line| line.starts_with("KUBECONFIG="))
+    });
+    ensure!(ready.await?, "the example ended early");
+    Ok(parent)
 }
 
 async fn it_is_not_called_simulated(client: &Client) -> Result<()> {

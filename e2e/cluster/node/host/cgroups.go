@@ -17,6 +17,10 @@ import (
 // taking the node's namespaces apart took it more than five seconds.
 const emptying = time.Minute
 
+// weights are by the names of version 1 and 2. The host gives a cgroup the time of one process, unless told otherwise; on
+// one that is busy, all pods together would starve and fail their probes. Eight are what a small machine runs.
+var weights = map[string]string{"cpu.shares": "8192", "cpu.weight": "800"}
+
 // hierarchies returns where each hierarchy of cgroups is mounted: one with version 2, one for each controller with
 // version 1.
 func hierarchies() ([]string, error) {
@@ -51,6 +55,16 @@ func makeCgroups(name string) error {
 		// A new cpuset of version 1 is empty, and so holds no process.
 		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
 			if err := inherit(root, dir, file); err != nil {
+				return err
+			}
+		}
+		for file, weight := range weights {
+			path := filepath.Join(dir, file)
+			if _, err := os.Stat(path); err != nil {
+				// Another hierarchy's, or another version's.
+				continue
+			}
+			if err := os.WriteFile(path, []byte(weight), 0o644); err != nil {
 				return err
 			}
 		}

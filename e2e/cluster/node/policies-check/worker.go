@@ -1,0 +1,47 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"sync"
+
+	"github.com/mattfenwick/cyclonus/pkg/worker"
+)
+
+// atOnce is how many tries of one pod are under way at a time, as in the original.
+const atOnce = 10
+
+// work is cyclonus' worker: it is given all tries of one pod and prints what came of them, in their order. The original
+// starts a process for each, which this program is too large for.
+func work(arguments []string) error {
+	flags := flag.NewFlagSet("worker", flag.ContinueOnError)
+	jobs := flags.String("jobs", "", "a batch, as JSON")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	var batch worker.Batch
+	if err := json.Unmarshal([]byte(*jobs), &batch); err != nil {
+		return errors.Join(errors.New("--jobs"), err)
+	}
+	if err := batch.IsValid(); err != nil {
+		return err
+	}
+	results := make([]worker.Result, len(batch.Requests))
+	var tries sync.WaitGroup
+	free := make(chan struct{}, atOnce)
+	for nth, request := range batch.Requests {
+		tries.Go(func() {
+			free <- struct{}{}
+			defer func() { <-free }()
+			results[nth].Request = request
+			// The first two words are the program and `connect`.
+			if err := connect(request.Command()[2:]); err != nil {
+				results[nth].Error = err.Error()
+			}
+		})
+	}
+	tries.Wait()
+	return json.NewEncoder(os.Stdout).Encode(results)
+}
