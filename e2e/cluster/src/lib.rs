@@ -3,7 +3,7 @@
 //! etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok are built from their Go modules into one
 //! binary ([`Build`]), once for each user, and run as child processes ([`ControlPlane`]). Nodes are played by kwok: what
 //! becomes Ready on them proves order, never content, and every one of them says so in the label
-//! `plinth.dev/simulated`.
+//! `plinth.dev/simulated`. On Linux as root there can be a real one ([`Nodes::Real`], [`NodeBinaries`]).
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), plinth_cluster::Error> {

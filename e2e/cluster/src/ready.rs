@@ -35,7 +35,7 @@ impl Question {
             Self::ApiServer => "the API server",
             Self::DefaultAccount => "the service account `default`",
             Self::Nodes(_) => "the simulated nodes",
-            Self::RealNode(_) => "the node",
+            Self::RealNode(_) => "a node that is ready for pods",
         }
     }
 
