@@ -14,7 +14,7 @@ use crate::file;
 /// Version of the catalogue's entry.
 const VERSION: &str = "26.5.0";
 /// What is installed, each package with its digests: what the image of the end-to-end tests is made of, too.
-const PACKAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../e2e/images/kinto/requirements.txt");
+const PACKAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../e2e/images/recipes/kinto/requirements.txt");
 /// Names a virtual environment in which it is installed.
 const VARIABLE: &str = "PLINTH_KINTO";
 /// A start on a busy machine: Python reads some thousand files.

@@ -1,0 +1,94 @@
+//! What comes from registries, each by the registry's own client and the machine's own settings.
+
+mod debian;
+mod golang;
+mod keystore;
+mod maven;
+mod npm;
+mod wheel;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::recipe::{Owner, Recipe, Source};
+use crate::tree::Tree;
+
+pub(crate) use debian::{packages, root};
+
+/// Where sources are fetched and built.
+pub(crate) struct Workshop<'a> {
+    /// What was fetched before, by its digest.
+    pub(crate) downloads: &'a Path,
+    /// A folder for this image; what trees are made of lies in it until the archive is written.
+    pub(crate) work: &'a Path,
+    /// Files that the caller named.
+    pub(crate) given: &'a BTreeMap<String, PathBuf>,
+}
+
+impl Workshop<'_> {
+    /// Fetches or builds one source of a recipe.
+    ///
+    /// # Errors
+    /// The registry has it not, has another one than the pinned, or its build fails.
+    pub(crate) fn make(&self, recipe: &Recipe, source: &Source) -> Result<Tree> {
+        match source {
+            Source::MavenArchive { artifact, sha256, into, owner, group_writes } => {
+                let mut tree = maven::archive(self, recipe, artifact, sha256, into, *owner)?;
+                if *group_writes {
+                    tree.each(|entry| entry.mode |= (entry.mode & 0o200) >> 3);
+                }
+                Ok(tree)
+            }
+            Source::MavenJars { lock, into } => maven::jars(self, recipe, lock, into),
+            Source::NpmFile { package, integrity, path, into } => {
+                let folder = npm::package(self, package, integrity)?;
+                Tree::from_program(&existing(&folder, path, package)?, into)
+            }
+            Source::NpmApplication {
+                package,
+                integrity,
+                lock,
+                node,
+                node_integrity,
+                into,
+                without,
+                owner,
+            } => {
+                let node = npm::package(self, node, node_integrity)?;
+                let folder = npm::application(self, package, integrity, recipe.file(lock)?, &node)?;
+                let mut tree = Tree::from_folder(&folder, into, *owner)?;
+                without.iter().for_each(|path| tree.remove(&format!("{into}/{path}")));
+                Ok(tree)
+            }
+            Source::Go { module, package, linker_flags, into } => {
+                Tree::from_program(&golang::program(self, recipe, module, package, linker_flags)?, into)
+            }
+            Source::Wheel { requirements, path, into } => {
+                let folder = wheel::unpacked(self, recipe.file(requirements)?)?;
+                Tree::from_program(&existing(&folder, path, "the wheel")?, into)
+            }
+            Source::PythonApplication { requirements, python, into } => {
+                let folder = wheel::application(self, recipe.file(requirements)?, python)?;
+                Tree::from_folder(&folder, into, Owner::default())
+            }
+            Source::Given { name, into } => {
+                let lacks = || Error::NotGiven { image: recipe.name.clone(), name: name.clone() };
+                Tree::from_program(self.given.get(name).ok_or_else(lacks)?, into)
+            }
+        }
+    }
+
+    /// A fresh folder.
+    fn folder(&self) -> Result<PathBuf> {
+        Ok(tempfile::tempdir_in(self.work).map_err(Error::io(self.work))?.keep())
+    }
+}
+
+fn existing(folder: &Path, path: &str, what: &str) -> Result<PathBuf> {
+    let found = folder.join(path);
+    if found.is_file() {
+        return Ok(found);
+    }
+    Err(Error::Lacks { what: what.to_owned(), path: path.to_owned() })
+}
