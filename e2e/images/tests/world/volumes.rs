@@ -1,0 +1,60 @@
+//! Volumes of a pod as folders of this machine.
+
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::World;
+
+/// What is mounted where: the path on this machine, the path in the container, and whether it is only read.
+pub struct Mount {
+    pub source: PathBuf,
+    pub target: String,
+    pub read_only: bool,
+}
+
+/// Mounts of a container, made as the kubelet makes them: scratch and claims belong to the group of the pod.
+pub fn mounts(
+    world: &World,
+    component: &str,
+    container: &Value,
+    volumes: &Value,
+    group: Option<u32>,
+) -> Vec<Mount> {
+    let list = container["volumeMounts"].as_array().cloned().unwrap_or_default();
+    let mount = |wanted: &Value| {
+        let name = wanted["name"].as_str().expect("a name");
+        let folder = world.folder.path().join("volumes").join(component).join(name);
+        if !folder.is_dir() {
+            std::fs::create_dir_all(&folder).unwrap();
+            fill(world, &folder, volumes, name, group);
+        }
+        Mount {
+            source: wanted["subPath"].as_str().map_or(folder.clone(), |path| folder.join(path)),
+            target: wanted["mountPath"].as_str().expect("a path").to_owned(),
+            read_only: wanted["readOnly"] == Value::Bool(true),
+        }
+    };
+    list.iter().map(mount).collect()
+}
+
+fn fill(world: &World, folder: &Path, volumes: &Value, name: &str, group: Option<u32>) {
+    let volume = volumes.as_array().and_then(|all| all.iter().find(|volume| volume["name"] == name));
+    let of = |kind: &str, field: &str| volume.and_then(|volume| volume[kind][field].as_str());
+    if let Some(config) = of("configMap", "name") {
+        let object = world.object("ConfigMap", |found| found == config);
+        for (file, text) in object.body["data"].as_object().into_iter().flatten() {
+            std::fs::write(folder.join(file), text.as_str().expect("text")).unwrap();
+        }
+    } else if let Some(secret) = of("secret", "secretName") {
+        let object = world.object("Secret", |found| found == secret);
+        for key in object.secret.keys() {
+            std::fs::write(folder.join(key), world.secret(secret, key)).unwrap();
+        }
+    } else {
+        chown(folder, None, group).unwrap();
+        let mode = if group.is_some() { 0o2775 } else { 0o777 };
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+}
