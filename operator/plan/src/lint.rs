@@ -8,6 +8,7 @@ use plinth_api::v1alpha1::product::{Component, ConformanceException, Role, Versi
 use crate::catalogue::{Catalogue, Entry};
 use crate::conformance;
 use crate::model::Finding;
+use crate::render::{RUNS_REGISTRIES, mentions_exchange};
 
 /// Tags that move.
 pub const MUTABLE_TAGS: &[&str] = &["latest", "develop", "main", "master", "stable", "edge", "nightly"];
@@ -26,6 +27,7 @@ const RULES: &[Rule] = &[
     ("what cannot run says why, what can has components", substance),
     ("sources can be found", sources),
     ("what is excepted is a requirement of GovStack's", exceptions),
+    ("what runs registries is not told of the exchange", engines),
 ];
 
 struct Subject<'a> {
@@ -52,6 +54,15 @@ pub fn lint(entry: &Entry, catalogue: &Catalogue, today: &str) -> Vec<Finding> {
         rule(&subject, &mut findings);
     }
     findings
+}
+
+/// Where a registry answers is a part of what the exchange is told: an engine that reads the exchange would wait for itself.
+fn engines(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    let runs = subject.spec().provides.iter().any(|provision| provision.capability == RUNS_REGISTRIES);
+    if runs && mentions_exchange(subject.spec()) {
+        let message = "an entry that runs registries must not have the text `exchange.` in it, in no field";
+        subject.say(findings, "spec".to_owned(), message.to_owned());
+    }
 }
 
 fn exceptions(subject: &Subject<'_>, findings: &mut Vec<Finding>) {

@@ -8,7 +8,9 @@ use plinth_api::v1alpha1::service::Uses;
 use super::stage::{Stage, Target, component_of, name_of};
 use super::{Declared, Peer, Sides, Who};
 
-/// Capability of a product that signs people in.
+/// Block that signs people in.
+const IDENTITY: &str = "identity";
+/// What it provides where it is an OpenID Connect issuer.
 const ISSUER: &str = "oidc-issuer";
 
 /// Everything that public services declare.
@@ -50,9 +52,8 @@ impl Stage<'_> {
     fn used(&self, uses: &Uses) -> Result<Vec<Vec<Target>>> {
         let mut used = Vec::new();
         if uses.identity.is_some() {
-            let mut issuers: Vec<&str> = self.blocks_with(ISSUER).collect();
-            issuers.sort_by_key(|block| *block != "identity");
-            used.push(self.reached(issuers.first().context("nobody signs people in")?, Some(ISSUER))?);
+            let issuer = self.blocks_with(ISSUER).any(|block| block == IDENTITY).then_some(ISSUER);
+            used.push(self.reached(IDENTITY, issuer)?);
         }
         for (block, is_used) in [
             ("e-signature", uses.signature.is_some()),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plinth_api::Stack;
+use plinth_api::{ProductSpec, Stack};
 use serde_json::{Map, Value, json};
 
 use super::frame::{Frame, host};
@@ -25,7 +25,9 @@ pub(crate) fn frames<'a>(
     let mut made: BTreeMap<&str, Vec<Option<Frame<'_>>>> = BTreeMap::new();
     for (r, installed) in installed() {
         let names = Map::from_iter([registries(exchange, &r.block.name)]);
-        let frame = |i| (!mentions_exchange(i)).then(|| Frame::new(stack, &names, r, i, findings));
+        let frame = |i: &'a Instance<'a>| {
+            (!mentions_exchange(&i.entry.spec)).then(|| Frame::new(stack, &names, r, i, findings))
+        };
         made.insert(&r.block.name, installed.instances.iter().map(frame).collect());
     }
     let domain = &stack.spec.site.cluster_domain;
@@ -49,8 +51,8 @@ fn registries(exchange: &Compiled, block: &str) -> (String, Value) {
 }
 
 /// Whether an entry reads the exchange: it is large, and most entries do not.
-fn mentions_exchange(instance: &Instance<'_>) -> bool {
-    serde_json::to_string(&*instance.entry.spec).is_ok_and(|text| text.contains("exchange."))
+pub(crate) fn mentions_exchange(spec: &ProductSpec) -> bool {
+    serde_json::to_string(spec).is_ok_and(|text| text.contains("exchange."))
 }
 
 /// Where the exchange's servers reach what answers a service; `None` while its block is not there.

@@ -25,7 +25,7 @@ pub use meta::{full_digest, short_digest};
 pub(crate) use network::network_range;
 
 use self::frame::Frame;
-pub(crate) use self::frames::{RUNS_REGISTRIES, frames};
+pub(crate) use self::frames::{RUNS_REGISTRIES, frames, mentions_exchange};
 use self::meta::{Belongs, Draft};
 use self::network::Paths;
 use crate::claim::Claim;
