@@ -1,10 +1,11 @@
-//! The control plane's binary.
+//! The control plane's binary, and what else a cluster is started from.
 
 use std::path::{Path, PathBuf};
 
 use crate::KUBERNETES_VERSION;
 use crate::component::Component;
 use crate::error::Result;
+use crate::node::NodeBinaries;
 use crate::options::Nodes;
 use crate::program::Program;
 use crate::progress::Progress;
@@ -70,6 +71,23 @@ fn program() -> Program {
         sources: &SOURCES,
         // Without a version, kubectl and the API server cannot parse their own.
         linker_flags: format!("-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES_VERSION}"),
+    }
+}
+
+/// What a cluster is started from.
+pub(crate) struct Programs {
+    pub(crate) control_plane: Binaries,
+    pub(crate) node: Option<NodeBinaries>,
+}
+
+impl Programs {
+    pub(crate) async fn ensure(nodes: Nodes, progress: &dyn Progress) -> Result<Self> {
+        let control_plane = Build::ensure(progress).await?;
+        let node = match nodes {
+            Nodes::Real => Some(NodeBinaries::ensure(progress).await?),
+            Nodes::None | Nodes::Simulated(_) => None,
+        };
+        Ok(Self { control_plane, node })
     }
 }
 

