@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,9 @@ use crate::node::{self, Network, NodeBinaries};
 use crate::options::Nodes;
 use crate::pki::{self, FRONT_PROXY, Pki, User};
 use crate::seed::SIMULATED_LABEL;
+
+/// Between two looks at ports.
+const LOOK: Duration = Duration::from_millis(50);
 
 const AUDIT_POLICY: &str = include_str!("../config/audit-policy.yaml");
 /// Our own, not kwok's: they carry the behaviours that tests ask for by annotation.
@@ -142,6 +146,19 @@ impl Ports {
         [self.api, self.etcd_client, self.etcd_peer]
             .into_iter()
             .all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+    }
+
+    /// As [`Self::are_free`], at once or within `limit`: who had them may be on the way out. Pods of a real node look for the API
+    /// server where it was before.
+    pub(crate) async fn become_free(self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        while !self.are_free() {
+            if Instant::now() >= until {
+                return false;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        true
     }
 
     pub(crate) fn server_url(self) -> String {

@@ -30,6 +30,8 @@ const STAGE: &str = "Starting the control plane";
 const LOCK: Duration = Duration::from_secs(150);
 /// Generous: on a small machine that compiles at the same time, seconds become a minute.
 const READY: Duration = Duration::from_secs(120);
+/// How long a cluster waits for the ports that it had before.
+const PORTS: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
 /// Between the choice of a port and its use, somebody else may take it.
 const ATTEMPTS: u32 = 5;
@@ -112,9 +114,9 @@ impl ControlPlane {
         };
         network.check()?;
         let pki = Pki::ensure(&layout, network)?;
-        let mut ports = match before.map(|(ports, _)| ports).filter(|ports| ports.are_free()) {
-            Some(ports) => ports,
-            None => Ports::free()?,
+        let mut ports = match before {
+            Some((ports, _)) if ports.become_free(PORTS).await => ports,
+            _ => Ports::free()?,
         };
         progress.begin(STAGE, Some(steps(options.nodes)));
         for attempt in 1.. {
