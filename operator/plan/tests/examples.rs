@@ -11,6 +11,7 @@ use kube::ResourceExt;
 use plinth_api::condition::{Reason, State};
 use plinth_api::v1alpha1::agreement::AgreementPhase;
 use plinth_api::{ExchangeAgreement, Member, PublicService, Registry, Stack};
+use plinth_plan::closure;
 use plinth_plan::decide::teardown;
 use plinth_plan::exchange::compile::What;
 use plinth_plan::model::*;
@@ -26,6 +27,19 @@ fn plans() -> Vec<(String, Plan)> {
     }
     assert!(!plans.is_empty());
     plans
+}
+
+#[test]
+fn every_example_is_whole() {
+    for example in Example::all() {
+        let inputs = example.inputs();
+        for stack in example.of::<Stack>() {
+            let plan = plinth_plan::plan(&stack, &inputs).expect("it is valid");
+            let lacking: Vec<String> =
+                closure::check(&plan, &stack, &inputs).iter().map(ToString::to_string).collect();
+            assert!(lacking.is_empty(), "{}: {}", example.name, lacking.join("\n"));
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Databases, topics, issuers: what backing services and other blocks give, and who uses which.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
 use regex::Regex;
 use serde_json::Value;
@@ -221,7 +222,10 @@ pub fn served(world: &World<'_>, findings: &mut Vec<Finding>) {
             continue;
         }
         // Who logs in to one server may only ask another, that knows nobody.
-        let shares = |server: &&Run<'_>| !run.reads.is_disjoint(&server.reads);
+        let shares = |server: &&Run<'_>| {
+            let mut known = iter::once(*server).chain(prepares(world, server));
+            known.any(|one| !run.reads.is_disjoint(&one.reads))
+        };
         let logged_in = servers.iter().any(shares);
         for server in servers.iter().filter(|server| !shares(server)) {
             if !logged_in || !server.reads.is_empty() {
@@ -230,6 +234,15 @@ pub fn served(world: &World<'_>, findings: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+/// Jobs that a server waits for, of the same item of a `forEach`: they may have told its data what it never reads itself.
+fn prepares<'w>(world: &'w World<'_>, server: &'w Run<'_>) -> impl Iterator<Item = &'w Run<'w>> {
+    let item = |run: &Run<'_>, name: &str| run.unit.name.strip_prefix(name).map(str::to_owned);
+    world.beside(server.namespace).filter(move |run| {
+        let (Some((_, own)), Some((_, other))) = (server.entry, run.entry) else { return false };
+        run.job && own.after.contains(&other.name) && item(run, &other.name) == item(server, &own.name)
+    })
 }
 
 /// One database and one user a claim, and a Secret that says both.
