@@ -106,7 +106,7 @@ fn listing(planned: &[Planned]) -> Listing {
 }
 
 /// Every image of every pod, with its block.
-fn images_of(plan: &Plan) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn images_of(plan: &Plan) -> impl Iterator<Item = (&str, &str)> {
     plan.units().flat_map(|unit| {
         unit.objects.iter().flat_map(move |object| {
             let pod = object.body.pointer("/spec/template/spec").unwrap_or(&Value::Null);

@@ -2,6 +2,7 @@
 
 mod admission;
 mod cluster;
+mod images;
 mod nodes;
 pub mod operator;
 mod report;
@@ -58,7 +59,8 @@ pub struct Args {
 pub enum Nodes {
     /// Played by kwok: Ready proves the order, never the content.
     Simulated,
-    /// One, with containerd and kubelet, on Linux as root. It has only the images that are imported to it.
+    /// One, with containerd and kubelet, on Linux as root. It has the images that are built from package registries
+    /// (docs/images.md), and no other.
     Real,
     /// What the cluster of that name had before; simulated when it is new.
     Auto,
@@ -143,6 +145,7 @@ async fn come_up(
     let kinds = Kinds::of(&client).await?;
     warn_of_missing_kinds(&kinds, planned);
     admission::ensure(&client, &kinds, &cluster.operator_user(&client).await?).await?;
+    images::import(cluster, planned).await?;
     let operator = session.operator.insert(Operator::start(cluster, args.detach).await?);
     put(&client, &kinds, input).await?;
 

@@ -41,7 +41,7 @@ fn why_not_real() -> String {
     let missing = missing_for_real_node();
     if missing.is_empty() {
         // A Stack would wait for its images for ever.
-        return "a real node has only the images that are imported to it (--nodes real asks for one)"
+        return "few products have an image for a real node here (--nodes real asks for one; docs/images.md)"
             .to_owned();
     }
     format!("a real one cannot be on this machine; missing: {}", missing.join("; "))
