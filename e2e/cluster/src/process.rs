@@ -71,6 +71,11 @@ impl Process {
         }
     }
 
+    /// Whether it was killed and the kernel has not taken it apart yet: until then it may hold its port.
+    fn is_ending(&self) -> bool {
+        self.child.is_none() && is_ending(self.pid)
+    }
+
     pub(crate) fn signal(&mut self, signal: Signal, layout: &Layout) {
         if self.alive(layout)
             && let Ok(pid) = i32::try_from(self.pid)
@@ -82,7 +87,7 @@ impl Process {
 
     pub(crate) async fn gone_within(&mut self, limit: Duration, layout: &Layout) -> bool {
         let until = Instant::now() + limit;
-        while self.alive(layout) {
+        while self.alive(layout) || self.is_ending() {
             if Instant::now() >= until {
                 return false;
             }
@@ -146,6 +151,22 @@ fn command_line(pid: u32) -> Option<Vec<u8>> {
     fs::read(format!("/proc/{pid}/cmdline")).ok().filter(|line| !line.is_empty())
 }
 
+/// A process loses its command line before its files. One that only waits to be reaped has neither.
+#[cfg(target_os = "linux")]
+fn is_ending(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    let has_ended =
+        |stat: &str| stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']));
+    let mut states =
+        threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+    command_line(pid).is_none() && states.any(|stat| !has_ended(&stat))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_ending(_pid: u32) -> bool {
+    false
+}
+
 #[cfg(not(target_os = "linux"))]
 fn command_line(pid: u32) -> Option<Vec<u8>> {
     let output = Command::new("ps").args(["-ww", "-o", "args=", "-p", &pid.to_string()]).output().ok()?;
@@ -183,6 +204,7 @@ mod tests {
         assert!(exists(std::process::id()));
         assert!(!is_ours(std::process::id(), &layout));
         assert!(!exists(u32::MAX - 1));
+        assert!(!is_ending(std::process::id()) && !is_ending(u32::MAX - 1));
     }
 
     #[test]
