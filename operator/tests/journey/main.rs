@@ -193,16 +193,22 @@ async fn within(limit: Duration, what: &str, mut attempt: impl AsyncFnMut() -> R
     }
 }
 
-/// Deletes a component's pods without grace.
+/// Deletes a component's pods without grace, and waits until there are others.
 async fn kill(client: &Client, namespace: &str, component: &str) -> Result<()> {
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     let of = ListParams::default().labels(&format!("plinth.dev/component={component}"));
     let found = pods.list(&of).await?;
     ensure!(!found.items.is_empty(), "{component} has no pod in {namespace}");
+    let killed: Vec<_> = found.items.iter().filter_map(ResourceExt::uid).collect();
     for pod in found {
         pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await?;
     }
-    Ok(())
+    within(LIMIT, &format!("others in place of the pods of {component}"), async || {
+        let now: Vec<_> = pods.list(&of).await?.items.iter().filter_map(ResourceExt::uid).collect();
+        ensure!(!now.is_empty() && !now.iter().any(|uid| killed.contains(uid)), "{now:?}");
+        Ok(())
+    })
+    .await
 }
 
 impl System<'_> {
