@@ -2,7 +2,6 @@
 # Secret's from then on.
 set -eu
 here=$(dirname "$0")
-settings=/etc/kinto/kinto.ini
-kinto migrate --ini "$settings"
-kinto create-user --ini "$settings" --username admin --password "$ADMINISTRATOR_PASSWORD"
+kinto migrate --ini "$KINTO_INI"
+kinto create-user --ini "$KINTO_INI" --username admin --password "$ADMINISTRATOR_PASSWORD"
 python "$here/indexes.py" "$here/indexes.json"
