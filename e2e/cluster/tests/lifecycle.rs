@@ -3,9 +3,8 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
@@ -16,7 +15,7 @@ use plinth_cluster::testing::TestCluster;
 use plinth_cluster::{Component, ControlPlane, Error, Nodes, Options, Silent};
 use serde_json::{Value, json};
 
-use support::{LIMIT, create, eventually, namespace, within};
+use support::{LIMIT, create, eventually, namespace, parent_of_a_cluster, within};
 
 fn map(name: &str) -> Value {
     json!({ "metadata": { "name": name }, "data": { "key": "value" } })
@@ -69,21 +68,7 @@ async fn two_run_side_by_side_and_leave_nothing() -> Result<()> {
 #[tokio::test]
 async fn killing_the_parent_leaves_nothing() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    // Cargo builds the examples before it runs the tests, beside them.
-    let tests = std::env::current_exe()?;
-    let example = tests.ancestors().nth(2).context("the target folder")?.join("examples/boot");
-    let mut parent = Command::new(&example)
-        .args(["--nodes", "1", "--name", "orphan", "--state-dir"])
-        .arg(dir.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("{}: `cargo test` builds it, `--test` alone does not", example.display()))?;
-    let out = BufReader::new(parent.stdout.take().context("stdout")?);
-    // The wait is bounded: the example ends by itself when the boot fails, and the boot has its own limits.
-    let ready = tokio::task::spawn_blocking(move || {
-        out.lines().map_while(Result::ok).any(|line| line.starts_with("KUBECONFIG="))
-    });
-    ensure!(ready.await?, "the example ended early");
+    let mut parent = parent_of_a_cluster(&["--nodes", "1", "--name", "orphan"], dir.path()).await?;
     let components = processes_of(&dir.path().join("data")).len();
     ensure!(components > 0);
     parent.kill()?;

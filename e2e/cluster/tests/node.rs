@@ -3,9 +3,7 @@
 mod host;
 mod support;
 
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -18,7 +16,7 @@ use plinth_cluster::{Component, ControlPlane, Lines, Nodes, Options, TOOLBOX};
 use serde_json::{Value, json};
 
 use crate::host::Traces;
-use crate::support::{create, namespace, within};
+use crate::support::{create, namespace, parent_of_a_cluster, within};
 
 /// A container starts in a second; here others compile meanwhile.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -48,7 +46,7 @@ async fn a_node_runs_pods_and_leaves_nothing() -> Result<()> {
 #[tokio::test]
 async fn whoever_is_killed_the_host_is_clean_in_the_end() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let mut parent = parent_of_a_node(dir.path()).await?;
+    let mut parent = parent_of_a_cluster(&["--real", "--name", "killed"], dir.path()).await?;
     let traces = Traces::of(dir.path())?;
     ensure!(!traces.now()?.is_empty(), "while it runs, it is seen");
     parent.kill()?;
@@ -67,26 +65,6 @@ async fn whoever_is_killed_the_host_is_clean_in_the_end() -> Result<()> {
     ControlPlane::stop_at(dir.path()).await?;
     ensure!(traces.now()?.is_empty(), "left behind: {:#?}", traces.now()?);
     Ok(())
-}
-
-/// A process that has started a cluster with a real node in this folder.
-async fn parent_of_a_node(folder: &Path) -> Result<Child> {
-    // Cargo builds the examples before it runs the tests, beside them.
-    let tests = std::env::current_exe()?;
-    let example = tests.ancestors().nth(2).context("the target folder")?.join("examples/boot");
-    let mut parent = Command::new(&example)
-        .args(["--real", "--name", "killed", "--state-dir"])
-        .arg(folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("{}: `cargo test` builds it, `--test` alone does not", example.display()))?;
-    let out = BufReader::new(parent.stdout.take().context("stdout")?);
-    // The wait is bounded: the example ends by itself when the boot fails, and the boot has its own limits.
-    let ready = tokio::task::spawn_blocking(move || {
-        out.lines().map_while(Result::ok).any(|line| line.starts_with("KUBECONFIG="))
-    });
-    ensure!(ready.await?, "the example ended early");
-    Ok(parent)
 }
 
 async fn it_is_not_called_simulated(client: &Client) -> Result<()> {

@@ -1,8 +1,11 @@
 //! What the tests have in common: making objects, and waiting for what becomes of them.
 
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::PostParams;
 use kube::core::NamespaceResourceScope;
@@ -75,4 +78,26 @@ pub fn template(labels: &Value, annotations: &Value, pod: Value) -> Value {
         spec.extend(more);
     }
     json!({ "metadata": { "labels": labels, "annotations": annotations }, "spec": spec })
+}
+
+/// A process that has started a cluster in this folder, with these arguments of the example `boot`.
+#[allow(dead_code, reason = "each test binary compiles this file and uses its own part")]
+pub async fn parent_of_a_cluster(arguments: &[&str], folder: &Path) -> Result<Child> {
+    // Cargo builds the examples before it runs the tests, beside them.
+    let tests = std::env::current_exe()?;
+    let example = tests.ancestors().nth(2).context("the target folder")?.join("examples/boot");
+    let mut parent = Command::new(&example)
+        .args(arguments)
+        .arg("--state-dir")
+        .arg(folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{}: `cargo test` builds it, `--test` alone does not", example.display()))?;
+    let out = BufReader::new(parent.stdout.take().context("stdout")?);
+    // The wait is bounded: the example ends by itself when the boot fails, and the boot has its own limits.
+    let ready = tokio::task::spawn_blocking(move || {
+        out.lines().map_while(Result::ok).any(|line| line.starts_with("KUBECONFIG="))
+    });
+    ensure!(ready.await?, "the example ended early");
+    Ok(parent)
 }

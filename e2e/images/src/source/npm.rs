@@ -78,40 +78,9 @@ fn forget_how_it_was_made(modules: &Path) -> Result<()> {
     let find = |arguments: &[&str]| {
         run(Command::new("find").arg(modules).args(arguments), "removing what compilers left", "findutils")
     };
-    find(&[
-        "-path",
-        "*/build/*",
-        "-type",
-        "f",
-        "(",
-        "-name",
-        "*.o",
-        "-o",
-        "-name",
-        "*.d",
-        "-o",
-        "-name",
-        "*.a",
-        ")",
-        "-delete",
-    ])?;
-    find(&[
-        "-path",
-        "*/build/*",
-        "-type",
-        "f",
-        "(",
-        "-name",
-        "Makefile",
-        "-o",
-        "-name",
-        "*.mk",
-        "-o",
-        "-name",
-        "config.gypi",
-        ")",
-        "-delete",
-    ])?;
+    for left in ["*.o", "*.d", "*.a", "Makefile", "*.mk", "config.gypi"] {
+        find(&["-path", "*/build/*", "-type", "f", "-name", left, "-delete"])?;
+    }
     find(&["-maxdepth", "1", "-name", ".package-lock.json", "-delete"])?;
     Ok(())
 }
