@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -19,6 +19,7 @@ use crate::client::{Connection, Identity};
 use crate::country::Country;
 use crate::mount::Mount;
 use crate::pki::{Pki, of_services};
+use crate::ports::free_port;
 use crate::{envoy, within};
 
 /// A running exchange; its processes end when this is dropped.
@@ -362,7 +363,7 @@ fn pid(child: &Child) -> Pid {
 
 /// An address that nobody listens on.
 fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap()
+    (Ipv4Addr::LOCALHOST, free_port()).into()
 }
 
 /// Status and body; status 0 where nobody answers.

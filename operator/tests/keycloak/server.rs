@@ -1,12 +1,13 @@
 //! Keycloak itself, on loopback: its distribution from the Maven registry, pinned by its digest, unpacked once into a cache.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use crate::ports::free_port;
 
 /// Version of the catalogue's entry.
 const VERSION: &str = "26.4.7";
@@ -145,10 +146,6 @@ fn fetch(folder: &Path) {
 fn run(command: &mut Command) {
     let ran = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(ran.status.success(), "{command:?}: {}", String::from_utf8_lossy(&ran.stderr));
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn get(url: &str, token: Option<&str>) -> Option<Value> {

@@ -1,10 +1,11 @@
 //! A PostgreSQL of this machine, in a folder of its own, on loopback.
 
-use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::ports::free_port;
 
 /// Where Debian has the programs of each version.
 const DEBIAN: &str = "/usr/lib/postgresql";
@@ -24,7 +25,7 @@ impl PostgreSql {
     /// Makes a server with one database, and a user of the same name that owns it.
     pub fn start(database: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(folder.path()));
         }
