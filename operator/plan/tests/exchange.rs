@@ -161,7 +161,7 @@ fn every_reference_that_reaches_for_somebody_elses_thing_is_refused_with_its_pat
             "bank",
             "/spec/participant/paysFor",
             json!([]),
-            "PublicService app/birth: spec.uses.programme.participant: participant `bank` does not exist or does not pay",
+            "waits: spec.uses.programme.participant: participant `bank` does not exist or does not pay",
             true,
         ),
         (
@@ -169,7 +169,7 @@ fn every_reference_that_reaches_for_somebody_elses_thing_is_refused_with_its_pat
             "birth",
             "/spec/uses/programme/participant",
             json!("none"),
-            "participant `none` does not exist or does not pay",
+            "waits: spec.uses.programme.participant: participant `none` does not exist or does not pay",
             true,
         ),
         (

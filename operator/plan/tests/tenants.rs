@@ -131,6 +131,30 @@ fn what_a_service_asks_for_opens_no_way_before_it_is_granted() {
 }
 
 #[test]
+fn a_service_whose_payer_withdraws_pays_nobody_and_goes_on() {
+    let mut objects = with_pods();
+    object(&mut objects, "PublicService", "birth")["spec"]["workload"] =
+        json!({ "image": "registry.example/birth:1.0", "port": 8080 });
+    let bound = |objects: &[Value]| {
+        let plan = planned(objects);
+        let service = part(&plan, "PublicService", "birth");
+        let secrets: Vec<String> = objects_of(service, "Secret").map(|o| o.key.name.clone()).collect();
+        let ways: Vec<String> = objects_of(service, "NetworkPolicy")
+            .flat_map(|policy| peers(&policy.body["spec"]["egress"], "to"))
+            .filter(|peer| peer.contains("payments"))
+            .collect();
+        assert_eq!(objects_of(service, "Deployment").count(), 1, "{secrets:?}");
+        (secrets, ways)
+    };
+    let (secrets, ways) = bound(&objects);
+    assert!(secrets.contains(&"birth-payments".to_owned()) && !ways.is_empty(), "{secrets:?} {ways:?}");
+    object(&mut objects, "Member", "bank")["spec"]["participant"]["paysFor"] = json!([]);
+    let (secrets, ways) = bound(&objects);
+    assert!(!secrets.contains(&"birth-payments".to_owned()) && ways.is_empty(), "{secrets:?} {ways:?}");
+    assert!(secrets.contains(&"birth-identity".to_owned()), "{secrets:?}");
+}
+
+#[test]
 fn what_plinth_runs_for_an_agency_resolves_names() {
     let mut objects = world();
     object(&mut objects, "PublicService", "birth")["spec"]["workload"] =

@@ -1,6 +1,7 @@
 //! Public services: what they use, what the Stack has of it, and what providers have granted.
 
 use plinth_api::v1alpha1::exchange::Endpoint;
+use plinth_api::v1alpha1::member::Participant;
 use plinth_api::v1alpha1::service::{Assurance, Level, PublicServiceSpec, Use, UseStatus, Uses};
 use plinth_api::v1alpha1::stack::LevelValues;
 
@@ -23,7 +24,11 @@ impl World<'_> {
                 Some(assurance) => self.assured(&mut one, assurance),
                 None => Vec::new(),
             };
-            let programme = self.programme(&mut one, out);
+            let (payer, unpaid) = match self.payer(&one, out).transpose() {
+                Ok(payer) => (payer, None),
+                Err(lacking) => (None, Some(lacking)),
+            };
+            let programme = self.programme(&mut one, payer);
             let uses: Vec<UseStatus> = one
                 .spec
                 .uses
@@ -33,7 +38,7 @@ impl World<'_> {
                 .collect();
             let pending = uses.iter().filter(|used| !used.granted && used.decided_by.is_none());
             let pending = pending.map(|used| format!("{}: {}", used.service, used.message));
-            let waits = pending.collect();
+            let waits = pending.chain(unpaid.clone()).collect();
             let holds = one.findings.is_empty();
             let programme = programme.filter(|_| holds);
             let identity = one.spec.uses.identity.as_ref().filter(|_| holds);
@@ -41,10 +46,13 @@ impl World<'_> {
             let what =
                 What::PublicService { client: client.clone(), uses: uses.clone(), identity, programme };
             if one.findings.is_empty() {
+                let mut spec = one.spec.clone();
+                // Without a grant it pays nobody, and does everything else that it is for.
+                spec.uses.programme.take_if(|_| unpaid.is_some());
                 consumers.push(Consumer {
                     namespace: one.subject.namespace.clone(),
                     name: one.subject.name.clone(),
-                    spec: one.spec.clone(),
+                    spec,
                     client,
                     uses,
                     acr_values,
@@ -125,9 +133,40 @@ impl World<'_> {
         reach("spec.uses.identity.authentication", wanted.authentication, &levels.authentication)
     }
 
-    /// The account that a programme debits is its own Member's, or that Member has granted it. What the payments block knows
-    /// of it.
-    fn programme(&self, one: &mut Found<'_, PublicServiceSpec>, out: &Compiled) -> Option<String> {
+    /// Whose account a programme debits: its own Member's, or one that has granted it. Nothing where there is no programme, and
+    /// what is lacking where there is no grant. A participant that does not exist and one that has not granted look the same.
+    fn payer<'o>(
+        &self,
+        one: &Found<'_, PublicServiceSpec>,
+        out: &'o Compiled,
+    ) -> Option<Result<&'o Participant, String>> {
+        let wanted = one.spec.uses.programme.as_ref()?.participant.as_ref()?;
+        let own: Vec<String> = out
+            .members
+            .iter()
+            .filter(|(_, member)| member.namespace == one.subject.namespace)
+            .map(|(id, _)| id.short())
+            .collect();
+        let participants = out.members.values().filter_map(|m| Some((&m.namespace, m.participant.as_ref()?)));
+        let mut granted = participants.filter(|(namespace, participant)| {
+            participant.id == *wanted
+                && (**namespace == one.subject.namespace
+                    || participant.pays_for.iter().any(|member| own.contains(member)))
+        });
+        Some(granted.next().map(|(_, participant)| participant).ok_or_else(|| {
+            format!(
+                "spec.uses.programme.participant: participant `{wanted}` does not exist or does not pay for a Member of this \
+                 namespace; its Member says so in spec.participant.paysFor"
+            )
+        }))
+    }
+
+    /// What the payments block knows of a programme.
+    fn programme(
+        &self,
+        one: &mut Found<'_, PublicServiceSpec>,
+        payer: Option<&Participant>,
+    ) -> Option<String> {
         let programme = one.spec.uses.programme.as_ref()?;
         let Some(wanted) = &programme.participant else {
             one.wrong(
@@ -136,33 +175,14 @@ impl World<'_> {
             );
             return None;
         };
-        let own: Vec<String> = out
-            .members
-            .iter()
-            .filter(|(_, member)| member.namespace == one.subject.namespace)
-            .map(|(id, _)| id.short())
-            .collect();
-        let payer = out.members.values().find(|m| m.participant.as_ref().is_some_and(|p| p.id == *wanted));
-        let granted = payer.is_some_and(|payer| {
-            payer.namespace == one.subject.namespace
-                || payer.participant.iter().any(|p| p.pays_for.iter().any(|member| own.contains(member)))
-        });
-        if !granted {
-            let message = format!(
-                "participant `{wanted}` does not exist or does not pay for a Member of this namespace; its Member says \
-                 so in spec.participant.paysFor"
-            );
-            one.wrong("spec.uses.programme.participant", message);
-        }
         if let Some(product) = self.registers_programmes()
             && programme.account.is_none()
         {
             let message = format!("is missing: `{product}` debits the account by its own identifier");
             one.wrong("spec.uses.programme.account", message);
         }
-        if let Some(participant) = payer.filter(|_| granted).and_then(|payer| payer.participant.as_ref())
-            && !participant.currencies.contains(&programme.currency)
-        {
+        let participant = payer?;
+        if !participant.currencies.contains(&programme.currency) {
             let message = format!(
                 "`{}` is no currency of participant `{wanted}`; it has {}",
                 programme.currency,
