@@ -30,12 +30,30 @@ pub async fn import(cluster: &Cluster, planned: &[Planned]) -> Result<()> {
     for image in wanted(planned) {
         match recipes.get(&image) {
             Some(recipe) => give(plane, &image, recipe).await?,
-            None => note(&format!(
-                "warning: no image {image} on the node, and no recipe for it: its pods will wait (docs/images.md says what there is)"
-            )),
+            None => note(&missing(&image)?),
         }
     }
     Ok(())
+}
+
+/// What to do about an image that there is no recipe for, which may only want a rule of the Stack.
+fn missing(image: &str) -> Result<String> {
+    for name in Recipe::images()? {
+        let recipe = Recipe::named(&name)?;
+        let stands_for = recipe.upstream.as_deref() == Some(image);
+        if let Some((reference, (from, _))) =
+            recipe.reference().zip(image.split_once('/')).filter(|_| stands_for)
+        {
+            let to = reference.split('/').next().unwrap_or_default();
+            return Ok(format!(
+                "warning: no image {image} on the node: its pods will wait. There is a recipe for it; add to the Stack's \
+                 spec.images.rewrites {{ from: {from}/, to: {to}/ }}"
+            ));
+        }
+    }
+    Ok(format!(
+        "warning: no image {image} on the node, and no recipe for it: its pods will wait (docs/images.md says what there is)"
+    ))
 }
 
 async fn give(plane: &ControlPlane, image: &str, recipe: &str) -> Result<()> {
