@@ -1,6 +1,6 @@
 //! Builds images, all of them where none is named, and prints where they are.
 //!
-//! `cargo run -p plinth-images --example build -- postgresql keycloak`
+//! `cargo run -p plinth-images --example images -- postgresql keycloak`
 
 use std::path::PathBuf;
 use std::time::Instant;
