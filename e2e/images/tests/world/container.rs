@@ -222,7 +222,18 @@ impl<'a> Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        // Who takes another user's rights outlives what started it, so that the container's own first process is killed; all
+        // others go with it, and what started it ends when its ports and volumes are free.
+        match first_process(self.process.id()) {
+            Some(first) => drop(Command::new("kill").args(["-KILL", &first]).status()),
+            None => drop(self.process.kill()),
+        }
         let _ = self.process.wait();
     }
+}
+
+/// The child of what makes a container's spaces.
+fn first_process(parent: u32) -> Option<String> {
+    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    children.split_whitespace().next().map(str::to_owned)
 }
