@@ -86,6 +86,17 @@ pub enum Source {
         /// Where they go.
         into: String,
     },
+    /// A Java program of the recipe's own, compiled by this machine's compiler: a folder of classes.
+    Java {
+        /// Folder of the recipe with its source files.
+        program: String,
+        /// File of the recipe: the jars that it is compiled against, as for `mavenJars`.
+        lock: String,
+        /// The release of Java that runs it, such as 17.
+        release: u8,
+        /// Where the classes go.
+        into: String,
+    },
     /// One file of an npm package.
     NpmFile {
         /// `name@version`.
@@ -337,6 +348,17 @@ impl Recipe {
             .ok_or_else(|| self.wrong(format!("there is no file `{name}` in its folder")))
     }
 
+    /// The files of a folder of the recipe.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn folder(&self, name: &str) -> Result<impl Iterator<Item = &'static include_dir::File<'static>>> {
+        RECIPES
+            .get_dir(format!("{}/{name}", self.name))
+            .map(include_dir::Dir::files)
+            .ok_or_else(|| self.wrong(format!("there is no folder `{name}` in its folder")))
+    }
+
     /// A hash of everything in its folder.
     pub(crate) fn hash(&self, hash: &mut Sha256) {
         let mut files = RECIPES.get_dir(&self.name).map(all_files).unwrap_or_default();
@@ -358,6 +380,7 @@ impl Source {
         match self {
             Self::MavenArchive { into, .. }
             | Self::MavenJars { into, .. }
+            | Self::Java { into, .. }
             | Self::NpmFile { into, .. }
             | Self::NpmApplication { into, .. }
             | Self::Go { into, .. }

@@ -39,7 +39,7 @@ pub(super) fn archive(
 }
 
 /// All jars of a lock, in one folder.
-pub(super) fn jars(workshop: &Workshop<'_>, recipe: &Recipe, lock: &str, into: &str) -> Result<Tree> {
+pub(super) fn jars(workshop: &Workshop<'_>, recipe: &Recipe, lock: &str) -> Result<PathBuf> {
     let folder = workshop.folder()?;
     let text = String::from_utf8_lossy(recipe.file(lock)?);
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -51,7 +51,7 @@ pub(super) fn jars(workshop: &Workshop<'_>, recipe: &Recipe, lock: &str, into: &
         let target = folder.join(format!("{name}-{version}.jar"));
         std::fs::copy(&file, &target).map_err(Error::io(&target))?;
     }
-    Tree::from_folder(&folder, into, Owner::default())
+    Ok(folder)
 }
 
 fn coordinates<'a>(recipe: &Recipe, artifact: &'a str) -> Result<(&'a str, &'a str, &'a str)> {

@@ -2,6 +2,7 @@
 
 mod debian;
 mod golang;
+mod java;
 mod keystore;
 mod maven;
 mod npm;
@@ -40,7 +41,14 @@ impl Workshop<'_> {
                 }
                 Ok(tree)
             }
-            Source::MavenJars { lock, into } => maven::jars(self, recipe, lock, into),
+            Source::MavenJars { lock, into } => {
+                Tree::from_folder(&maven::jars(self, recipe, lock)?, into, Owner::default())
+            }
+            Source::Java { program, lock, release, into } => {
+                let libraries = maven::jars(self, recipe, lock)?;
+                let classes = java::classes(self, recipe, program, &libraries, *release)?;
+                Tree::from_folder(&classes, into, Owner::default())
+            }
             Source::NpmFile { package, integrity, path, into } => {
                 let folder = npm::package(self, package, integrity)?;
                 Tree::from_program(&existing(&folder, path, package)?, into)
