@@ -1,10 +1,13 @@
-//! Recipes are data: each can be read, stands for an image of the catalogue, and is told of in the documentation.
+//! Recipes are data: each can be read, stands for an image of a product, and is told of in the documentation.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use plinth_images::{Images, Recipe};
 use plinth_plan::catalogue::Catalogue;
+
+/// A product of one's own, for which there is a recipe too.
+const OWN: &str = include_str!("../../../operator/tests/data/e-signature.yaml");
 
 fn recipes() -> Vec<Recipe> {
     Recipe::images().unwrap().iter().map(|name| Recipe::named(name).unwrap()).collect()
@@ -20,7 +23,7 @@ fn every_recipe_and_its_bases_can_be_read() {
 }
 
 #[test]
-fn every_image_stands_for_one_that_the_catalogue_names() {
+fn every_image_stands_for_one_that_a_product_names() {
     let catalogue = Catalogue::builtin().unwrap();
     let entries = catalogue
         .entries()
@@ -28,9 +31,11 @@ fn every_image_stands_for_one_that_the_catalogue_names() {
         .flat_map(|version| version.images.values());
     let mut named: BTreeSet<&str> = entries.map(String::as_str).collect();
     named.insert(plinth_api::names::IMAGE);
+    let own: plinth_api::Product = serde_yaml::from_str(OWN).unwrap();
+    named.extend(own.spec.versions.iter().flat_map(|version| version.images.values()).map(String::as_str));
     for recipe in recipes() {
         let upstream = recipe.upstream.as_deref().unwrap();
-        assert!(named.contains(upstream), "{}: the catalogue has no {upstream}", recipe.name);
+        assert!(named.contains(upstream), "{}: no product has {upstream}", recipe.name);
     }
 }
 

@@ -5,13 +5,20 @@ mod world;
 
 use std::time::Duration;
 
-use world::World;
+use serde_json::{Value, json};
+use world::{Beside, World};
 
 /// What a product may take to answer on a small machine that does other work.
 const PATIENCE: Duration = Duration::from_secs(900);
 
 /// The hub with the ledger that npm's registry carries.
 const LEDGER: &str = "[{ name: payments, product: mojaloop, version: 17.2.0-ledger-19.5.5 }]";
+
+/// The product of one's own that signs, and its component.
+const SIGNING: &str = include_str!("../../../operator/tests/data/e-signature.yaml");
+const SIGNER: &str = "dss-signature";
+/// What is signed.
+const APPLICATION: &str = "eyJhcHBsaWNhdGlvbiI6IDF9";
 
 #[test]
 #[ignore = "minutes: builds images from package registries; run by e2e/all images"]
@@ -156,4 +163,133 @@ fn the_exchange_asks_its_authoriser_and_takes_nobody_without_a_certificate() {
     let address = "https://127.0.0.1:8443/r1/EE/GOV/1/registry/person";
     let refused = world.curl_says(&["--insecure", address]).unwrap_err();
     assert!(refused.contains("certificate required") || refused.contains("alert"), "{refused}");
+}
+
+/// The signing service, and a stand-in for the identity provider that knows who has which token.
+fn signing() -> (World, Beside) {
+    let own = "{ name: e-signature, product: dss-signature, parameters: { personClaim: number } }";
+    let world = World::with(SIGNING, &format!("[{{ name: identity, product: keycloak }}, {own}]"));
+    let people = world.beside("python3", &[concat!(env!("CARGO_MANIFEST_DIR"), "/tests/people.py")]);
+    (world, people)
+}
+
+/// Status and answer of the signing service.
+fn asked(world: &World, path: &str, credentials: &[&str], body: &Value) -> (u16, Value) {
+    let (url, body) = (format!("http://127.0.0.1:8090{path}"), body.to_string());
+    let said = ["--no-fail", "--write-out", "\n%{http_code}", "--data-binary", &body, &url];
+    let answer = world.curl_says(&[credentials, &said[..]].concat()).unwrap();
+    let (answer, status) = answer.rsplit_once('\n').expect("a status");
+    (status.parse().unwrap(), serde_json::from_str(answer).unwrap_or(Value::Null))
+}
+
+fn signed(world: &World, token: &str) -> (u16, Value) {
+    let token = format!("Authorization: Bearer {token}");
+    asked(world, "/v1/signatures", &["--header", &token], &json!({ "document": APPLICATION }))
+}
+
+/// What DSS says of a signature.
+fn validated(world: &World, made: &Value, document: &str) -> Value {
+    let body = json!({ "signature": made["signature"], "document": document });
+    let (status, answer) = asked(world, "/v1/validations", &[], &body);
+    assert_eq!(status, 200, "{answer}");
+    answer
+}
+
+fn revoked(world: &World, number: &str, since: &Value) -> (u16, Value) {
+    let password = world.secret("dss-signature-operator", "password");
+    let path = format!("/v1/people/{number}/revocation");
+    asked(world, &path, &["--user", &format!("operator:{password}")], since)
+}
+
+#[test]
+#[ignore = "minutes: builds images from package registries; run by e2e/all images"]
+fn who_is_signed_in_signs_with_a_key_of_her_own_and_no_other_document_passes() {
+    let (world, _people) = signing();
+    let server = world.start(SIGNER).ready(PATIENCE);
+    let (status, made) = signed(&world, "first");
+    assert_eq!(status, 201, "{made}");
+    let said = validated(&world, &made, APPLICATION);
+    assert_eq!(
+        (&said["indication"], &said["format"]),
+        (&json!("TOTAL_PASSED"), &json!("JAdES-BASELINE-T")),
+        "{said}"
+    );
+    assert_eq!(said["signer"]["number"], "10000000001", "{said}");
+    let (_, others) = signed(&world, "second");
+    assert_ne!(made["certificate"], others["certificate"]);
+    assert_eq!(validated(&world, &others, APPLICATION)["signer"]["number"], "10000000002");
+
+    let other = validated(&world, &made, "eyJhcHBsaWNhdGlvbiI6IDJ9");
+    assert_eq!(
+        (&other["indication"], &other["subIndication"]),
+        (&json!("TOTAL_FAILED"), &json!("HASH_FAILURE"))
+    );
+    for (token, refused) in [("unknown", 401), ("unscoped", 403), ("unnumbered", 403)] {
+        let (status, problem) = signed(&world, token);
+        assert_eq!((status, &problem["status"]), (refused, &json!(refused)), "{token}: {problem}");
+    }
+    drop(server);
+    // Another volume, another authority: this one certified nobody.
+    std::fs::remove_dir_all(world.volume(SIGNER, "data")).unwrap();
+    let _other = world.start(SIGNER).ready(PATIENCE);
+    let foreign = validated(&world, &made, APPLICATION);
+    assert_eq!(foreign["indication"], "INDETERMINATE", "{foreign}");
+    assert_eq!(foreign["subIndication"], "NO_CERTIFICATE_CHAIN_FOUND", "{foreign}");
+}
+
+#[test]
+#[ignore = "minutes: builds images from package registries; run by e2e/all images"]
+fn whose_certificate_is_revoked_signs_no_more_and_what_was_signed_before_stays_valid() {
+    let (world, _people) = signing();
+    let server = world.start(SIGNER).ready(PATIENCE);
+    let (made, others) = (signed(&world, "first").1, signed(&world, "second").1);
+    let (status, _) =
+        asked(&world, "/v1/people/10000000001/revocation", &["--user", "operator:guess"], &json!({}));
+    assert_eq!(status, 401);
+    // Times of stamps and revocations are whole seconds; a restart takes more.
+    drop(server);
+    let server = world.start(SIGNER).ready(PATIENCE);
+    let (status, revocation) = revoked(&world, "10000000001", &json!({}));
+    assert_eq!(status, 200, "{revocation}");
+    assert_eq!(signed(&world, "first").0, 403);
+    assert_eq!(validated(&world, &made, APPLICATION)["indication"], "TOTAL_PASSED");
+
+    // The key was misused before anybody knew: what was signed since then is not believed.
+    assert_eq!(revoked(&world, "10000000002", &json!({ "since": "2020-01-01T00:00:00Z" })).0, 200);
+    drop(server);
+    let _again = world.start(SIGNER).ready(PATIENCE);
+    let said = validated(&world, &others, APPLICATION);
+    assert_eq!(
+        (&said["indication"], &said["subIndication"]),
+        (&json!("INDETERMINATE"), &json!("REVOKED_NO_POE")),
+        "{said}"
+    );
+    assert_eq!(signed(&world, "first").0, 403, "what was revoked outlives a crash");
+}
+
+#[test]
+#[ignore = "minutes: builds images from package registries; run by e2e/all images"]
+fn a_persons_key_outlives_a_crash_and_what_was_lost_of_it_is_never_made_anew() {
+    let (world, _people) = signing();
+    let server = world.start(SIGNER).ready(PATIENCE);
+    let made = signed(&world, "first").1;
+    drop(server);
+    let server = world.start(SIGNER).ready(PATIENCE);
+    assert_eq!(signed(&world, "first").1["certificate"], made["certificate"]);
+
+    let data = world.volume(SIGNER, "data");
+    let key = std::fs::read_dir(data.join("people")).unwrap().next().expect("a key").unwrap().path();
+    std::fs::write(&key, "damaged").unwrap();
+    let (status, problem) = signed(&world, "first");
+    assert_eq!(status, 500);
+    assert!(problem["detail"].as_str().unwrap().contains("no new one is made"), "{problem}");
+    assert_eq!(std::fs::read(&key).unwrap(), b"damaged");
+    assert_eq!(validated(&world, &made, APPLICATION)["indication"], "TOTAL_PASSED");
+    drop(server);
+    for lost in ["revoked.crl", "authority.p12"] {
+        std::fs::remove_file(data.join(lost)).unwrap();
+        let said = world.ends(SIGNER).unwrap_err();
+        assert!(said.contains(&format!("cannot start: {lost} is missing")), "{said}");
+        assert!(!data.join(lost).exists());
+    }
 }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use plinth_api::Stack;
+use plinth_api::{Product, Stack};
 use plinth_cluster::Lines;
 use plinth_images::{Images, Recipe};
 use plinth_plan::Inputs;
@@ -40,6 +40,18 @@ pub struct World {
 impl World {
     /// Plans a Stack of these blocks (a YAML list).
     pub fn of(blocks: &str) -> Self {
+        Self::planned(Catalogue::builtin().expect("a catalogue"), blocks)
+    }
+
+    /// As [`World::of`], with a product of one's own beside the catalogue's.
+    pub fn with(product: &str, blocks: &str) -> Self {
+        let product: Product = serde_yaml::from_str(product).expect("a Product");
+        let name = product.metadata.name.expect("a name");
+        let catalogue = Catalogue::builtin().expect("a catalogue").with_products([(name, product.spec)]);
+        Self::planned(catalogue, blocks)
+    }
+
+    fn planned(catalogue: Catalogue, blocks: &str) -> Self {
         let stack = format!(
             "apiVersion: plinth.dev/v1alpha1\nkind: Stack\nmetadata: {{ name: trial, namespace: trial }}\nspec:\n  \
              country: {{ code: EE, languages: [et], currencies: [EUR] }}\n  profile: sandbox\n  images:\n    \
@@ -47,7 +59,7 @@ impl World {
             RULES.lines().map(|line| format!("      {line}\n")).collect::<String>()
         );
         let stack: Stack = serde_yaml::from_str(&stack).expect("a Stack");
-        let inputs = Inputs { catalogue: Catalogue::builtin().expect("a catalogue"), ..Inputs::default() };
+        let inputs = Inputs { catalogue, ..Inputs::default() };
         let plan = plinth_plan::plan(&stack, &inputs).unwrap_or_else(|findings| panic!("{findings:#?}"));
         let folder = tempfile::tempdir().unwrap();
         let world = Self { folder, network: network(), plan, secrets: RefCell::default() };
@@ -63,6 +75,22 @@ impl World {
     /// Runs a Job to its end, the one whose name begins so, and returns what it said.
     pub fn job(&self, prefix: &str) -> String {
         self.spec(prefix).run_to_end(self, None)
+    }
+
+    /// Runs the pod of a component until it ends by itself; an error with what it said where it failed.
+    pub fn ends(&self, component: &str) -> Result<String, String> {
+        self.spec(component).run(self, None)
+    }
+
+    /// Where a volume of a component is on this machine.
+    pub fn volume(&self, component: &str, name: &str) -> PathBuf {
+        volumes::folder(self, component, name)
+    }
+
+    /// A program of this machine beside the pods, which says one line when it is ready.
+    pub fn beside(&self, program: &str, arguments: &[&str]) -> Beside {
+        let mut command = self.in_network(program);
+        Beside::of(command.args(arguments).stdout(Stdio::piped()).spawn().unwrap())
     }
 
     /// Runs a command where the container of a component would see it: same image, variables, mounts and user.
@@ -196,6 +224,25 @@ impl Drop for World {
     fn drop(&mut self) {
         let _ = self.network.kill();
         let _ = self.network.wait();
+    }
+}
+
+/// A program beside the pods; it ends when this is dropped.
+pub struct Beside(Child);
+
+impl Beside {
+    fn of(mut program: Child) -> Self {
+        let mut line = String::new();
+        BufReader::new(program.stdout.take().expect("piped")).read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "it ended before it was ready");
+        Self(program)
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

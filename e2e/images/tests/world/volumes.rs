@@ -25,7 +25,7 @@ pub fn mounts(
     let list = container["volumeMounts"].as_array().cloned().unwrap_or_default();
     let mount = |wanted: &Value| {
         let name = wanted["name"].as_str().expect("a name");
-        let folder = world.folder.path().join("volumes").join(component).join(name);
+        let folder = folder(world, component, name);
         if !folder.is_dir() {
             std::fs::create_dir_all(&folder).unwrap();
             fill(world, &folder, volumes, name, group);
@@ -37,6 +37,11 @@ pub fn mounts(
         }
     };
     list.iter().map(mount).collect()
+}
+
+/// Where a volume is on this machine.
+pub fn folder(world: &World, component: &str, name: &str) -> PathBuf {
+    world.folder.path().join("volumes").join(component).join(name)
 }
 
 fn fill(world: &World, folder: &Path, volumes: &Value, name: &str, group: Option<u32>) {
