@@ -138,3 +138,64 @@ fn a_secret_is_made_anew_when_its_note_says_so_and_not_before() {
         assert!(unit.message.contains("near its end"), "{}", unit.message);
     }
 }
+
+/// A Stack of this profile with a public door that has these parameters.
+fn door(profile: &str, parameters: Value) -> Result<Plan, Vec<Finding>> {
+    let stack: Stack = serde_json::from_value(json!({
+        "apiVersion": "plinth.dev/v1alpha1",
+        "kind": "Stack",
+        "metadata": { "name": "land", "namespace": "gov" },
+        "spec": {
+            "country": { "code": "ZZ", "languages": ["en"], "currencies": ["XTS"] },
+            "profile": profile,
+            "site": { "domain": "land.example" },
+            "blocks": [{ "name": "api-gateway", "product": "envoy-gateway", "parameters": parameters }],
+        },
+    }))
+    .expect("the test's Stack is well-formed");
+    let catalogue = Catalogue::builtin().expect("the catalogue is well-formed");
+    plinth_plan::plan(&stack, &Inputs { catalogue, ..Inputs::default() })
+}
+
+#[test]
+fn a_sandbox_has_a_certificate_of_its_own_authority_unless_it_names_another() {
+    let supplied = json!({ "certificate": "Supplied" });
+    let issuer = json!({ "certificateIssuer": "country-ca" });
+    let generated = json!({ "certificate": "Generated" });
+    for (profile, parameters, expected) in [
+        ("sandbox", json!({}), "envoy-gateway-certificate"),
+        ("sandbox", supplied, "public-tls"),
+        ("sandbox", issuer, "public-tls"),
+        ("standard", json!({}), "public-tls"),
+        ("standard", generated, "envoy-gateway-certificate"),
+        ("national", json!({}), "public-tls"),
+    ] {
+        let plan = door(profile, parameters.clone()).unwrap();
+        let gateway = plan.objects().find(|o| o.key.kind == "Gateway").expect("a Gateway");
+        let used = &gateway.body["spec"]["listeners"][0]["tls"]["certificateRefs"][0]["name"];
+        assert_eq!(used, expected, "{profile} {parameters}");
+        let made =
+            plan.objects().find(|o| o.key.kind == "Secret" && o.key.name == "envoy-gateway-certificate");
+        assert_eq!(made.is_some(), used == "envoy-gateway-certificate", "{profile} {parameters}");
+        if let Some(made) = made {
+            assert_eq!(made.body["type"], "kubernetes.io/tls");
+            let certificate = certificate(&plan, &made.key.name);
+            assert_eq!(certificate.dns_names, ["*.land.example"]);
+            assert!(certificate.signed_by.is_some());
+        }
+    }
+}
+
+#[test]
+fn a_nation_does_not_show_people_a_certificate_that_no_device_knows() {
+    for (profile, parameters, said) in [
+        ("national", json!({ "certificate": "Generated" }), "that no browser knows"),
+        ("sandbox", json!({ "certificate": "Generated", "certificateIssuer": "ca" }), "one maker"),
+    ] {
+        let findings = door(profile, parameters.clone()).expect_err("it has to be refused");
+        assert!(
+            findings.iter().any(|f| f.to_string().contains(said)),
+            "{profile} {parameters}: {findings:?}"
+        );
+    }
+}

@@ -2,7 +2,7 @@
 
 mod exchange_world;
 
-use exchange_world::{inputs, object, stack_of, world};
+use exchange_world::{compiled, inputs, object, stack_of, world};
 use plinth_plan::model::{BlockPlan, Desired, Plan};
 use serde_json::{Value, json};
 
@@ -238,4 +238,76 @@ fn what_an_agency_gets_wrong_leaves_the_blocks_as_they_are() {
         plan.blocks.iter().filter(|b| b.tenant.is_none()).map(|b| b.units.len()).collect::<Vec<_>>()
     };
     assert_eq!(blocks(&right).len(), blocks(&wrong).len());
+}
+
+/// The world with a public door, and with services of two agencies under hosts of these names.
+fn with_hosts(first: &str, second: &str) -> Vec<Value> {
+    let mut objects = world();
+    let stack = object(&mut objects, "Stack", "ua");
+    stack["spec"]["site"] = json!({ "domain": "ua.example" });
+    let door = json!({ "name": "api-gateway", "product": "envoy-gateway" });
+    stack["spec"]["blocks"].as_array_mut().expect("blocks").push(door);
+    for (namespace, name, host) in [("app", "birth-page", first), ("tax", "returns", second)] {
+        objects.push(
+            json!({ "kind": "PublicService", "metadata": { "namespace": namespace, "name": name }, "spec": {
+            "stackRef": { "name": "ua", "namespace": "dpi" }, "title": { "en": name }, "channels": ["Web"],
+            "workload": { "image": "registry.example/page:1.0", "port": 8080, "host": host },
+        } }),
+        );
+    }
+    objects
+}
+
+#[test]
+fn an_agencys_host_is_a_listener_that_no_other_namespace_attaches_to() {
+    let plan = planned(&with_hosts("birth", "returns"));
+    let gateway = plan.objects().find(|o| o.key.kind == "Gateway").expect("a Gateway");
+    let listeners: Vec<(&Value, &Value)> = gateway.body["spec"]["listeners"]
+        .as_array()
+        .expect("listeners")
+        .iter()
+        .map(|l| (&l["hostname"], &l["allowedRoutes"]["namespaces"]["selector"]["matchLabels"]))
+        .collect();
+    let blocks = json!({ "plinth.dev/stack": "ua", "plinth.dev/stack-namespace": "dpi" });
+    let of = |namespace: &str| json!({ "kubernetes.io/metadata.name": namespace });
+    assert_eq!(
+        listeners,
+        [
+            (&json!("*.ua.example"), &blocks),
+            (&json!("birth.ua.example"), &of("app")),
+            (&json!("returns.ua.example"), &of("tax")),
+        ]
+    );
+    let route = objects_of(part(&plan, "PublicService", "returns"), "HTTPRoute").next().expect("a route");
+    assert_eq!(route.body["spec"]["hostnames"], json!(["returns.ua.example"]));
+    assert_eq!(route.key.namespace.as_deref(), Some("tax"));
+}
+
+#[test]
+fn of_two_services_the_older_keeps_a_host_and_a_blocks_host_is_no_services() {
+    let mut objects = with_hosts("page", "page");
+    let published = |objects: &[Value]| {
+        let plan = planned(objects);
+        let routes = plan.objects().filter(|o| {
+            o.key.kind == "HTTPRoute" && o.body["spec"]["hostnames"] == json!(["page.ua.example"])
+        });
+        routes.map(|o| o.key.name.clone()).collect::<Vec<_>>()
+    };
+    object(&mut objects, "PublicService", "birth-page")["metadata"]["creationTimestamp"] =
+        json!("2026-05-02T00:00:00Z");
+    assert_eq!(published(&objects), ["birth-page"], "what is on the cluster comes before what is not");
+    object(&mut objects, "PublicService", "returns")["metadata"]["creationTimestamp"] =
+        json!("2026-05-01T00:00:00Z");
+    assert_eq!(published(&objects), ["returns"]);
+
+    let said = |objects: &[Value], name: &str| {
+        let standing = compiled(objects).standing;
+        let (_, standing) = standing.into_iter().find(|(subject, _)| subject.name == name).expect("is there");
+        standing.findings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(said(&objects, "returns"), Vec::<String>::new());
+    let taken = "spec.workload.host: `page` is another service's; choose one that is free";
+    assert_eq!(said(&objects, "birth-page"), [taken]);
+    let blocks = "spec.workload.host: `id` is block `identity`'s; choose one that is free";
+    assert_eq!(said(&with_hosts("birth", "id"), "returns"), [blocks]);
 }

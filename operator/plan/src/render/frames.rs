@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use plinth_api::v1alpha1::product::Route;
 use plinth_api::{ProductSpec, Stack};
 use serde_json::{Map, Value, json};
 
@@ -23,8 +24,10 @@ pub(crate) fn frames<'a>(
 ) -> BTreeMap<&'a str, Vec<Frame<'a>>> {
     let installed = || resolved.iter().filter_map(|r| r.installed.as_ref().map(|installed| (r, installed)));
     let mut made: BTreeMap<&str, Vec<Option<Frame<'_>>>> = BTreeMap::new();
+    let published = published(exchange, &stack.spec.site.domain);
+    let of_all = |block: &str| Map::from_iter([registries(exchange, block), published.clone()]);
     for (r, installed) in installed() {
-        let names = Map::from_iter([registries(exchange, &r.block.name)]);
+        let names = of_all(&r.block.name);
         let frame = |i: &'a Instance<'a>| {
             (!mentions_exchange(&i.entry.spec)).then(|| Frame::new(stack, &names, r, i, findings))
         };
@@ -34,8 +37,8 @@ pub(crate) fn frames<'a>(
     let address = |at: &Where| address(at, &made, domain);
     let told = vars(exchange, &stack.spec.country.languages, domain, address);
     for (r, installed) in installed() {
-        let names =
-            Map::from_iter([registries(exchange, &r.block.name), ("exchange".to_owned(), told.clone())]);
+        let mut names = of_all(&r.block.name);
+        names.insert("exchange".to_owned(), told.clone());
         let places = made.get_mut(r.block.name.as_str()).into_iter().flatten();
         for (place, instance) in places.zip(&installed.instances) {
             if place.is_none() {
@@ -48,6 +51,16 @@ pub(crate) fn frames<'a>(
 
 fn registries(exchange: &Compiled, block: &str) -> (String, Value) {
     ("registries".to_owned(), Value::Array(exchange.registries_of(block)))
+}
+
+/// Hosts that agencies' services are published under, each with the namespace that its route comes from.
+fn published(exchange: &Compiled, domain: &str) -> (String, Value) {
+    let routes = exchange.tenants.iter().flat_map(|tenant| {
+        let namespace = &tenant.subject.namespace;
+        let host = move |route: &Route| json!({ "host": format!("{}.{domain}", route.host), "namespace": namespace });
+        tenant.entry.spec.routes.iter().map(host)
+    });
+    ("published".to_owned(), routes.collect())
 }
 
 /// Whether an entry reads the exchange: it is large, and most entries do not.

@@ -1,12 +1,14 @@
 //! Public services: what they use, what the Stack has of it, and what providers have granted.
 
+use std::collections::BTreeMap;
+
 use plinth_api::v1alpha1::exchange::Endpoint;
 use plinth_api::v1alpha1::member::Participant;
 use plinth_api::v1alpha1::service::{Assurance, Level, PublicServiceSpec, Use, UseStatus, Uses};
 use plinth_api::v1alpha1::stack::LevelValues;
 
 use super::{Compiled, Consumer, Found, Grant, Standing, What, World};
-use crate::exchange::declared::PUBLIC_SERVICE;
+use crate::exchange::declared::{PUBLIC_SERVICE, Subject};
 use crate::exchange::endpoint::contains;
 use crate::exchange::id::{ServiceId, SubsystemId};
 use crate::expr::listed;
@@ -14,8 +16,9 @@ use crate::expr::listed;
 impl World<'_> {
     /// Every PublicService, with what came of what it asks for.
     pub(super) fn public_services(&self, out: &mut Compiled) {
-        let found =
+        let mut found =
             self.admitted(PUBLIC_SERVICE, &self.declared.services, |s| (&s.spec, &s.spec.stack_ref), out);
+        self.hosts(&mut found);
         let mut consumers = Vec::new();
         for mut one in found {
             let client = self.caller(&mut one, out);
@@ -61,6 +64,48 @@ impl World<'_> {
             out.standing.insert(one.subject, Standing { findings: one.findings, waits, what });
         }
         out.consumers = consumers;
+    }
+
+    /// Hosts that the public reaches services under. The Stack's own are its blocks'; of two services the older has one, as the
+    /// Gateway API says of routes, so that nobody who comes later takes an address away.
+    fn hosts(&self, found: &mut [Found<'_, PublicServiceSpec>]) {
+        let made = |subject: &Subject| {
+            let own = self.declared.services.iter().map(|service| &service.metadata);
+            let mut own = own.filter(|meta| meta.name.as_ref() == Some(&subject.name));
+            let own = own.find(|meta| meta.namespace.as_ref().is_none_or(|at| *at == subject.namespace));
+            own.and_then(|meta| meta.creation_timestamp.as_ref().map(|at| at.0))
+        };
+        // Who is not on the cluster yet comes after those that are.
+        let age = |one: &Subject| (made(one).is_none(), made(one), one.clone());
+        let mut owners: BTreeMap<String, Subject> = BTreeMap::new();
+        for one in found.iter() {
+            let Some(host) = host_of(one.spec) else { continue };
+            let owner = owners.entry(host.to_owned()).or_insert_with(|| one.subject.clone());
+            if age(&one.subject) < age(owner) {
+                *owner = one.subject.clone();
+            }
+        }
+        let blocks = self.hosts_of_blocks();
+        for one in found {
+            let Some(host) = host_of(one.spec) else { continue };
+            let whose = match (blocks.get(host), owners.get(host)) {
+                (Some(block), _) => format!("block `{block}`'s"),
+                (None, Some(owner)) if *owner != one.subject => "another service's".to_owned(),
+                _ => continue,
+            };
+            one.wrong("spec.workload.host", format!("`{host}` is {whose}; choose one that is free"));
+        }
+    }
+
+    /// Hosts of the Stack's own routes, each with its block.
+    fn hosts_of_blocks(&self) -> BTreeMap<&str, &str> {
+        let blocks = self.stack.spec.blocks.iter();
+        let entries =
+            blocks.filter_map(|block| Some((block, self.catalogue.get(block.product.as_deref()?)?)));
+        let hosts = entries.flat_map(|(block, entry)| {
+            entry.spec.routes.iter().map(|r| (r.host.as_str(), block.name.as_str()))
+        });
+        hosts.collect()
     }
 
     /// As whom it calls: a subsystem of a Member of the same namespace.
@@ -249,6 +294,11 @@ fn covered(wanted: &Use, grants: &[&Grant]) -> bool {
     let endpoint = |e: &Endpoint| grants.iter().flat_map(|g| &g.right.endpoints).any(|has| contains(has, e));
     grants.iter().any(|grant| grant.right.endpoints.is_empty())
         || (!wanted.endpoints.is_empty() && wanted.endpoints.iter().all(endpoint))
+}
+
+/// The host that the public is to reach it under.
+fn host_of(spec: &PublicServiceSpec) -> Option<&str> {
+    spec.workload.as_ref()?.host.as_deref()
 }
 
 /// Block that signs people in.
