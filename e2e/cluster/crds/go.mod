@@ -8,6 +8,7 @@ go 1.26.0
 
 require (
 	github.com/cert-manager/cert-manager v1.21.2
+	github.com/envoyproxy/gateway v1.9.1
 	// Built against source-controller v1.7.0. Of the latter v1.10.1 is newer and asks for Go 1.27.
 	github.com/fluxcd/helm-controller v1.4.0
 	github.com/fluxcd/source-controller v1.7.0

@@ -51,6 +51,17 @@ pub(crate) static GATEWAY_API: Set = Set {
     vendored: &[],
 };
 
+/// Envoy Gateway's own kinds.
+pub(crate) static ENVOY_GATEWAY: Set = Set {
+    stage: "Downloading the kinds of Envoy Gateway",
+    modules: &[Module {
+        path: "github.com/envoyproxy/gateway",
+        folder: "charts/gateway-crds-helm/templates/generated",
+        files: &[],
+    }],
+    vendored: &[],
+};
+
 /// The kinds of other operators that a catalogue entry may render.
 pub(crate) static ECOSYSTEM: Set = Set {
     stage: "Downloading the kinds of cert-manager and Flux",
@@ -189,13 +200,18 @@ impl Module {
             let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
             // Beside the definitions of the Gateway API lies a policy against downgrades, which is nothing to install.
             if text.contains("\nkind: CustomResourceDefinition\n") {
-                definitions.push((name, text));
+                definitions.push((name, without_conditions(&text)));
             } else if !self.files.is_empty() {
                 return Err(self.failed(format!("{} is no plain CustomResourceDefinition", path.display())));
             }
         }
         Ok(definitions)
     }
+}
+
+/// A definition that lies in a Helm chart, without the condition around it.
+fn without_conditions(text: &str) -> String {
+    text.split_inclusive('\n').filter(|line| !line.starts_with("{{")).collect()
 }
 
 impl Set {
@@ -277,7 +293,7 @@ mod tests {
             .filter_map(|line| line.strip_prefix('\t'))
             .filter(|line| !line.starts_with("//"))
             .collect();
-        for set in [&GATEWAY_API, &ECOSYSTEM] {
+        for set in [&GATEWAY_API, &ENVOY_GATEWAY, &ECOSYSTEM] {
             for wanted in set.modules {
                 let at = pinned.iter().position(|pin| pin.starts_with(&format!("{} v", wanted.path)));
                 let pin = pinned.remove(at.unwrap_or_else(|| panic!("{} is not in go.mod", wanted.path)));
@@ -301,6 +317,13 @@ mod tests {
 
     #[test]
     fn each_set_has_a_folder_of_its_own() {
-        assert_ne!(GATEWAY_API.key(), ECOSYSTEM.key());
+        let keys = [&GATEWAY_API, &ENVOY_GATEWAY, &ECOSYSTEM].map(Set::key);
+        assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[2] != keys[0], "{keys:?}");
+    }
+
+    #[test]
+    fn a_charts_condition_around_a_definition_is_left_out() {
+        let chart = "{{- if .Values.crds }}\n---\nkind: CustomResourceDefinition\n{{- end }}\n";
+        assert_eq!(without_conditions(chart), "---\nkind: CustomResourceDefinition\n");
     }
 }

@@ -36,7 +36,9 @@ pub use build::{Binaries, Build};
 pub use component::Component;
 pub use error::{Error, Result};
 pub use layout::{cache_dir, clusters_dir};
-pub use node::{NodeBinaries, TOOLBOX, missing as missing_for_real_node};
+pub use node::{
+    GATEWAY_CLASS, GATEWAY_CONTROLLER, GATEWAY_PROXY, NodeBinaries, TOOLBOX, missing as missing_for_real_node,
+};
 pub use options::{Nodes, Options};
 pub use plane::ControlPlane;
 pub use program::Program;

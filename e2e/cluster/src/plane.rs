@@ -400,7 +400,7 @@ impl ControlPlane {
         self.import_image(archive.path()).await
     }
 
-    fn node_programs(&self) -> Result<&NodeBinaries> {
+    pub(crate) fn node_programs(&self) -> Result<&NodeBinaries> {
         self.node_binaries.as_ref().ok_or(Error::NoNode)
     }
 
@@ -440,7 +440,7 @@ impl ControlPlane {
     }
 
     /// A client whose requests are not counted as the user's.
-    async fn bootstrap_client(&self) -> Result<Client> {
+    pub(crate) async fn bootstrap_client(&self) -> Result<Client> {
         client_from(&self.layout.kubeconfig(BOOTSTRAP)).await
     }
 

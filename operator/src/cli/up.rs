@@ -2,6 +2,7 @@
 
 mod admission;
 mod cluster;
+mod gateways;
 mod images;
 mod nodes;
 pub mod operator;
@@ -146,12 +147,14 @@ async fn come_up(
     warn_of_missing_kinds(&kinds, planned);
     admission::ensure(&client, &kinds, &cluster.operator_user(&client).await?).await?;
     images::import(cluster, planned).await?;
+    gateways::serve(cluster, planned).await?;
     let operator = session.operator.insert(Operator::start(cluster, args.detach).await?);
     put(&client, &kinds, input).await?;
 
     let plans: Vec<&Plan> = planned.iter().map(|planned| &planned.plan).collect();
     let waited = wait::until_ready(&client, &plans, operator, args.timeout).await?;
-    let report = Report::of(cluster, operator, waited.trees, args);
+    let doors = gateways::doors(cluster, &client, planned).await?;
+    let report = Report::of(cluster, operator, waited.trees, doors, args);
     out.print(&report, |report| report::text(report, out.paint()))?;
     if let Some(why) = waited.gave_up {
         note(&format!("error: {why}"));

@@ -2,6 +2,7 @@
 //! (`node/host`), and what a cluster has beside them.
 
 mod check;
+mod gateways;
 mod image;
 mod network;
 mod objects;
@@ -12,6 +13,7 @@ mod sweep;
 
 pub(crate) use check::check;
 pub use check::missing;
+pub use gateways::{GATEWAY_CLASS, GATEWAY_CONTROLLER, GATEWAY_PROXY};
 pub use image::TOOLBOX;
 pub(crate) use image::{import, pack, pack_toolbox};
 pub(crate) use network::Network;

@@ -25,24 +25,32 @@ const NEEDED: [(&str, &str); 2] =
 
 /// Creates them. A cluster that starts again has them already, which is as good.
 pub(crate) async fn apply(client: &Client, network: Network) -> Result<()> {
-    for object in objects(network)? {
-        put(client, object).await?;
-    }
-    Ok(())
+    put_all(client, objects(network)?).await
 }
 
 fn objects(network: Network) -> Result<Vec<DynamicObject>> {
     let dns = network.dns_service().to_string();
     let mut objects = Vec::new();
     for (file, text) in FILES {
-        let text = text.replace("${TOOLBOX}", TOOLBOX).replace("${DNS}", &dns);
-        for document in serde_yaml::Deserializer::from_str(&text) {
-            let object = DynamicObject::deserialize(document)
-                .map_err(|error| Error::Damaged { path: file.into(), said: error.to_string() })?;
-            objects.push(object);
-        }
+        objects.extend(read(file, text, &[("${TOOLBOX}", TOOLBOX), ("${DNS}", &dns)])?);
     }
     Ok(objects)
+}
+
+/// The objects of a file, with what it leaves open filled in.
+pub(super) fn read(file: &str, text: &str, open: &[(&str, &str)]) -> Result<Vec<DynamicObject>> {
+    let text = open.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
+    let documents = serde_yaml::Deserializer::from_str(&text).map(DynamicObject::deserialize);
+    let damaged = |error: serde_yaml::Error| Error::Damaged { path: file.into(), said: error.to_string() };
+    documents.map(|object| object.map_err(damaged)).collect()
+}
+
+/// Creates objects one after the other, or brings them up to date.
+pub(super) async fn put_all(client: &Client, objects: Vec<DynamicObject>) -> Result<()> {
+    for object in objects {
+        put(client, object).await?;
+    }
+    Ok(())
 }
 
 async fn put(client: &Client, object: DynamicObject) -> Result<()> {

@@ -61,6 +61,14 @@ impl Cluster {
         Ok(Self::Local { plane: Box::new(plane), found: false })
     }
 
+    /// It, where it was started on this machine with a real node.
+    pub fn real_node(&self) -> Option<&ControlPlane> {
+        match self {
+            Self::Local { plane, .. } if plane.nodes() == PlaneNodes::Real => Some(plane),
+            Self::Local { .. } | Self::Named { .. } => None,
+        }
+    }
+
     /// A client of it.
     pub async fn client(&self) -> Result<Client> {
         match self {

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
-use plinth_cluster::{ControlPlane, Nodes};
+use anyhow::{Context as _, Result, bail};
+use plinth_cluster::ControlPlane;
 use plinth_images::{Images, Recipe};
 
 use super::cluster::Cluster;
@@ -22,10 +22,7 @@ const PLINTH: &str = "plinth";
 /// # Errors
 /// An image cannot be built or imported.
 pub async fn import(cluster: &Cluster, planned: &[Planned]) -> Result<()> {
-    let Cluster::Local { plane, .. } = cluster else { return Ok(()) };
-    if plane.nodes() != Nodes::Real {
-        return Ok(());
-    }
+    let Some(plane) = cluster.real_node() else { return Ok(()) };
     let recipes = recipes()?;
     for image in wanted(planned) {
         match recipes.get(&image) {
@@ -54,6 +51,22 @@ fn missing(image: &str) -> Result<String> {
     Ok(format!(
         "warning: no image {image} on the node, and no recipe for it: its pods will wait (docs/images.md says what there is)"
     ))
+}
+
+/// Gives the node the image that stands for this one of its makers, and returns its name there.
+///
+/// # Errors
+/// There is no recipe for it, or it cannot be built or imported.
+pub async fn give_standing_for(plane: &ControlPlane, upstream: &str) -> Result<String> {
+    for name in Recipe::images()? {
+        let recipe = Recipe::named(&name)?;
+        if recipe.upstream.as_deref() == Some(upstream) {
+            let image = recipe.reference().unwrap_or_default();
+            give(plane, &image, &name).await?;
+            return Ok(image);
+        }
+    }
+    bail!("no recipe makes an image that stands for {upstream}")
 }
 
 async fn give(plane: &ControlPlane, image: &str, recipe: &str) -> Result<()> {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Args;
 use super::cluster::Cluster;
+use super::gateways::Door;
 use super::operator::Operator;
 use crate::cli::connect::DEFAULT_NAME;
 use crate::cli::output::Paint;
@@ -22,6 +23,9 @@ pub struct Report {
     kubeconfig: Option<String>,
     operator_log: String,
     stacks: Vec<StackTree>,
+    /// Where public addresses are answered, on a real node that was started here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    doors: Vec<Door>,
     next: Vec<Step>,
 }
 
@@ -34,7 +38,13 @@ struct Step {
 
 impl Report {
     /// Of everything that came up.
-    pub fn of(cluster: &Cluster, operator: &Operator, stacks: Vec<StackTree>, args: &Args) -> Self {
+    pub fn of(
+        cluster: &Cluster,
+        operator: &Operator,
+        stacks: Vec<StackTree>,
+        doors: Vec<Door>,
+        args: &Args,
+    ) -> Self {
         let (kubeconfig, kubectl) = match cluster {
             Cluster::Named { args, .. } => {
                 (args.kubeconfig.as_ref().map(|path| path.display().to_string()), None)
@@ -51,6 +61,7 @@ impl Report {
             next: Vec::new(),
             kubeconfig,
             stacks,
+            doors,
         };
         let next = endpoints.steps(kubectl.as_deref().unwrap_or("kubectl"), args);
         Self { next, ..endpoints }
@@ -76,6 +87,12 @@ impl Report {
                 format!("plinth status {name} -n {namespace} --watch{access}"),
                 "watch the Stack",
             ));
+        }
+        for Door { gateway, address, host } in &self.doors {
+            steps.push(Step {
+                command: format!("curl --insecure --connect-to ::{address}:443 https://{host}/"),
+                what: format!("go through Gateway {gateway}: no name server knows its hosts, and no browser its authority"),
+            });
         }
         steps.push(step(format!("plinth plan -f {file}"), "read every object of the plan"));
         steps.push(step(

@@ -1,0 +1,3 @@
+module plinth.dev/operator/tests/door/service
+
+go 1.26
