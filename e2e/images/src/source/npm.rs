@@ -69,7 +69,11 @@ pub(super) fn application(
         NPM,
     )?;
     run(npm().args(["ci", "--omit=dev", "--no-audit", "--no-fund"]), &doing, NPM)?;
-    forget_how_it_was_made(&folder.join("node_modules"))?;
+    // Not there where a package needs no other.
+    let modules = folder.join("node_modules");
+    if modules.is_dir() {
+        forget_how_it_was_made(&modules)?;
+    }
     Ok(folder)
 }
 
