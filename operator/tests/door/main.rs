@@ -28,8 +28,8 @@ const PROXIES: &str = "envoy-gateway-system";
 /// An agency, which the Stack admits.
 const AGENCY: &str = "agency";
 const SERVICE: &str = "plinth.dev/door-service:1";
-/// Until something that was declared or killed is there (again).
-const LIMIT: Duration = Duration::from_secs(240);
+/// Until something that was declared or killed is there (again). Keycloak builds itself at each start.
+const LIMIT: Duration = Duration::from_secs(600);
 const DISCOVERY: &str = "https://id.door.example/realms/national/.well-known/openid-configuration";
 
 /// Somebody outside the cluster, who knows the door's address and the Stack's authority.
