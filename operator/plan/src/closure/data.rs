@@ -217,7 +217,11 @@ pub fn served(world: &World<'_>, findings: &mut Vec<Finding>) {
                     })
                 })
             });
-        let servers: Vec<_> = called.collect();
+        let mut servers: Vec<_> = called.collect();
+        // An instance of a `forEach` calls the one of its own item, where there is such a one.
+        if servers.iter().any(|server| item(server) == item(run)) {
+            servers.retain(|server| item(server) == item(run));
+        }
         if !run.reads.difference(&elsewhere).any(|s| s.key == "password") {
             continue;
         }
@@ -238,11 +242,15 @@ pub fn served(world: &World<'_>, findings: &mut Vec<Finding>) {
 
 /// Jobs that a server waits for, of the same item of a `forEach`: they may have told its data what it never reads itself.
 fn prepares<'w>(world: &'w World<'_>, server: &'w Run<'_>) -> impl Iterator<Item = &'w Run<'w>> {
-    let item = |run: &Run<'_>, name: &str| run.unit.name.strip_prefix(name).map(str::to_owned);
     world.beside(server.namespace).filter(move |run| {
         let (Some((_, own)), Some((_, other))) = (server.entry, run.entry) else { return false };
-        run.job && own.after.contains(&other.name) && item(run, &other.name) == item(server, &own.name)
+        run.job && own.after.contains(&other.name) && item(run) == item(server)
     })
+}
+
+/// What tells an instance of a `forEach` from the others, in its name.
+fn item<'r>(run: &'r Run<'_>) -> Option<&'r str> {
+    run.unit.name.strip_prefix(run.entry?.1.name.as_str())
 }
 
 /// One database and one user a claim, and a Secret that says both.
