@@ -5,9 +5,27 @@ use std::path::Path;
 
 use plinth_images::{Images, Recipe};
 use plinth_plan::catalogue::Catalogue;
+use serde::Deserialize as _;
 
-/// A product of one's own, for which there is a recipe too.
-const OWN: &str = include_str!("../../../operator/tests/data/e-signature.yaml");
+/// What a country of one's own declares beside the catalogue's products, for which there are recipes too.
+const JOURNEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/journey");
+
+/// Images of the journey's own products and services.
+fn declared() -> Vec<String> {
+    let mut images = Vec::new();
+    for file in std::fs::read_dir(JOURNEY).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for document in serde_yaml::Deserializer::from_str(&text) {
+            let object = serde_json::Value::deserialize(document).unwrap();
+            let versions = object["spec"]["versions"].as_array().into_iter().flatten();
+            let of_product =
+                versions.filter_map(|version| version["images"].as_object()).flat_map(|all| all.values());
+            let all = of_product.chain([&object["spec"]["workload"]["image"]]);
+            images.extend(all.filter_map(|image| image.as_str()).map(str::to_owned));
+        }
+    }
+    images
+}
 
 fn recipes() -> Vec<Recipe> {
     Recipe::images().unwrap().iter().map(|name| Recipe::named(name).unwrap()).collect()
@@ -36,8 +54,8 @@ fn every_image_stands_for_one_that_somebody_runs() {
         plinth_cluster::GATEWAY_CONTROLLER,
         plinth_cluster::GATEWAY_PROXY,
     ]);
-    let own: plinth_api::Product = serde_yaml::from_str(OWN).unwrap();
-    named.extend(own.spec.versions.iter().flat_map(|version| version.images.values()).map(String::as_str));
+    let own = declared();
+    named.extend(own.iter().map(String::as_str));
     for recipe in recipes() {
         let upstream = recipe.upstream.as_deref().unwrap();
         assert!(named.contains(upstream), "{}: nobody runs {upstream}", recipe.name);

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(900);
 const LEDGER: &str = "[{ name: payments, product: mojaloop, version: 17.2.0-ledger-19.5.5 }]";
 
 /// The product of one's own that signs, and its component.
-const SIGNING: &str = include_str!("../../../operator/tests/data/e-signature.yaml");
+const SIGNING: &str = include_str!("../../../examples/journey/e-signature.yaml");
 const SIGNER: &str = "dss-signature";
 /// What is signed.
 const APPLICATION: &str = "eyJhcHBsaWNhdGlvbiI6IDF9";

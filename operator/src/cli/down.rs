@@ -25,36 +25,44 @@ pub struct Args {
 /// What was ended.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Ended {
+pub struct Ended {
     name: String,
     operator_stopped: bool,
     cluster_stopped: bool,
     purged: bool,
 }
 
-/// Ends the operator first, so that it writes its last status, then the cluster.
+/// Ends it, and says what was ended.
 pub async fn run(args: Args, out: Out) -> Result<Exit> {
+    out.print(&end(&args.name, args.purge).await?, text)?;
+    Ok(Exit::Ok)
+}
+
+/// Ends the operator first, so that it writes its last status, then the cluster, and with `purge` deletes the cluster's data.
+///
+/// # Errors
+/// Something does not end.
+pub async fn end(name: &str, purge: bool) -> Result<Ended> {
     let bar = progress::spinner("Stopping");
     let mut ended =
-        Ended { operator_stopped: false, cluster_stopped: false, purged: false, name: args.name.clone() };
-    let folder = clusters_dir()?.join(&args.name);
-    for dir in [&folder, &operators_dir(&args.name)?] {
+        Ended { operator_stopped: false, cluster_stopped: false, purged: false, name: name.to_owned() };
+    let folder = clusters_dir()?.join(name);
+    for dir in [&folder, &operators_dir(name)?] {
         if let Some(record) = Record::load(dir)? {
             ended.operator_stopped |= record.end().await;
         }
     }
-    ended.cluster_stopped = match ControlPlane::stop_named(&args.name).await {
+    ended.cluster_stopped = match ControlPlane::stop_named(name).await {
         Ok(()) => true,
         Err(Error::NotRunning(_)) => false,
         Err(error) => return Err(error).context("stopping the cluster"),
     };
-    if args.purge {
+    if purge {
         ended.purged = folder.is_dir();
-        ControlPlane::delete_named(&args.name).await.context("deleting the cluster's data")?;
+        ControlPlane::delete_named(name).await.context("deleting the cluster's data")?;
     }
     bar.finish_and_clear();
-    out.print(&ended, text)?;
-    Ok(Exit::Ok)
+    Ok(ended)
 }
 
 fn text(ended: &Ended) -> String {

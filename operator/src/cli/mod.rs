@@ -13,6 +13,7 @@ mod conformance;
 mod connect;
 mod country;
 mod crds;
+mod demo;
 mod diff;
 mod directory;
 mod down;
@@ -61,6 +62,8 @@ struct Cli {
 enum Verb {
     /// Start a cluster where none is given, run the operator, apply a Stack and wait until it is Ready.
     Up(up::Args),
+    /// Go a citizen's whole way on this machine, from nothing until she is paid, and say how long each stage took.
+    Demo(demo::Args),
     /// Stop what `up` left running.
     Down(down::Args),
     /// Run the operator.
@@ -132,6 +135,7 @@ fn dispatch(cli: Cli) -> Result<Exit> {
     let out = Out::new(cli.output);
     match cli.verb {
         Verb::Up(args) => wait_for(up::run(args, out)),
+        Verb::Demo(args) => wait_for(demo::run(args, out)),
         Verb::Down(args) => wait_for(down::run(args, out)),
         Verb::Run(args) => wait_for(run::main(args)),
         Verb::Plan(args) => plan::run(args, out),

@@ -9,8 +9,8 @@ pub mod operator;
 mod report;
 mod wait;
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
@@ -67,7 +67,11 @@ pub enum Nodes {
     Auto,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A time as people write it.
+///
+/// # Errors
+/// It is none, or negative.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration =
         text.parse().map_err(|error| format!("{error}; write it as 10m or 90s"))?;
     Duration::try_from(parsed).map_err(|_| "must not be negative".to_owned())
@@ -80,6 +84,56 @@ struct Session {
     operator: Option<Operator>,
 }
 
+/// How long the parts of coming up took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Took {
+    /// Until the cluster ran.
+    pub cluster: Duration,
+    /// Until its node had the images.
+    pub images: Duration,
+    /// From there until everything was Ready.
+    pub ready: Duration,
+}
+
+/// How it came up.
+struct Came {
+    report: Report,
+    took: Took,
+    exit: Exit,
+}
+
+/// Refuses real nodes where there can be none, before anything else is done.
+///
+/// # Errors
+/// What is missing.
+pub fn check_real_node() -> Result<()> {
+    nodes::check(Nodes::Real)
+}
+
+/// Brings a folder's Stack up on a cluster of this machine with a real node, and leaves it running.
+///
+/// # Errors
+/// It is not Ready in time, or cannot be at all.
+pub async fn detached(folder: &Path, name: &str, timeout: Duration) -> Result<Took> {
+    let args = Args {
+        file: Some(folder.to_path_buf()),
+        nodes: Nodes::Real,
+        detach: true,
+        name: name.to_owned(),
+        timeout,
+        cluster: ClusterArgs::default(),
+    };
+    let (input, planned) = read(&args)?;
+    let mut session = Session::default();
+    let came = come_up(&args, &input, &planned, &mut session).await;
+    session.leave();
+    let came = came?;
+    match came.exit {
+        Exit::Ok => Ok(came.took),
+        exit => Err(Failure::new(exit, format!("not Ready within {} s", timeout.as_secs())).into()),
+    }
+}
+
 /// Brings everything up; attached, it then waits for Ctrl-C.
 pub async fn run(args: Args, out: Out) -> Result<Exit> {
     nodes::check(args.nodes)?;
@@ -88,7 +142,10 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
     let mut stop = Stop::listen()?;
     let mut session = Session::default();
     let came_up = tokio::select! {
-        came_up = come_up(&args, out, &input, &planned, &mut session) => came_up,
+        came = come_up(&args, &input, &planned, &mut session) => came.and_then(|came| {
+            out.print(&came.report, |report| report::text(report, out.paint()))?;
+            Ok(came.exit)
+        }),
         () = stop.wanted() => {
             let what = "interrupted before everything was ready";
             Err(Failure::new(Exit::Interrupted, what).into())
@@ -133,20 +190,17 @@ fn read(args: &Args) -> Result<(Input, Vec<Planned>)> {
 }
 
 /// Everything up to Ready. What is started is put into the session at once, so that it is ended whatever happens.
-async fn come_up(
-    args: &Args,
-    out: Out,
-    input: &Input,
-    planned: &[Planned],
-    session: &mut Session,
-) -> Result<Exit> {
+async fn come_up(args: &Args, input: &Input, planned: &[Planned], session: &mut Session) -> Result<Came> {
+    let began = Instant::now();
     let cluster = session.cluster.insert(Cluster::find_or_start(args).await?);
     let client = cluster.client().await?;
+    let started = began.elapsed();
     install(&client, &plinth_api::definitions()).await?;
     let kinds = Kinds::of(&client).await?;
     warn_of_missing_kinds(&kinds, planned);
     admission::ensure(&client, &kinds, &cluster.operator_user(&client).await?).await?;
     images::import(cluster, planned).await?;
+    let imported = began.elapsed();
     gateways::serve(cluster, planned).await?;
     let operator = session.operator.insert(Operator::start(cluster, args.detach).await?);
     put(&client, &kinds, input).await?;
@@ -155,7 +209,7 @@ async fn come_up(
     let waited = wait::until_ready(&client, &plans, operator, args.timeout).await?;
     let doors = gateways::doors(cluster, &client, planned).await?;
     let report = Report::of(cluster, operator, waited.trees, doors, args);
-    out.print(&report, |report| report::text(report, out.paint()))?;
+    let took = Took { cluster: started, images: imported - started, ready: began.elapsed() - imported };
     if let Some(why) = waited.gave_up {
         note(&format!("error: {why}"));
         if args.detach {
@@ -163,9 +217,9 @@ async fn come_up(
                 "  next: everything is left running; watch it with `plinth status --watch`, end it with `plinth down`",
             );
         }
-        return Ok(Exit::NotReady);
+        return Ok(Came { report, took, exit: Exit::NotReady });
     }
-    Ok(Exit::Ok)
+    Ok(Came { report, took, exit: Exit::Ok })
 }
 
 fn warn_of_missing_kinds(kinds: &Kinds, planned: &[Planned]) {
@@ -266,18 +320,23 @@ impl Session {
 }
 
 /// Ctrl-C and SIGTERM.
-struct Stop {
+pub struct Stop {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Stop {
-    fn listen() -> Result<Self> {
+    /// Listens for them from now on.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn listen() -> Result<Self> {
         let listen = |kind| signal(kind).context("listening for signals");
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
-    async fn wanted(&mut self) {
+    /// Returns when one of them came.
+    pub async fn wanted(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

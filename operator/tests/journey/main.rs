@@ -1,55 +1,55 @@
-//! `examples/journey` on a real node: real servers hold a real record, whoever may reads it through the exchange, whoever may not is
-//! refused, and whatever is killed, the record is the same afterwards.
+//! `examples/journey` on a real node, with a citizen at a browser: she signs in, agrees, signs, and is paid in a real ledger. Whatever is
+//! killed, records and balances are the same afterwards; and each link that is taken away fails its own step, closed, and no other.
 //!
-//! Long: images are built from package registries once. It needs Linux, root and what `e2e/cluster/README.md` names.
-//! `e2e/all journey` runs it.
+//! Long: images are built from package registries once. It needs Linux, root, what `e2e/cluster/README.md` names, and Debian's
+//! `chromium` and `chromium-driver`. `e2e/all journey` runs it; `PLINTH_JOURNEY=demo` goes on from what `plinth demo --keep` left.
+
+mod killed;
+mod operator;
+mod refused;
+mod revoked;
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::{DeleteParams, ListParams, PostParams};
-use kube::{Api, Client, ResourceExt};
-use plinth_api::{BuildingBlock, ExchangeAgreement, Stack};
-use plinth_cluster::{Component, ControlPlane};
-use serde_json::{Value, json};
+use anyhow::{Context as _, Result, ensure};
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
+use plinth_api::{BuildingBlock, PublicService, Stack};
+use plinth_journey::{
+    Browser, Citizen, Country, DOMAIN, Ledger, Page, Paid, Person, SERVICE, STACK, STACK_NAMESPACE, System,
+};
+use serde_json::Value;
 
-const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/journey");
-const CALL: &str = include_str!("call.py");
-/// An image with Python, which is on the node for the register's engine.
-const PYTHON: &str = "plinth.local/kinto/kinto-server:26.5.0";
-/// Until pods that were killed answer again.
+/// Until what was killed answers again, and what was changed has taken effect.
 const LIMIT: Duration = Duration::from_secs(180);
-/// Between two tries.
-const PAUSE: Duration = Duration::from_millis(500);
-/// Path of a person in the register, as the exchange has it.
-const MARI: &str = "/ZZ/GOV/100/register/persons/38001085718";
-const MARI_IS: &str = r#"{"data": {"givenName": "Mari", "familyName": "Maa", "born": "1980-01-08"}}"#;
+const CURRENCY: &str = "XTS";
+/// What the service pays for an application.
+const GRANT: f64 = 25.0;
 
-/// A system of an agency: a pod with the Secret of its bindings.
-struct System<'a> {
-    cluster: &'a ControlPlane,
-    namespace: &'static str,
-    name: &'static str,
-}
-
-/// The keeper of the register, who reads it, and a pod beside the reader that is nobody's system.
-struct Systems<'a> {
+/// Everything that the stages of the test look at.
+struct World<'a> {
+    country: &'a Country,
+    /// The keeper of the register of persons.
     desk: System<'a>,
+    /// The Treasury, which keeps the account mapper.
+    treasury: System<'a>,
+    /// A system of the Office for Families, which reads.
     grants: System<'a>,
-    stranger: System<'a>,
+    browser: &'a Browser,
+    person: &'a Person,
+    name: &'a str,
 }
-
-/// What the exchange answered: HTTP status and body; 0 where nobody did.
-type Answer = (u16, String);
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes: e2e/all journey"]
-async fn a_record_is_kept_read_refused_and_outlives_what_is_killed() -> Result<()> {
+async fn a_citizen_is_paid_whatever_is_killed_and_not_by_a_link_that_is_taken_away() -> Result<()> {
+    // A country that runs already is gone on from, and kept.
+    if let Some(name) = std::env::var("PLINTH_JOURNEY").ok().filter(|name| !name.is_empty()) {
+        return journey(&name).await;
+    }
     let name = format!("journey-{}", std::process::id());
-    let came_up = up(&name);
-    let went = match came_up {
+    let went = match demo(&name) {
         Ok(()) => journey(&name).await,
         Err(error) => Err(error),
     };
@@ -60,222 +60,137 @@ async fn a_record_is_kept_read_refused_and_outlives_what_is_killed() -> Result<(
         eprintln!("  end it with `plinth down --name {name} --purge`");
         return went;
     }
-    plinth(&["down", "--name", &name, "--purge"])
+    plinth(&["down", "--name", &name, "--purge"]).map(drop)
+}
+
+/// The first citizen, by the command that people run.
+fn demo(name: &str) -> Result<()> {
+    let said = plinth(&["demo", "--name", name, "--keep", "-o", "json"])?;
+    let said: Value = serde_json::from_str(&said).context("what the demo says")?;
+    ensure!(
+        said["paid"]["indication"] == "TOTAL_PASSED" && said["paid"]["payment"] == "COMMITTED",
+        "{said:#}"
+    );
+    eprintln!("{:#}", said["stages"]);
+    Ok(())
 }
 
 async fn journey(name: &str) -> Result<()> {
-    let cluster = ControlPlane::attach(name).await?;
-    let client = cluster.client().await?;
-    it_is_ready_and_not_called_simulated(&client).await?;
+    let country = Country::attach(name).await?;
+    it_is_ready_and_not_called_simulated(&country).await?;
+    let person = Person::jaan();
+    let desk = System::start(&country, "civil", "desk", "exchange-100-desk-").await?;
+    let treasury = System::start(&country, "treasury", "desk", "exchange-300-desk-").await?;
+    let grants = System::start(&country, "families", "grants", "exchange-200-grants-").await?;
+    person.enter_record(&desk).await?;
+    person.enter_account(&treasury).await?;
+    person.enter_login(&country).await?;
+    let (door, certificate) = country.door().await?;
+    let browser = Browser::open(DOMAIN, door, &certificate).await?;
+    let world = World { country: &country, desk, treasury, grants, browser: &browser, person: &person, name };
 
-    let system = |namespace, name| System { cluster: &cluster, namespace, name };
-    let systems = Systems {
-        desk: system("civil", "desk"),
-        grants: system("families", "grants"),
-        stranger: system("families", "stranger"),
-    };
-    systems.desk.start(&client, "exchange-100-desk-").await?;
-    systems.grants.start(&client, "exchange-200-grants-").await?;
-    systems.stranger.start(&client, "exchange-200-grants-").await?;
-
-    who_may_writes_and_reads_and_nobody_else(&systems).await?;
-    whatever_is_killed_the_record_is_the_same(&client, &cluster, &systems).await?;
-    what_is_revoked_fails_and_nothing_else_does(&client, &systems).await
+    refused::who_may_not_is_refused(&world).await?;
+    world.signs_in_and_agrees().await?;
+    killed::whatever_is_killed_records_and_balances_are_the_same(&world).await?;
+    revoked::each_link_fails_its_own_step_closed(&world).await?;
+    browser.close().await
 }
 
-fn up(name: &str) -> Result<()> {
-    let began = Instant::now();
-    plinth(&[
-        "up",
-        EXAMPLE,
-        "--nodes",
-        "real",
-        "--detach",
-        "--name",
-        name,
-        "--timeout",
-        "15m",
-        "-o",
-        "table",
-    ])?;
-    eprintln!("Ready after {} s", began.elapsed().as_secs());
-    Ok(())
-}
-
-fn plinth(arguments: &[&str]) -> Result<()> {
+/// Runs `plinth`, and returns what it printed.
+fn plinth(arguments: &[&str]) -> Result<String> {
     let mut plinth = Command::new(env!("CARGO_BIN_EXE_plinth"));
-    let status = plinth.args(arguments).env_remove("KUBECONFIG").stdin(Stdio::null()).status()?;
-    ensure!(status.success(), "plinth {}: {status}", arguments.join(" "));
-    Ok(())
+    plinth.args(arguments).env_remove("KUBECONFIG").stdin(Stdio::null()).stderr(Stdio::inherit());
+    let output = plinth.output()?;
+    ensure!(output.status.success(), "plinth {}: {}", arguments.join(" "), output.status);
+    String::from_utf8(output.stdout).context("what plinth printed")
 }
 
-async fn it_is_ready_and_not_called_simulated(client: &Client) -> Result<()> {
-    let stack = Api::<Stack>::namespaced(client.clone(), "dpi").get("journey").await?;
+async fn it_is_ready_and_not_called_simulated(country: &Country) -> Result<()> {
+    let stack = Api::<Stack>::namespaced(country.client.clone(), STACK_NAMESPACE).get(STACK).await?;
     let conditions = stack.status.unwrap_or_default().conditions;
     let is = |kind: &str| conditions.iter().find(|c| c.type_ == kind).map(|c| c.status.as_str());
     ensure!(is("Ready") == Some("True") && is("Onboarded") == Some("True"), "{conditions:#?}");
     ensure!(is("Simulated").is_none(), "{conditions:#?}");
-    for block in Api::<BuildingBlock>::namespaced(client.clone(), "dpi").list(&ListParams::default()).await? {
+    let blocks = Api::<BuildingBlock>::namespaced(country.client.clone(), STACK_NAMESPACE);
+    for block in blocks.list(&ListParams::default()).await? {
         let seen = block.status.clone().unwrap_or_default().conformance;
         let seen = seen.with_context(|| format!("nothing is said of {}'s conformance", block.name_any()))?;
         ensure!(seen.holds > 0 && !seen.requirements.is_empty(), "{}: {seen:#?}", block.name_any());
     }
+    let service =
+        Api::<PublicService>::namespaced(country.client.clone(), "families").get("child-grant").await?;
+    let status = service.status.unwrap_or_default();
+    ensure!(status.granted.as_deref() == Some("4/4"), "{status:#?}");
     Ok(())
 }
 
-async fn who_may_writes_and_reads_and_nobody_else(systems: &Systems<'_>) -> Result<()> {
-    let Systems { desk, grants, stranger } = systems;
-    within(LIMIT, "the keeper to write", async || desk.expect("PUT", MARI_IS, 201, "")).await?;
-    grants.expect("GET", "", 200, r#""familyName":"Maa""#)?;
-    grants.expect("PUT", MARI_IS, 403, "does not grant PUT")?;
-    desk.expect("PUT", r#"{"data": {"givenName": "Mari"}}"#, 400, "is a required property")?;
-    // With the very certificate of the reader: its pod is not the one that the agency named.
-    stranger.expect("GET", "", 0, "")
+/// What must not change by itself: the person's records as the exchange gives them, and the ledger's balances.
+#[derive(Debug, PartialEq)]
+struct Kept {
+    record: (u16, String),
+    account: (u16, String),
+    positions: [f64; 2],
+    funds: [f64; 2],
 }
 
-async fn whatever_is_killed_the_record_is_the_same(
-    client: &Client,
-    cluster: &ControlPlane,
-    systems: &Systems<'_>,
-) -> Result<()> {
-    let before = systems.grants.call("GET", "")?;
-    ensure!(before.0 == 200, "{before:?}");
-    let same = async |what: &str| {
-        let began = Instant::now();
-        within(LIMIT, &format!("the same record after {what}"), async || {
-            let now = systems.grants.call("GET", "")?;
-            ensure!(now == before, "{now:?} is not {before:?}");
-            Ok(())
-        })
-        .await?;
-        eprintln!("the same record {} s after {what}", began.elapsed().as_secs());
-        anyhow::Ok(())
-    };
-    for (namespace, part) in [
-        ("journey-digital-registries", "engine-persons"),
-        ("journey-digital-registries", "postgresql"),
-        ("journey-information-mediator", "gateway"),
-        ("journey-information-mediator", "authoriser"),
-    ] {
-        kill(client, namespace, part).await?;
-        same(&format!("the pod of {part} was killed")).await?;
+impl World<'_> {
+    fn citizen(&self) -> Citizen<'_> {
+        Citizen::at(self.browser, self.person, SERVICE)
     }
-    cluster.kill_component(Component::ApiServer).await?;
-    cluster.restart_component(Component::ApiServer).await?;
-    same("the API server was killed").await?;
-    cluster.kill_component(Component::Node).await?;
-    cluster.restart_component(Component::Node).await?;
-    same("the node was killed").await
-}
 
-async fn what_is_revoked_fails_and_nothing_else_does(client: &Client, systems: &Systems<'_>) -> Result<()> {
-    let agreements = Api::<ExchangeAgreement>::namespaced(client.clone(), "civil");
-    agreements.delete("persons-to-families", &DeleteParams::default()).await?;
-    // It was the last agreement between the two: the exchange refuses, and then the network path to it closes as well.
-    within(LIMIT, "the reader to be refused", async || {
-        let answer = systems.grants.call("GET", "")?;
-        ensure!(matches!(answer.0, 0 | 403), "grants: {answer:?}");
+    async fn signs_in_and_agrees(&self) -> Result<()> {
+        let citizen = self.citizen();
+        let page = citizen.open().await?;
+        ensure!(page == Page::Welcome, "{page:?}");
+        let page = citizen.sign_in().await?;
+        ensure!(page == Page::Consent, "{page:?}");
+        let page = citizen.agree().await?;
+        ensure!(page == Page::Application { name: "Jaan Tamm".to_owned() }, "{page:?}");
         Ok(())
-    })
-    .await?;
-    systems.desk.expect("GET", "", 200, r#""familyName":"Maa""#)
-}
-
-/// Tries until it holds.
-async fn within(limit: Duration, what: &str, mut attempt: impl AsyncFnMut() -> Result<()>) -> Result<()> {
-    let until = Instant::now() + limit;
-    loop {
-        let Err(error) = attempt().await else { return Ok(()) };
-        if Instant::now() > until {
-            return Err(error.context(format!("waited {} s for {what}", limit.as_secs())));
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// Deletes a component's pods without grace, and waits until there are others.
-async fn kill(client: &Client, namespace: &str, component: &str) -> Result<()> {
-    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
-    let of = ListParams::default().labels(&format!("plinth.dev/component={component}"));
-    let found = pods.list(&of).await?;
-    ensure!(!found.items.is_empty(), "{component} has no pod in {namespace}");
-    let killed: Vec<_> = found.items.iter().filter_map(ResourceExt::uid).collect();
-    for pod in found {
-        pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await?;
-    }
-    within(LIMIT, &format!("others in place of the pods of {component}"), async || {
-        let now: Vec<_> = pods.list(&of).await?.items.iter().filter_map(ResourceExt::uid).collect();
-        ensure!(!now.is_empty() && !now.iter().any(|uid| killed.contains(uid)), "{now:?}");
-        Ok(())
-    })
-    .await
-}
-
-impl System<'_> {
-    /// Starts its pod, with the Secret of bindings whose name begins like this, and waits until it runs.
-    async fn start(&self, client: &Client, bindings: &str) -> Result<()> {
-        let secrets =
-            Api::<Secret>::namespaced(client.clone(), self.namespace).list(&ListParams::default()).await?;
-        let mut names = secrets.items.iter().map(ResourceExt::name_any);
-        let secret = names
-            .find(|name| name.starts_with(bindings))
-            .with_context(|| format!("no Secret {bindings}*"))?;
-        let pods = Api::<Pod>::namespaced(client.clone(), self.namespace);
-        pods.create(&PostParams::default(), &serde_json::from_value(self.pod(&secret))?).await?;
-        within(LIMIT, &format!("the pod {} to run", self.name), async || {
-            let status = pods.get(self.name).await?.status.unwrap_or_default();
-            ensure!(status.phase.as_deref() == Some("Running"), "{}", serde_json::to_string(&status)?);
-            Ok(())
-        })
-        .await
     }
 
-    fn pod(&self, secret: &str) -> Value {
-        json!({
-            "metadata": { "name": self.name, "labels": { "app": self.name } },
-            "spec": {
-                "securityContext": { "runAsNonRoot": true, "runAsUser": 10001, "fsGroup": 10001, "seccompProfile": { "type": "RuntimeDefault" } },
-                "terminationGracePeriodSeconds": 1,
-                "containers": [{
-                    "name": "main",
-                    "image": PYTHON,
-                    "command": ["python", "-c", "import signal; signal.pause()"],
-                    "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
-                    "volumeMounts": [{ "name": "exchange", "mountPath": "/exchange" }],
-                }],
-                "volumes": [{ "name": "exchange", "secret": { "secretName": secret } }],
-            },
-        })
-    }
-
-    /// Asks for Mari's record through the exchange.
-    fn call(&self, method: &str, body: &str) -> Result<Answer> {
-        let mut kubectl = Command::new(self.cluster.binaries().kubectl());
-        kubectl.env("KUBECONFIG", self.cluster.kubeconfig()).env("HOME", self.cluster.state_dir());
-        kubectl.args([
-            "--namespace",
-            self.namespace,
-            "exec",
-            self.name,
-            "--",
-            "python",
-            "-c",
-            CALL,
-            method,
-            MARI,
-            body,
-        ]);
-        let output = kubectl.output()?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let Some((status, body)) = text.trim_end().split_once(' ') else {
-            bail!("{}: {output:?}", self.name);
+    /// The signed-in citizen opens the service once more, applies and is paid: the ledger says so too.
+    async fn is_paid(&self) -> Result<Paid> {
+        let before = self.positions().await?;
+        let paid = match self.applies().await? {
+            Page::Paid(paid) => paid,
+            other => anyhow::bail!("not paid: {other:?}"),
         };
-        Ok((status.parse()?, body.to_owned()))
+        let after = self.positions().await?;
+        ensure!(
+            after[0] - before[0] == GRANT && before[1] - after[1] == GRANT,
+            "{paid:?}, and positions went from {before:?} to {after:?}"
+        );
+        Ok(paid)
     }
 
-    fn expect(&self, method: &str, body: &str, status: u16, says: &str) -> Result<()> {
-        let answer = self.call(method, body)?;
-        ensure!(answer.0 == status && answer.1.contains(says), "{}: {method}: {answer:?}", self.name);
-        Ok(())
+    /// What she comes to when she opens the service, signed in or not, and applies.
+    async fn applies(&self) -> Result<Page> {
+        let citizen = self.citizen();
+        let page = match citizen.open().await? {
+            Page::Welcome => citizen.sign_in().await?,
+            page => page,
+        };
+        match page {
+            Page::Application { .. } => citizen.apply().await,
+            page => Ok(page),
+        }
+    }
+
+    async fn positions(&self) -> Result<[f64; 2]> {
+        let ledger = Ledger::of(self.country);
+        Ok([ledger.position("treasury", CURRENCY).await?, ledger.position("peoplesbank", CURRENCY).await?])
+    }
+
+    async fn kept(&self) -> Result<Kept> {
+        let ledger = Ledger::of(self.country);
+        let kept = Kept {
+            record: self.desk.call("GET", &self.person.record(), "")?,
+            account: self.treasury.call("GET", &self.person.mapping(), "")?,
+            positions: self.positions().await?,
+            funds: [ledger.funds("treasury", CURRENCY).await?, ledger.funds("peoplesbank", CURRENCY).await?],
+        };
+        ensure!(kept.record.0 == 200 && kept.account.0 == 200, "{kept:?}");
+        Ok(kept)
     }
 }

@@ -1,0 +1,132 @@
+//! A headless Chromium, driven by WebDriver, that knows the country's public addresses and trusts its public certificate and no other.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fantoccini::{Client, ClientBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use x509_parser::pem::parse_x509_pem;
+
+use crate::within;
+
+/// What drives Chromium.
+const DRIVER: &str = "chromedriver";
+const CHROMIUM: &str = "chromium";
+/// Until the driver answers.
+const STARTS: Duration = Duration::from_secs(30);
+
+/// A browser with nothing kept; it ends with this.
+pub struct Browser {
+    driver: Child,
+    /// What was opened lies here, and goes with it.
+    _profile: tempfile::TempDir,
+    pub(crate) client: Client,
+}
+
+/// Programs that a browser needs and that this machine has not, with Debian's package of each.
+#[must_use]
+pub fn missing() -> Vec<&'static str> {
+    let programs = [(CHROMIUM, "chromium"), (DRIVER, "chromium-driver")];
+    programs.into_iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| package).collect()
+}
+
+impl Browser {
+    /// Opens it. Every host below `domain` is found at `door`, and must show a certificate with the key of `certificate` (PEM).
+    ///
+    /// # Errors
+    /// A program is missing, or does not start in time.
+    pub async fn open(domain: &str, door: SocketAddr, certificate: &[u8]) -> Result<Self> {
+        let profile = tempfile::tempdir().context("making the browser's folder")?;
+        let port = free_port()?;
+        let driver = Command::new(DRIVER)
+            .arg(format!("--port={port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("starting {DRIVER}"))?;
+        let mut options = json!({
+            "args": [
+                "--headless=new",
+                // Chromium's own sandbox does not start for root; the pages are the country's own.
+                "--no-sandbox",
+                "--disable-gpu",
+                "--window-size=900,900",
+                format!("--user-data-dir={}", profile.path().display()),
+                format!("--host-resolver-rules=MAP *.{domain} {door}"),
+                format!("--ignore-certificate-errors-spki-list={}", key_digest(certificate)?),
+            ],
+        });
+        if let Some(binary) = find(CHROMIUM) {
+            options["binary"] = json!(binary);
+        }
+        let mut capabilities = fantoccini::wd::Capabilities::new();
+        capabilities.insert("goog:chromeOptions".to_owned(), options);
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        builder.capabilities(capabilities);
+        let address = format!("http://127.0.0.1:{port}");
+        let opened =
+            within(STARTS, "the browser to open", async || Ok(builder.connect(&address).await?)).await;
+        let mut driver = driver;
+        match opened {
+            Ok(client) => Ok(Self { driver, _profile: profile, client }),
+            Err(error) => {
+                end(&mut driver);
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes what is seen now as a picture (PNG).
+    ///
+    /// # Errors
+    /// The browser is gone, or the file cannot be written.
+    pub async fn picture(&self, file: &Path) -> Result<()> {
+        let png = self.client.screenshot().await.context("taking a picture of the page")?;
+        std::fs::write(file, png).with_context(|| format!("writing {}", file.display()))
+    }
+
+    /// Closes it.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn close(self) -> Result<()> {
+        self.client.clone().close().await.context("closing the browser")
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        end(&mut self.driver);
+    }
+}
+
+/// The driver ends its browser when it is asked to end.
+fn end(driver: &mut Child) {
+    let _ = driver.kill();
+    let _ = driver.wait();
+}
+
+/// What Chromium wants of a certificate: SHA-256 of its public key's info, in base64.
+fn key_digest(certificate: &[u8]) -> Result<String> {
+    let (_, pem) = parse_x509_pem(certificate).context("reading the public certificate")?;
+    let certificate = pem.parse_x509().context("reading the public certificate")?;
+    Ok(STANDARD.encode(Sha256::digest(certificate.public_key().raw)))
+}
+
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("looking for a free port")?;
+    Ok(listener.local_addr().context("looking for a free port")?.port())
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
