@@ -29,7 +29,7 @@ fn named<'w>(plan: &Plan, words: &[&'w str]) -> Vec<&'w str> {
 }
 
 fn refusal(profile: &str, parameters: Value) -> String {
-    let found = planned(profile, parameters).err().expect("it is refused");
+    let found = planned(profile, parameters).expect_err("it is not refused");
     found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
