@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
+use rand::Rng as _;
 use rand::distr::{Alphanumeric, SampleString as _};
 use serde_json::json;
 
@@ -56,10 +57,11 @@ impl Person {
         Self::new("38001085718", ["Mari", "Maa"], "1980-01-08", "ZZ00-4711")
     }
 
-    /// Jaan Tamm, likewise.
+    /// Jaan Tamm, one of many: the number is another one every time.
     #[must_use]
     pub fn jaan() -> Self {
-        Self::new("37605030299", ["Jaan", "Tamm"], "1976-05-03", "ZZ00-4712")
+        let number = rand::rng().random_range(37_605_030_000_u64..37_605_040_000).to_string();
+        Self::new(&number, ["Jaan", "Tamm"], "1976-05-03", "ZZ00-4712")
     }
 
     fn new(number: &str, [given_name, family_name]: [&str; 2], born: &str, account: &str) -> Self {

@@ -25,8 +25,8 @@ const PODS: [(&str, &str); 10] = [
 /// Pods, the operator, the API server, the node: each killed, and nothing lost.
 pub async fn whatever_is_killed_records_and_balances_are_the_same(world: &World<'_>) -> Result<()> {
     world.is_paid().await?;
+    let before = world.kept().await?;
     for (block, component) in PODS {
-        let before = world.kept().await?;
         world.country.kill(block, component).await?;
         same(world, &before, &format!("the pod of {component} was killed")).await?;
     }
