@@ -28,8 +28,8 @@ pub async fn each_link_fails_its_own_step_closed(world: &World<'_>) -> Result<()
     an_agreement(world, "families", "consents-to-grants", "consent").await?;
     an_agreement(world, "families", "applications-to-grants", "application").await?;
     the_payers_grant(world).await?;
-    her_login(world).await?;
-    her_certificate(world).await
+    her_certificate(world).await?;
+    her_login(world).await
 }
 
 /// Without it nothing is read.
@@ -91,7 +91,7 @@ async fn her_login(world: &World<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Her certificate is revoked by the signing service's operator, for ever. She is signed in still.
+/// Her certificate is revoked by the signing service's operator, for ever.
 async fn her_certificate(world: &World<'_>) -> Result<()> {
     let secrets = Api::<Secret>::namespaced(world.country.client.clone(), &Country::namespace("e-signature"));
     let password = secrets.get("dss-signature-operator").await?.data.unwrap_or_default().remove("password");

@@ -16,15 +16,15 @@ import sign_in
 from steps import SIGN_IN, StepFailed
 
 pages = Jinja2Templates(directory="templates")
-# Who is signed in, by session: national number and token. Gone with the process, and people sign in once more.
-people: dict[str, tuple[str, str]] = {}
+# Who is signed in, by session. Gone with the process, and people sign in once more.
+people: dict[str, sign_in.SignedIn] = {}
 
 
-def who(request: Request) -> tuple[str, str]:
-    person = people.get(request.session.get("id", ""))
-    if person is None:
+def who(request: Request) -> sign_in.SignedIn:
+    signed_in = people.get(request.session.get("id", ""))
+    if signed_in is None:
         raise StepFailed(SIGN_IN, "nobody is signed in")
-    return person
+    return signed_in
 
 
 async def welcome(request: Request):
@@ -40,14 +40,14 @@ async def go_to_sign_in(request: Request):
 
 
 async def come_back(request: Request):
-    person = await sign_in.end(request)
+    signed_in = await sign_in.end(request)
     request.session["id"] = secrets.token_urlsafe()
-    people[request.session["id"]] = person
+    people[request.session["id"]] = signed_in
     return RedirectResponse("/application", 303)
 
 
 async def show(request: Request):
-    person, _ = who(request)
+    person = who(request).person
     if not await application.has_consented(person):
         return pages.TemplateResponse(request, "consent.html", {"purpose": application.PURPOSE})
     known = {
@@ -60,21 +60,21 @@ async def show(request: Request):
 
 
 async def apply(request: Request):
-    person, token = who(request)
+    signed_in = who(request)
     form = await request.form()
     number = str(uuid.UUID(form["number"]))
-    paid = await application.apply(number, person, token)
+    paid = await application.apply(number, signed_in.person, await signed_in.token())
     return pages.TemplateResponse(request, "paid.html", {"paid": paid})
 
 
 async def agree(request: Request):
-    person, _ = who(request)
+    person = who(request).person
     await application.consent(person, "given")
     return RedirectResponse("/application", 303)
 
 
 async def withdraw(request: Request):
-    person, _ = who(request)
+    person = who(request).person
     await application.consent(person, "withdrawn")
     return RedirectResponse("/application", 303)
 

@@ -1,6 +1,8 @@
 """Who the person is: OpenID Connect's code flow with PKCE (RFC 7636). People's browsers know the issuer by its public address;
 what is between servers goes to the issuer inside the cluster."""
 
+import time
+
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.starlette_client import OAuth
 import httpx
@@ -10,6 +12,8 @@ from steps import SIGN_IN, StepFailed
 
 # The claim that holds the national number: what people sign in with.
 PERSON = "preferred_username"
+# A token is renewed so many seconds before it ends.
+MARGIN = 20
 
 
 def _provider():
@@ -36,10 +40,32 @@ async def begin(request, back: str):
     return await provider.authorize_redirect(request, back)
 
 
-async def end(request) -> tuple[str, str]:
-    """The person's national number and the token that speaks for her, once she is back."""
+class SignedIn:
+    """A person who is signed in."""
+
+    def __init__(self, person: str, token: dict):
+        self.person = person
+        self._take(token)
+
+    def _take(self, token: dict) -> None:
+        self._access = token["access_token"]
+        self._refresh = token["refresh_token"]
+        self._ends = time.monotonic() + token["expires_in"] - MARGIN
+
+    async def token(self) -> str:
+        """The token that speaks for her now. It lives for minutes; the provider gives another one as long as she is signed in there."""
+        if time.monotonic() >= self._ends:
+            try:
+                self._take(await provider.fetch_access_token(grant_type="refresh_token", refresh_token=self._refresh))
+            except (OAuthError, httpx.HTTPError) as error:
+                raise StepFailed(SIGN_IN, f"she is not signed in any more: {error}") from error
+        return self._access
+
+
+async def end(request) -> SignedIn:
+    """The person, by her national number, once she is back."""
     try:
         token = await provider.authorize_access_token(request)
     except (OAuthError, httpx.HTTPError) as error:
         raise StepFailed(SIGN_IN, f"the identity provider did not let her in: {error}") from error
-    return token["userinfo"][PERSON], token["access_token"]
+    return SignedIn(token["userinfo"][PERSON], token)
