@@ -36,6 +36,8 @@ const ANCHOR: &str = "anchor";
 const PROGRAMMES: &str = "registersProgrammes";
 /// Outputs that are for Plinth, not for whoever is bound; host and port are told of every one.
 const UNTOLD: [&str; 6] = ["host", "port", ENFORCES, LIMITS_RATES, ANCHOR, PROGRAMMES];
+/// Seconds that a service's container has to start.
+const STARTUP_BUDGET: u32 = 300;
 /// Where a container finds its bindings; the variable and the form are the Service Binding specification's.
 const BINDING_ROOT: &str = "/bindings";
 
@@ -380,7 +382,14 @@ fn issuer_client(consumer: &Consumer, domain: &str) -> Value {
 /// The container of a service, with its bindings below the root that it is told.
 fn run(spec: &mut ProductSpec, consumer: &Consumer, workload: &Workload, calls: &BTreeSet<String>) {
     let port = Port { name: "http".to_owned(), port: workload.port, service_port: None };
-    let probe = Probe { path: workload.health.clone(), port: Some("http".to_owned()), ..Probe::default() };
+    let probe = Probe {
+        path: workload.health.clone(),
+        port: Some("http".to_owned()),
+        timeout_seconds: Some(5),
+        ..Probe::default()
+    };
+    // A busy node is no reason to begin again.
+    let liveness = Probe { failure_threshold: Some(6), ..probe.clone() };
     let bindings = spec.secrets.iter().map(|secret| Mount {
         path: format!("{BINDING_ROOT}/{}", secret.name),
         secret: Some(secret.name.clone()),
@@ -400,7 +409,8 @@ fn run(spec: &mut ProductSpec, consumer: &Consumer, workload: &Workload, calls: 
         description: Some("The service.".to_owned()),
         image: "app".to_owned(),
         ports: vec![port],
-        probes: Probes { readiness: Some(probe.clone()), liveness: Some(probe), startup: None },
+        probes: Probes { readiness: Some(probe), liveness: Some(liveness), startup: None },
+        startup_budget_seconds: Some(STARTUP_BUDGET),
         replicas: PerProfile { sandbox: Some(workload.replicas.unwrap_or(1)), ..PerProfile::default() },
         resources: PerProfile { sandbox: Some(resources), ..PerProfile::default() },
         env: env.map(|(name, value)| Named { name, value: Some(value), ..Named::default() }).collect(),
