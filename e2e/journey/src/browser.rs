@@ -19,6 +19,8 @@ use crate::within;
 /// What drives Chromium.
 const DRIVER: &str = "chromedriver";
 const CHROMIUM: &str = "chromium";
+/// Longest wait for one page.
+const PAGE: Duration = Duration::from_secs(20);
 /// Until the driver answers.
 const STARTS: Duration = Duration::from_secs(30);
 
@@ -69,6 +71,8 @@ impl Browser {
         }
         let mut capabilities = fantoccini::wd::Capabilities::new();
         capabilities.insert("goog:chromeOptions".to_owned(), options);
+        // A connection that a killed node left behind says nothing any more: the page is asked for again.
+        capabilities.insert("timeouts".to_owned(), json!({ "pageLoad": PAGE.as_millis() as u64 }));
         let mut builder = ClientBuilder::new(HttpConnector::new());
         builder.capabilities(capabilities);
         let address = format!("http://127.0.0.1:{port}");
