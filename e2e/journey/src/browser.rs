@@ -1,6 +1,7 @@
 //! A headless Chromium, driven by WebDriver, that knows the country's public addresses and trusts its public certificate and no other.
 
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -19,6 +20,8 @@ use crate::within;
 /// What drives Chromium.
 const DRIVER: &str = "chromedriver";
 const CHROMIUM: &str = "chromium";
+/// Until the driver has ended its browser.
+const ENDS: Duration = Duration::from_secs(5);
 /// Longest wait for one page.
 const PAGE: Duration = Duration::from_secs(20);
 /// Until the driver answers.
@@ -26,7 +29,7 @@ const STARTS: Duration = Duration::from_secs(30);
 
 /// A browser with nothing kept; it ends with this.
 pub struct Browser {
-    driver: Child,
+    _driver: Driver,
     /// What was opened lies here, and goes with it.
     _profile: tempfile::TempDir,
     pub(crate) client: Client,
@@ -46,14 +49,7 @@ impl Browser {
     /// A program is missing, or does not start in time.
     pub async fn open(domain: &str, door: SocketAddr, certificate: &[u8]) -> Result<Self> {
         let profile = tempfile::tempdir().context("making the browser's folder")?;
-        let port = free_port()?;
-        let driver = Command::new(DRIVER)
-            .arg(format!("--port={port}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| format!("starting {DRIVER}"))?;
+        let driver = Driver::start()?;
         let mut options = json!({
             "args": [
                 "--headless=new",
@@ -75,17 +71,10 @@ impl Browser {
         capabilities.insert("timeouts".to_owned(), json!({ "pageLoad": PAGE.as_millis() as u64 }));
         let mut builder = ClientBuilder::new(HttpConnector::new());
         builder.capabilities(capabilities);
-        let address = format!("http://127.0.0.1:{port}");
-        let opened =
-            within(STARTS, "the browser to open", async || Ok(builder.connect(&address).await?)).await;
-        let mut driver = driver;
-        match opened {
-            Ok(client) => Ok(Self { driver, _profile: profile, client }),
-            Err(error) => {
-                end(&mut driver);
-                Err(error)
-            }
-        }
+        let address = format!("http://127.0.0.1:{}", driver.port);
+        let client =
+            within(STARTS, "the browser to open", async || Ok(builder.connect(&address).await?)).await?;
+        Ok(Self { _driver: driver, _profile: profile, client })
     }
 
     /// Writes what is seen now as a picture (PNG).
@@ -106,16 +95,34 @@ impl Browser {
     }
 }
 
-impl Drop for Browser {
-    fn drop(&mut self) {
-        end(&mut self.driver);
+/// A running driver. It ends with this, and its browser with it.
+struct Driver {
+    process: Child,
+    port: u16,
+}
+
+impl Driver {
+    fn start() -> Result<Self> {
+        let port = free_port()?;
+        let mut driver = Command::new(DRIVER);
+        driver.arg(format!("--port={port}")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = driver.spawn().with_context(|| format!("starting {DRIVER}"))?;
+        Ok(Self { process, port })
     }
 }
 
-/// The driver ends its browser when it is asked to end.
-fn end(driver: &mut Child) {
-    let _ = driver.kill();
-    let _ = driver.wait();
+impl Drop for Driver {
+    /// One that is killed would leave its browser behind; asked to end, it ends that first.
+    fn drop(&mut self) {
+        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
+            let _ = stream.set_read_timeout(Some(ENDS));
+            let _ =
+                stream.write_all(b"GET /shutdown HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 /// What Chromium wants of a certificate: SHA-256 of its public key's info, in base64.
