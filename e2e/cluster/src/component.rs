@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::build::Binaries;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::layout::Layout;
 use crate::node::{self, Network, NodeBinaries};
 use crate::options::Nodes;
 use crate::pki::{self, FRONT_PROXY, Pki, User};
+use crate::ports::free_port;
 use crate::seed::SIMULATED_LABEL;
 
 /// Between two looks at ports.
@@ -113,32 +114,9 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// Three ports that are free now. They lie below the range from which systems hand out ports for outgoing
-    /// connections, so that a component that restarts finds its port again.
+    /// Three ports that are free now.
     pub(crate) fn free() -> Result<Self> {
-        const FIRST: u16 = 12_000;
-        const COUNT: u32 = 20_000;
-        // Spread by process and time: clusters that start at once must not all try the same ports.
-        let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let start = std::process::id().wrapping_mul(7919).wrapping_add(clock.subsec_micros());
-        let mut held = Vec::new();
-        for offset in 0..COUNT {
-            let port = FIRST + u16::try_from(start.wrapping_add(offset) % COUNT).expect("COUNT fits");
-            held.extend(TcpListener::bind(("127.0.0.1", port)));
-            if let [api, etcd_client, etcd_peer] = &held[..] {
-                let number = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
-                let ports = || -> std::io::Result<Self> {
-                    Ok(Self {
-                        api: number(api)?,
-                        etcd_client: number(etcd_client)?,
-                        etcd_peer: number(etcd_peer)?,
-                    })
-                };
-                return ports().map_err(Error::io("127.0.0.1"));
-            }
-        }
-        let none = std::io::Error::new(std::io::ErrorKind::AddrInUse, "no three free ports");
-        Err(Error::io("127.0.0.1")(none))
+        Ok(Self { api: free_port()?, etcd_client: free_port()?, etcd_peer: free_port()? })
     }
 
     /// Whether all of them are free now.

@@ -24,6 +24,7 @@ mod node;
 mod options;
 mod pki;
 mod plane;
+mod ports;
 mod process;
 pub mod program;
 mod progress;
@@ -41,6 +42,7 @@ pub use node::{
 };
 pub use options::{Nodes, Options};
 pub use plane::ControlPlane;
+pub use ports::free_port;
 pub use program::Program;
 pub use progress::{Lines, Progress, Silent};
 

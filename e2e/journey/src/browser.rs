@@ -1,7 +1,7 @@
 //! A headless Chromium, driven by WebDriver, that knows the country's public addresses and trusts its public certificate and no other.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
+use plinth_cluster::free_port;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use x509_parser::pem::parse_x509_pem;
@@ -103,7 +104,7 @@ struct Driver {
 
 impl Driver {
     fn start() -> Result<Self> {
-        let port = free_port()?;
+        let port = free_port().context("starting the browser's driver")?;
         let mut driver = Command::new(DRIVER);
         driver.arg(format!("--port={port}")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = driver.spawn().with_context(|| format!("starting {DRIVER}"))?;
@@ -130,11 +131,6 @@ fn key_digest(certificate: &[u8]) -> Result<String> {
     let (_, pem) = parse_x509_pem(certificate).context("reading the public certificate")?;
     let certificate = pem.parse_x509().context("reading the public certificate")?;
     Ok(STANDARD.encode(Sha256::digest(certificate.public_key().raw)))
-}
-
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("looking for a free port")?;
-    Ok(listener.local_addr().context("looking for a free port")?.port())
 }
 
 fn find(program: &str) -> Option<PathBuf> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use plinth_cluster::free_port;
 use plinth_plan::exchange::federation::Anchor;
 use serde_json::{Value, json};
 
@@ -19,7 +20,6 @@ use crate::client::{Connection, Identity};
 use crate::country::Country;
 use crate::mount::Mount;
 use crate::pki::{Pki, of_services};
-use crate::ports::free_port;
 use crate::{envoy, within};
 
 /// A running exchange; its processes end when this is dropped.
@@ -363,7 +363,7 @@ fn pid(child: &Child) -> Pid {
 
 /// An address that nobody listens on.
 fn free() -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, free_port()).into()
+    (Ipv4Addr::LOCALHOST, free_port().unwrap()).into()
 }
 
 /// Status and body; status 0 where nobody answers.

@@ -11,8 +11,6 @@ mod exchange;
 mod federation;
 mod mount;
 mod pki;
-#[path = "../support/ports.rs"]
-mod ports;
 #[path = "../support/tls.rs"]
 mod tls;
 mod ukraine;

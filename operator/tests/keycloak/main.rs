@@ -3,8 +3,6 @@
 //!
 //! Long: it fetches Keycloak from its package registry once, and needs Java 17 or newer. `e2e/all products` runs it.
 
-#[path = "../support/ports.rs"]
-mod ports;
 mod server;
 #[path = "../support/steps.rs"]
 mod steps;

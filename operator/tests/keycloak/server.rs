@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use plinth_cluster::free_port;
 use serde_json::Value;
-
-use crate::ports::free_port;
 
 /// Version of the catalogue's entry.
 const VERSION: &str = "26.4.7";
@@ -39,7 +38,7 @@ impl Keycloak {
         run(Command::new("cp").arg("-r").arg(distribution()).arg(&home));
         std::fs::create_dir_all(home.join("data/import")).unwrap();
         std::fs::write(home.join("data/import/realm.json"), realm).unwrap();
-        let (port, management) = (free_port(), free_port());
+        let (port, management) = (free_port().unwrap(), free_port().unwrap());
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let process = Command::new(home.join("bin/kc.sh"))
             .args(["start-dev", "--import-realm", "--health-enabled=true", "--http-host=127.0.0.1"])

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::ports::free_port;
+use plinth_cluster::free_port;
 
 /// Where Debian has the programs of each version.
 const DEBIAN: &str = "/usr/lib/postgresql";
@@ -25,7 +25,7 @@ impl PostgreSql {
     /// Makes a server with one database, and a user of the same name that owns it.
     pub fn start(database: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
+        let port = free_port().unwrap();
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(folder.path()));
         }

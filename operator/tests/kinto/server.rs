@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use plinth_cluster::free_port;
 use plinth_plan::model::Plan;
 use serde_json::Value;
 
 use crate::file;
-use crate::ports::free_port;
 
 /// Version of the catalogue's entry.
 const VERSION: &str = "26.5.0";
@@ -38,7 +38,7 @@ impl Kinto {
         // The container's every address is loopback here.
         let settings = file(plan, "kinto-engine", "kinto.ini").replace("host = 0.0.0.0", "host = 127.0.0.1");
         std::fs::write(folder.path().join("kinto.ini"), settings).unwrap();
-        let port = free_port();
+        let port = free_port().unwrap();
         let url = format!("http://127.0.0.1:{port}");
         Self { process: None, home: installed(), folder, port, storage: storage.to_owned(), url }
     }
