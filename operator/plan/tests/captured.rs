@@ -1,5 +1,7 @@
 //! A value that only a product knows: a step captures it, a Secret takes it, and who needs the Secret waits.
 
+mod land;
+
 use plinth_api::Stack;
 use plinth_plan::catalogue::Catalogue;
 use plinth_plan::model::{Plan, SecretSource, Unit};
@@ -54,17 +56,7 @@ fn bank() -> Value {
 }
 
 fn land() -> Stack {
-    serde_json::from_value(json!({
-        "apiVersion": "plinth.dev/v1alpha1",
-        "kind": "Stack",
-        "metadata": { "name": "land", "namespace": "gov" },
-        "spec": {
-            "country": { "code": "ZZ", "languages": ["en"], "currencies": ["XTS"] },
-            "profile": "sandbox",
-            "blocks": [{ "name": "x-bank", "product": "bank" }],
-        },
-    }))
-    .expect("the test's Stack is well-formed")
+    land::stack("sandbox", json!([{ "name": "x-bank", "product": "bank" }]))
 }
 
 fn inputs(product: Value) -> Inputs {

@@ -1,9 +1,9 @@
 //! Certificate authorities and what they sign, in the catalogue's language and in what is decided.
 
 mod common;
+mod land;
 
 use common::{Cluster, block, plan, unit};
-use plinth_api::Stack;
 use plinth_api::condition::State;
 use plinth_api::names;
 use plinth_plan::Inputs;
@@ -60,17 +60,7 @@ fn hub() -> Value {
 }
 
 fn planned(product: Value) -> Result<Plan, Vec<Finding>> {
-    let stack: Stack = serde_json::from_value(json!({
-        "apiVersion": "plinth.dev/v1alpha1",
-        "kind": "Stack",
-        "metadata": { "name": "land", "namespace": "gov" },
-        "spec": {
-            "country": { "code": "ZZ", "languages": ["en"], "currencies": ["XTS"] },
-            "profile": "sandbox",
-            "blocks": [{ "name": "x-hub", "product": "hub" }],
-        },
-    }))
-    .expect("the test's Stack is well-formed");
+    let stack = land::stack("sandbox", json!([{ "name": "x-hub", "product": "hub" }]));
     let product = serde_json::from_value(product).expect("the test's Product is well-formed");
     let catalogue = Catalogue::default().with_products([("hub".to_owned(), product)]);
     plinth_plan::plan(&stack, &Inputs { catalogue, ..Inputs::default() })
@@ -141,18 +131,10 @@ fn a_secret_is_made_anew_when_its_note_says_so_and_not_before() {
 
 /// A Stack of this profile with a public door that has these parameters.
 fn door(profile: &str, parameters: Value) -> Result<Plan, Vec<Finding>> {
-    let stack: Stack = serde_json::from_value(json!({
-        "apiVersion": "plinth.dev/v1alpha1",
-        "kind": "Stack",
-        "metadata": { "name": "land", "namespace": "gov" },
-        "spec": {
-            "country": { "code": "ZZ", "languages": ["en"], "currencies": ["XTS"] },
-            "profile": profile,
-            "site": { "domain": "land.example" },
-            "blocks": [{ "name": "api-gateway", "product": "envoy-gateway", "parameters": parameters }],
-        },
-    }))
-    .expect("the test's Stack is well-formed");
+    let stack = land::stack(
+        profile,
+        json!([{ "name": "api-gateway", "product": "envoy-gateway", "parameters": parameters }]),
+    );
     let catalogue = Catalogue::builtin().expect("the catalogue is well-formed");
     plinth_plan::plan(&stack, &Inputs { catalogue, ..Inputs::default() })
 }

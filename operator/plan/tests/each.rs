@@ -1,5 +1,7 @@
 //! A requirement that is one for each element: each has a database and a user of its own, and sees nobody else's.
 
+mod land;
+
 use plinth_api::{ProductSpec, Stack};
 use plinth_plan::catalogue::Catalogue;
 use plinth_plan::model::{Desired, Plan};
@@ -65,17 +67,10 @@ fn offices() -> Value {
 
 fn stack(names: &[&str]) -> Stack {
     let offices: Vec<Value> = names.iter().map(|name| json!({ "name": name })).collect();
-    serde_json::from_value(json!({
-        "apiVersion": "plinth.dev/v1alpha1",
-        "kind": "Stack",
-        "metadata": { "name": "land", "namespace": "gov" },
-        "spec": {
-            "country": { "code": "ZZ", "languages": ["en"], "currencies": ["XTS"] },
-            "profile": "sandbox",
-            "blocks": [{ "name": "x-offices", "product": "offices", "parameters": { "offices": offices } }],
-        },
-    }))
-    .expect("the test's Stack is well-formed")
+    land::stack(
+        "sandbox",
+        json!([{ "name": "x-offices", "product": "offices", "parameters": { "offices": offices } }]),
+    )
 }
 
 fn inputs(product: Value) -> Inputs {

@@ -1,6 +1,8 @@
 //! Parameters that are set once: what a block was started with is written beside its data and held against the Stack.
 
-use plinth_api::{Stack, names};
+mod land;
+
+use plinth_api::names;
 use plinth_plan::Inputs;
 use plinth_plan::catalogue::Catalogue;
 use plinth_plan::fixed::{Fixed, recorded};
@@ -38,17 +40,10 @@ fn register(default: Value) -> Value {
 }
 
 fn planned(default: Value, parameters: Value, fixed: Fixed) -> Plan {
-    let stack: Stack = serde_json::from_value(json!({
-        "apiVersion": "plinth.dev/v1alpha1",
-        "kind": "Stack",
-        "metadata": { "name": "land", "namespace": "gov" },
-        "spec": {
-            "country": { "code": "ZZ", "languages": ["en"], "currencies": ["XTS"] },
-            "profile": "sandbox",
-            "blocks": [{ "name": "x-register", "product": "register", "parameters": parameters }],
-        },
-    }))
-    .expect("the test's Stack is well-formed");
+    let stack = land::stack(
+        "sandbox",
+        json!([{ "name": "x-register", "product": "register", "parameters": parameters }]),
+    );
     let product = serde_json::from_value(register(default)).expect("the test's Product is well-formed");
     let catalogue = Catalogue::default().with_products([("register".to_owned(), product)]);
     plinth_plan::plan(&stack, &Inputs { catalogue, fixed, ..Inputs::default() })

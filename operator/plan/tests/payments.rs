@@ -1,23 +1,17 @@
 //! A payment hub that leaves parts of Mojaloop out: what is left out is named nowhere, and what needs it is refused.
 
-use plinth_api::Stack;
+mod land;
+
 use plinth_plan::Inputs;
 use plinth_plan::catalogue::Catalogue;
 use plinth_plan::model::{Finding, Plan};
 use serde_json::{Value, json};
 
 fn planned(profile: &str, parameters: Value) -> Result<Plan, Vec<Finding>> {
-    let stack: Stack = serde_json::from_value(json!({
-        "apiVersion": "plinth.dev/v1alpha1",
-        "kind": "Stack",
-        "metadata": { "name": "land", "namespace": "gov" },
-        "spec": {
-            "country": { "code": "ZZ", "languages": ["en"], "currencies": ["XTS"] },
-            "profile": profile,
-            "blocks": [{ "name": "payments", "product": "mojaloop", "parameters": parameters }],
-        },
-    }))
-    .expect("the test's Stack is well-formed");
+    let stack = land::stack(
+        profile,
+        json!([{ "name": "payments", "product": "mojaloop", "parameters": parameters }]),
+    );
     let catalogue = Catalogue::builtin().unwrap_or_else(|findings| panic!("{findings:#?}"));
     plinth_plan::plan(&stack, &Inputs { catalogue, ..Inputs::default() })
 }

@@ -1,6 +1,8 @@
 //! Registries that a block runs: each has an engine, a database and a user of its own, and the hundredth costs as much as
 //! the first.
 
+mod land;
+
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -13,20 +15,13 @@ use plinth_plan::{Inputs, closure};
 use serde_json::{Value, json};
 
 fn stack(profile: &str, parameters: &Value) -> Stack {
-    serde_json::from_value(json!({
-        "apiVersion": "plinth.dev/v1alpha1",
-        "kind": "Stack",
-        "metadata": { "name": "land", "namespace": "gov" },
-        "spec": {
-            "country": { "code": "ZZ", "languages": ["en"], "currencies": ["XTS"] },
-            "profile": profile,
-            "blocks": [
-                { "name": "identity", "product": "keycloak" },
-                { "name": "digital-registries", "product": "sunbird-rc", "parameters": parameters },
-            ],
-        },
-    }))
-    .expect("the test's Stack is well-formed")
+    land::stack(
+        profile,
+        json!([
+            { "name": "identity", "product": "keycloak" },
+            { "name": "digital-registries", "product": "sunbird-rc", "parameters": parameters },
+        ]),
+    )
 }
 
 fn registry(code: &str) -> Registry {
