@@ -91,9 +91,7 @@ impl<'a> Citizen<'a> {
         if at_provider != Page::SignIn {
             return Ok(at_provider);
         }
-        self.enter("username", &self.person.number).await?;
-        self.enter("password", &self.person.password).await?;
-        self.press("kc-login").await?;
+        self.fill_in().await?;
         self.arrived(|page| !matches!(page, Page::SignIn | Page::Welcome)).await
     }
 
@@ -104,10 +102,14 @@ impl<'a> Citizen<'a> {
     pub async fn sign_in_refused(&self) -> Result<Page> {
         self.press("sign-in").await?;
         self.arrived(|page| *page != Page::Welcome).await?;
+        self.fill_in().await?;
+        self.now().await
+    }
+
+    async fn fill_in(&self) -> Result<()> {
         self.enter("username", &self.person.number).await?;
         self.enter("password", &self.person.password).await?;
-        self.press("kc-login").await?;
-        self.now().await
+        self.press("kc-login").await
     }
 
     /// Agrees that her record is read.

@@ -5,6 +5,7 @@
 //! What people of the country do by hand is done here by hand as well: the Civil Registry enters her record, the Treasury her account and
 //! its own money, the identity provider's staff her login. Everything else is Plinth's.
 
+mod approvals;
 mod browser;
 mod citizen;
 mod country;
@@ -14,11 +15,12 @@ mod people;
 mod system;
 mod wait;
 
+pub use approvals::Waiting;
 pub use browser::{Browser, missing as missing_for_browser};
 pub use citizen::{Citizen, Page, Paid};
-pub use country::{Country, DOMAIN, SERVICE, STACK, STACK_NAMESPACE};
+pub use country::{Answer, Country, DOMAIN, SERVICE, STACK, STACK_NAMESPACE, namespace_of};
 pub use example::unpack;
 pub use ledger::Ledger;
 pub use people::Person;
-pub use system::{Answer, System};
+pub use system::System;
 pub use wait::within;

@@ -7,7 +7,7 @@ use rand::Rng as _;
 use rand::distr::{Alphanumeric, SampleString as _};
 use serde_json::json;
 
-use crate::{Country, System};
+use crate::{Country, System, namespace_of};
 
 /// Where the register of persons is, as the exchange has it.
 const PERSONS: &str = "/ZZ/GOV/100/register/persons";
@@ -138,7 +138,7 @@ impl Person {
 async fn administer(country: &Country, script: &str, input: &str) -> Result<()> {
     let script = format!("{LOG_IN}{script}");
     let command = ["bash", "-c", &script, &realm(country).await?];
-    country.run_in(&Country::namespace("identity"), "keycloak", &command, input).await.map(drop)
+    country.run_in(&namespace_of("identity"), "deployment/keycloak", &command, input).map(drop)
 }
 
 /// The realm that people sign in to, out of what a service is told.

@@ -3,23 +3,20 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::{ListParams, PostParams};
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
-use crate::{Country, within};
+use crate::{Answer, Country, within};
 
 /// One call, in Python.
 const CALL: &str = include_str!("call.py");
 /// An image with Python, which is on the node for the registers' engines.
 const PYTHON: &str = "plinth.local/kinto/kinto-server:26.5.0";
-/// Until a pod runs.
-const RUNS: Duration = Duration::from_secs(180);
-
-/// What the exchange answered: HTTP status and body; 0 where nobody did.
-pub type Answer = (u16, String);
+/// Until its bindings are there, and the exchange knows it.
+const KNOWN: Duration = Duration::from_secs(180);
 
 /// A system of an agency.
 pub struct System<'a> {
@@ -41,24 +38,13 @@ impl<'a> System<'a> {
         bindings: &str,
     ) -> Result<Self> {
         let secrets = Api::<Secret>::namespaced(country.client.clone(), namespace);
-        let secret = within(RUNS, &format!("a Secret {bindings}* in {namespace}"), async || {
+        let secret = within(KNOWN, &format!("a Secret {bindings}* in {namespace}"), async || {
             let found = secrets.list(&ListParams::default()).await?;
             let mut names = found.items.iter().map(|secret| secret.name_any());
             names.find(|name| name.starts_with(bindings)).context("there is none")
         })
         .await?;
-        let pods = Api::<Pod>::namespaced(country.client.clone(), namespace);
-        match pods.create(&PostParams::default(), &serde_json::from_value(pod(name, &secret))?).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-            Err(error) => return Err(error).context("creating a system's pod"),
-        }
-        within(RUNS, &format!("the pod {name} to run"), async || {
-            let status = pods.get(name).await?.status.unwrap_or_default();
-            ensure!(status.phase.as_deref() == Some("Running"), "{}", serde_json::to_string(&status)?);
-            Ok(())
-        })
-        .await?;
+        country.start(namespace, pod(name, &secret)).await?;
         Ok(Self { country, namespace, name })
     }
 
@@ -67,13 +53,7 @@ impl<'a> System<'a> {
     /// # Errors
     /// The call could not be made at all.
     pub fn call(&self, method: &str, path: &str, body: &str) -> Result<Answer> {
-        let command = ["python", "-c", CALL, method, path, body];
-        let output = self.country.exec(self.namespace, self.name, &command, "")?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let Some((status, body)) = text.trim_end().split_once(' ') else {
-            bail!("{}: {output:?}", self.name);
-        };
-        Ok((status.parse()?, body.to_owned()))
+        self.country.ask_in(self.namespace, self.name, &["python", "-c", CALL, method, path, body])
     }
 
     /// Calls, and wants that status and those words.
@@ -93,7 +73,7 @@ impl<'a> System<'a> {
     /// It is not written in time.
     pub async fn write(&self, path: &str, record: &Value) -> Result<()> {
         let body = json!({ "data": record }).to_string();
-        within(RUNS, &format!("{} to write {path}", self.name), async || {
+        within(KNOWN, &format!("{} to write {path}", self.name), async || {
             let answer = self.call("PUT", path, &body)?;
             ensure!(matches!(answer.0, 200 | 201), "{answer:?}");
             Ok(())

@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, ResourceExt as _};
 use plinth_api::condition;
 use plinth_api::v1alpha1::operation::{Operation, OperationPhase, OperationSpec, OperationType};
 use plinth_api::v1alpha1::stack::Stack;
@@ -77,10 +76,24 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
     let what = what.or(hash.as_ref().map(|hash| format!("plan {hash}"))).unwrap_or_default();
     note(&format!("approving {what} of Stack {namespace}/{}", args.stack));
 
-    let spec =
-        OperationSpec { plan_hash: hash.clone(), step: args.step.clone(), ..yes(&args.stack, &args.reason) };
-    let name = ask(&client, &namespace, spec).await?;
+    let mut operation = Operation::new(
+        "",
+        OperationSpec {
+            stack: args.stack.clone(),
+            kind: OperationType::Approve,
+            reason: args.reason.clone(),
+            plan_hash: hash.clone(),
+            step: args.step.clone(),
+            rotate: None,
+            migrate_provider: None,
+        },
+    );
+    operation.metadata.name = None;
+    operation.metadata.generate_name = Some(format!("approve-{}-", args.stack));
     let operations: Api<Operation> = Api::namespaced(client, &namespace);
+    let created =
+        operations.create(&PostParams::default(), &operation).await.context("creating the Operation")?;
+    let name = created.name_any();
 
     let until = Instant::now() + Duration::from_secs(args.timeout);
     let bar = progress::spinner("Waiting for the operator");
@@ -111,38 +124,6 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
         OperationPhase::Pending | OperationPhase::Running => Exit::NotReady,
         OperationPhase::Refused | OperationPhase::Failed => Exit::Failed,
     })
-}
-
-/// A yes to nothing yet.
-fn yes(stack: &str, reason: &str) -> OperationSpec {
-    OperationSpec {
-        stack: stack.to_owned(),
-        kind: OperationType::Approve,
-        reason: reason.to_owned(),
-        plan_hash: None,
-        step: None,
-        rotate: None,
-        migrate_provider: None,
-    }
-}
-
-/// A yes to a step of onboarding.
-pub fn step(stack: &str, step: &str, reason: &str) -> OperationSpec {
-    OperationSpec { step: Some(step.to_owned()), ..yes(stack, reason) }
-}
-
-/// Creates the Operation, and returns its name.
-///
-/// # Errors
-/// The API server refuses it.
-pub async fn ask(client: &Client, namespace: &str, spec: OperationSpec) -> Result<String> {
-    let generate_name = Some(format!("approve-{}-", spec.stack));
-    let mut operation = Operation::new("", spec);
-    operation.metadata = ObjectMeta { generate_name, ..ObjectMeta::default() };
-    let operations: Api<Operation> = Api::namespaced(client.clone(), namespace);
-    let created =
-        operations.create(&PostParams::default(), &operation).await.context("creating the Operation")?;
-    Ok(created.name_any())
 }
 
 /// The plan that waits, if it is the one that was read.

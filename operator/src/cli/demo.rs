@@ -1,13 +1,16 @@
 //! `plinth demo`: from nothing to a citizen who is paid, on this machine, with the time that each stage took.
 
-mod approvals;
 mod report;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use plinth_journey::{Browser, Citizen, Country, Ledger, Page, Person, System, missing_for_browser};
+use plinth_cluster::clusters_dir;
+use plinth_journey::{
+    Browser, Citizen, Country, DOMAIN, Ledger, Page, Person, SERVICE, STACK, STACK_NAMESPACE, System,
+    Waiting, missing_for_browser, namespace_of,
+};
 
 use self::report::{Change, Told};
 use super::down;
@@ -23,7 +26,7 @@ const PAYER: &str = "treasury";
 const PAYEE: &str = "peoplesbank";
 const CURRENCY: &str = "XTS";
 /// What the payer brings of its own.
-const FUNDS: &str = "1000";
+const FUNDS: u32 = 1000;
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
@@ -44,7 +47,7 @@ pub struct Args {
 
 /// Goes the whole way, and ends what it started.
 pub async fn run(args: Args, out: Out) -> Result<Exit> {
-    check()?;
+    check(&args.name)?;
     let mut stop = up::Stop::listen()?;
     let mut told = Told::new(&args.name, args.keep);
     let gone = tokio::select! {
@@ -70,9 +73,16 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// What is missing is said before minutes are spent.
-fn check() -> Result<()> {
+/// What is missing, or in the way, is said before minutes are spent.
+fn check(name: &str) -> Result<()> {
     up::check_real_node()?;
+    // What the demo starts it deletes: it takes no cluster that somebody else has made.
+    if clusters_dir()?.join(name).exists() {
+        let what =
+            format!("there is a cluster `{name}` already, and the demo makes and deletes one of its own");
+        let next = format!("give another --name, or delete that one: plinth down --name {name} --purge");
+        return Err(Failure::new(Exit::Usage, what).next(next).into());
+    }
     let missing = missing_for_browser();
     if missing.is_empty() {
         return Ok(());
@@ -92,9 +102,9 @@ async fn go(args: &Args, told: &mut Told) -> Result<()> {
     told.stage("the citizen's record, account and login entered, and the Treasury's money", began);
 
     let began = Instant::now();
-    let (door, certificate) = country.door().await?;
-    let browser = Browser::open(plinth_journey::DOMAIN, door, &certificate).await?;
-    let citizen = Citizen::at(&browser, &mari, plinth_journey::SERVICE);
+    let (door, certificate) = country.door(&namespace_of("api-gateway")).await?;
+    let browser = Browser::open(DOMAIN, door, &certificate).await?;
+    let citizen = Citizen::at(&browser, &mari, SERVICE);
     told.stage("a browser opened", began);
     let gone = journey(&citizen, &country, told).await;
     if let Some(file) = &args.picture {
@@ -107,9 +117,10 @@ async fn go(args: &Args, told: &mut Told) -> Result<()> {
 /// Cluster, images, blocks: the same as `plinth up`. People's yeses to what moves money are given meanwhile.
 async fn come_up(args: &Args, folder: &Path, told: &mut Told) -> Result<()> {
     let came_up = up::detached(folder, &args.name, args.timeout);
+    let waiting = Waiting { cluster: &args.name, namespace: STACK_NAMESPACE, stack: STACK };
     let took = tokio::select! {
         came_up = came_up => came_up?,
-        error = approvals::give(&args.name) => return Err(error),
+        error = waiting.approve() => return Err(error),
     };
     told.took("the cluster started", took.cluster);
     told.took("images built from package registries, and imported", took.images);
@@ -125,18 +136,16 @@ async fn enter(country: &Country, mari: &Person) -> Result<()> {
     let treasury = System::start(country, "treasury", "desk", "exchange-300-desk-").await?;
     mari.enter_account(&treasury).await?;
     mari.enter_login(country).await?;
-    Ledger::of(country).funds_in(PAYER, CURRENCY, FUNDS).await?;
+    Ledger::of(country, &namespace_of("payments")).funds_in(PAYER, CURRENCY, FUNDS).await?;
     bar.finish_and_clear();
     Ok(())
 }
 
 /// What the citizen does, and what the ledger says of it.
 async fn journey(citizen: &Citizen<'_>, country: &Country, told: &mut Told) -> Result<()> {
-    let ledger = Ledger::of(country);
-    let positions = async || {
-        anyhow::Ok((ledger.position(PAYER, CURRENCY).await?, ledger.position(PAYEE, CURRENCY).await?))
-    };
-    let before = positions().await?;
+    let ledger = Ledger::of(country, &namespace_of("payments"));
+    let positions = || anyhow::Ok((ledger.position(PAYER, CURRENCY)?, ledger.position(PAYEE, CURRENCY)?));
+    let before = positions()?;
 
     let began = Instant::now();
     reached(citizen.open().await?, &Page::Welcome)?;
@@ -154,7 +163,7 @@ async fn journey(citizen: &Citizen<'_>, country: &Country, told: &mut Told) -> R
     };
     told.stage("application signed, signature validated, payment committed", began);
 
-    let after = positions().await?;
+    let after = positions()?;
     told.paid = Some(paid);
     told.positions = vec![Change::of(PAYER, before.0, after.0), Change::of(PAYEE, before.1, after.1)];
     told.hold()

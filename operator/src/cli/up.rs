@@ -53,6 +53,9 @@ pub struct Args {
     timeout: Duration,
     #[command(flatten)]
     cluster: ClusterArgs,
+    /// On a cluster of this machine, whatever the environment names.
+    #[arg(skip)]
+    here: bool,
 }
 
 /// What nodes are.
@@ -122,6 +125,7 @@ pub async fn detached(folder: &Path, name: &str, timeout: Duration) -> Result<To
         name: name.to_owned(),
         timeout,
         cluster: ClusterArgs::default(),
+        here: true,
     };
     let (input, planned) = read(&args)?;
     let mut session = Session::default();

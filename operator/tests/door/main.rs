@@ -4,9 +4,12 @@
 //! Long: images are built from package registries once. It needs Linux, root, curl and what `e2e/cluster/README.md` names.
 //! `e2e/all door` runs it.
 
+#[path = "../support/node.rs"]
+mod node;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,6 +17,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client, ResourceExt};
+use node::{ended, plinth};
 use plinth_api::PublicService;
 use plinth_cluster::testing::eventually;
 use plinth_cluster::{Component, ControlPlane, Error, Lines, Program};
@@ -48,14 +52,10 @@ async fn people_reach_what_is_published_through_envoy_and_nobody_takes_anothers_
     let name = format!("door-{}", std::process::id());
     let came_up = plinth(&["up", STACK, "--nodes", "real", "--detach", "--name", &name, "--timeout", "15m"]);
     let went = match came_up {
-        Ok(()) => through_the_door(&name).await,
+        Ok(_) => through_the_door(&name).await,
         Err(error) => Err(error),
     };
-    if went.is_err() {
-        eprintln!("what it left is the cluster `{name}`; end it with `plinth down --name {name} --purge`");
-        return went;
-    }
-    plinth(&["down", "--name", &name, "--purge"])
+    ended(&name, went)
 }
 
 async fn through_the_door(name: &str) -> Result<()> {
@@ -238,11 +238,4 @@ fn of_gateway_api(client: &Client, namespace: &str, kind: &str) -> Api<DynamicOb
 
 fn condition<'s>(status: &'s Value, kind: &str) -> Option<&'s Value> {
     status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
-}
-
-fn plinth(arguments: &[&str]) -> Result<()> {
-    let mut plinth = Command::new(env!("CARGO_BIN_EXE_plinth"));
-    let status = plinth.args(arguments).env_remove("KUBECONFIG").stdin(Stdio::null()).status()?;
-    ensure!(status.success(), "plinth {}: {status}", arguments.join(" "));
-    Ok(())
 }

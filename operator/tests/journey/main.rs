@@ -5,24 +5,23 @@
 //! `chromium` and `chromium-driver`. `e2e/all journey` runs it; `PLINTH_JOURNEY=demo` goes on from what `plinth demo --keep` left.
 
 mod killed;
+#[path = "../support/node.rs"]
+mod node;
 mod operator;
 mod refused;
 mod revoked;
 
-use std::process::{Command, Stdio};
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
-use plinth_api::{BuildingBlock, PublicService, Stack};
+use node::{LIMIT, ended, is_ready_for_real, plinth};
+use plinth_api::{BuildingBlock, PublicService};
 use plinth_journey::{
     Browser, Citizen, Country, DOMAIN, Ledger, Page, Paid, Person, SERVICE, STACK, STACK_NAMESPACE, System,
+    namespace_of,
 };
 use serde_json::Value;
 
-/// Until what was killed answers again, and what was changed has taken effect.
-const LIMIT: Duration = Duration::from_secs(180);
 const CURRENCY: &str = "XTS";
 /// What the service pays for an application.
 const GRANT: f64 = 25.0;
@@ -53,14 +52,7 @@ async fn a_citizen_is_paid_whatever_is_killed_and_not_by_a_link_that_is_taken_aw
         Ok(()) => journey(&name).await,
         Err(error) => Err(error),
     };
-    if went.is_err() {
-        eprintln!(
-            "what it left: kubectl --kubeconfig ~/.local/state/plinth/clusters/{name}/kubeconfigs/admin.yaml get pods -A"
-        );
-        eprintln!("  end it with `plinth down --name {name} --purge`");
-        return went;
-    }
-    plinth(&["down", "--name", &name, "--purge"]).map(drop)
+    ended(&name, went)
 }
 
 /// The first citizen, by the command that people run.
@@ -85,7 +77,7 @@ async fn journey(name: &str) -> Result<()> {
     person.enter_record(&desk).await?;
     person.enter_account(&treasury).await?;
     person.enter_login(&country).await?;
-    let (door, certificate) = country.door().await?;
+    let (door, certificate) = country.door(&namespace_of("api-gateway")).await?;
     let browser = Browser::open(DOMAIN, door, &certificate).await?;
     let world = World { country: &country, desk, treasury, grants, browser: &browser, person: &person, name };
 
@@ -96,21 +88,8 @@ async fn journey(name: &str) -> Result<()> {
     browser.close().await
 }
 
-/// Runs `plinth`, and returns what it printed.
-fn plinth(arguments: &[&str]) -> Result<String> {
-    let mut plinth = Command::new(env!("CARGO_BIN_EXE_plinth"));
-    plinth.args(arguments).env_remove("KUBECONFIG").stdin(Stdio::null()).stderr(Stdio::inherit());
-    let output = plinth.output()?;
-    ensure!(output.status.success(), "plinth {}: {}", arguments.join(" "), output.status);
-    String::from_utf8(output.stdout).context("what plinth printed")
-}
-
 async fn it_is_ready_and_not_called_simulated(country: &Country) -> Result<()> {
-    let stack = Api::<Stack>::namespaced(country.client.clone(), STACK_NAMESPACE).get(STACK).await?;
-    let conditions = stack.status.unwrap_or_default().conditions;
-    let is = |kind: &str| conditions.iter().find(|c| c.type_ == kind).map(|c| c.status.as_str());
-    ensure!(is("Ready") == Some("True") && is("Onboarded") == Some("True"), "{conditions:#?}");
-    ensure!(is("Simulated").is_none(), "{conditions:#?}");
+    is_ready_for_real(&country.client, STACK_NAMESPACE, STACK).await?;
     let blocks = Api::<BuildingBlock>::namespaced(country.client.clone(), STACK_NAMESPACE);
     for block in blocks.list(&ListParams::default()).await? {
         let seen = block.status.clone().unwrap_or_default().conformance;
@@ -151,12 +130,12 @@ impl World<'_> {
 
     /// The signed-in citizen opens the service once more, applies and is paid: the ledger says so too.
     async fn is_paid(&self) -> Result<Paid> {
-        let before = self.positions().await?;
+        let before = self.positions()?;
         let paid = match self.applies().await? {
             Page::Paid(paid) => paid,
             other => anyhow::bail!("not paid: {other:?}"),
         };
-        let after = self.positions().await?;
+        let after = self.positions()?;
         ensure!(
             after[0] - before[0] == GRANT && before[1] - after[1] == GRANT,
             "{paid:?}, and positions went from {before:?} to {after:?}"
@@ -177,18 +156,22 @@ impl World<'_> {
         }
     }
 
-    async fn positions(&self) -> Result<[f64; 2]> {
-        let ledger = Ledger::of(self.country);
-        Ok([ledger.position("treasury", CURRENCY).await?, ledger.position("peoplesbank", CURRENCY).await?])
+    fn ledger(&self) -> Ledger<'_> {
+        Ledger::of(self.country, &namespace_of("payments"))
     }
 
-    async fn kept(&self) -> Result<Kept> {
-        let ledger = Ledger::of(self.country);
+    fn positions(&self) -> Result<[f64; 2]> {
+        let ledger = self.ledger();
+        Ok([ledger.position("treasury", CURRENCY)?, ledger.position("peoplesbank", CURRENCY)?])
+    }
+
+    fn kept(&self) -> Result<Kept> {
+        let ledger = self.ledger();
         let kept = Kept {
             record: self.desk.call("GET", &self.person.record(), "")?,
             account: self.treasury.call("GET", &self.person.mapping(), "")?,
-            positions: self.positions().await?,
-            funds: [ledger.funds("treasury", CURRENCY).await?, ledger.funds("peoplesbank", CURRENCY).await?],
+            positions: self.positions()?,
+            funds: [ledger.funds("treasury", CURRENCY)?, ledger.funds("peoplesbank", CURRENCY)?],
         };
         ensure!(kept.record.0 == 200 && kept.account.0 == 200, "{kept:?}");
         Ok(kept)

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use plinth_api::{ExchangeAgreement, Member};
-use plinth_journey::{Browser, Citizen, Country, DOMAIN, Ledger, Page, SERVICE, within};
+use plinth_journey::{Browser, Citizen, DOMAIN, Page, SERVICE, namespace_of, within};
 use serde_json::json;
 
 use super::{CURRENCY, LIMIT, World};
@@ -25,7 +25,7 @@ assert answer.status_code == 200, answer.text
 /// Links in the order in which a citizen meets them.
 pub async fn each_link_fails_its_own_step_closed(world: &World<'_>) -> Result<()> {
     // Until a right that was taken back is known everywhere, some are paid still.
-    Ledger::of(world.country).funds_in("treasury", CURRENCY, "5000").await?;
+    world.ledger().funds_in("treasury", CURRENCY, 5000).await?;
     her_consent(world).await?;
     an_agreement(world, "civil", "persons-to-families", "record").await?;
     an_agreement(world, "treasury", "accounts-to-families", "account").await?;
@@ -85,7 +85,7 @@ async fn the_payers_grant(world: &World<'_>) -> Result<()> {
 /// Her login is closed by the identity provider's staff; a browser that nobody is signed in at comes no further.
 async fn her_login(world: &World<'_>) -> Result<()> {
     world.person.close_login(world.country).await?;
-    let (door, certificate) = world.country.door().await?;
+    let (door, certificate) = world.country.door(&namespace_of("api-gateway")).await?;
     let browser = Browser::open(DOMAIN, door, &certificate).await?;
     let citizen = Citizen::at(&browser, world.person, SERVICE);
     citizen.open().await?;
@@ -98,11 +98,11 @@ async fn her_login(world: &World<'_>) -> Result<()> {
 
 /// Her certificate is revoked by the signing service's operator, for ever.
 async fn her_certificate(world: &World<'_>) -> Result<()> {
-    let secrets = Api::<Secret>::namespaced(world.country.client.clone(), &Country::namespace("e-signature"));
+    let secrets = Api::<Secret>::namespaced(world.country.client.clone(), &namespace_of("e-signature"));
     let password = secrets.get("dss-signature-operator").await?.data.unwrap_or_default().remove("password");
     let password = String::from_utf8(password.context("the operator has no password")?.0)?;
     let input = json!({ "person": world.person.number, "password": password }).to_string();
-    world.country.run_in("families", "child-grant", &["python", "-c", REVOKE], &input).await?;
+    world.country.run_in("families", "deployment/child-grant", &["python", "-c", REVOKE], &input)?;
     let fails = |page: &Page| matches!(page, Page::Failed { step, .. } if step == "signature");
     within(LIMIT, "step signature to fail", async || not_paid(world, fails).await).await?;
     eprintln!("step signature fails with a certificate that is revoked");
@@ -111,9 +111,9 @@ async fn her_certificate(world: &World<'_>) -> Result<()> {
 
 /// What the citizen comes to is that page, and the ledger is as it was.
 async fn not_paid(world: &World<'_>, wanted: impl Fn(&Page) -> bool) -> Result<()> {
-    let before = world.positions().await?;
+    let before = world.positions()?;
     let page = world.applies().await?;
-    let after = world.positions().await?;
+    let after = world.positions()?;
     if !wanted(&page) {
         bail!("the citizen came to {page:?}");
     }

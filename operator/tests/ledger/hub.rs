@@ -5,26 +5,24 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{DeleteParams, ListParams, PropagationPolicy};
-use kube::{Api, Client, ResourceExt};
-use plinth_cluster::ControlPlane;
+use kube::{Api, ResourceExt};
+use plinth_journey::{Answer, Country, Ledger, within};
 use serde_json::{Value, json};
 
-use crate::node::{Answer, Country, LIMIT, ask, secret, start, within};
+use crate::node::LIMIT;
 
 /// The country of these trials.
-pub const COUNTRY: Country<'static> = Country {
-    path: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ledger/stack.yaml"),
-    namespace: "dpi",
-    stack: "hub",
-};
+pub const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ledger/stack.yaml");
+/// Its Stack.
+pub const STACK: &str = "hub";
+/// Namespace of that.
+pub const STACK_NAMESPACE: &str = "dpi";
 /// Where the hub runs.
 pub const NAMESPACE: &str = "hub-payments";
 /// Where the service runs.
 const SERVICE: &str = "treasury";
-const LEDGER: &str = "deployment/centralledger-service";
 /// An image with Node, which is on the node for the hub.
 const NODE: &str = "plinth.local/mojaloop/ml-api-adapter:v16.9.2";
-const ASK: &str = include_str!("ask.js");
 const CALL: &str = include_str!("call.js");
 
 /// Value of each account, as `<participant> <type>`; texts, so that 25 and 25.0000 are the same.
@@ -37,25 +35,22 @@ pub fn balances(wanted: &[(&str, &str)]) -> Balances {
 
 /// A running hub.
 pub struct Hub {
-    cluster: ControlPlane,
-    /// Client of its cluster.
-    pub client: Client,
+    /// The country that it is in.
+    pub country: Country,
 }
 
 impl Hub {
     pub async fn attach(name: &str) -> Result<Self> {
-        let cluster = ControlPlane::attach(name).await?;
-        let client = cluster.client().await?;
-        Ok(Self { cluster, client })
+        Ok(Self { country: Country::attach(name).await? })
     }
 
-    /// Asks the ledger's own API, in its pod.
-    fn ledger(&self, method: &str, path: &str, body: &str) -> Result<Answer> {
-        ask(&self.cluster, NAMESPACE, LEDGER, &["node", "-e", ASK, method, path, body])
+    /// Its ledger.
+    pub fn ledger(&self) -> Ledger<'_> {
+        Ledger::of(&self.country, NAMESPACE)
     }
 
     fn list(&self, path: &str) -> Result<Vec<Value>> {
-        let (status, body) = self.ledger("GET", path, "")?;
+        let (status, body) = self.ledger().ask("GET", path, "")?;
         ensure!(status == 200, "{path}: {status} {body}");
         Ok(serde_json::from_str(&body)?)
     }
@@ -104,32 +99,8 @@ impl Hub {
         Ok(all)
     }
 
-    /// What a hub's operator does when money has come in at the settlement bank, and nobody else.
-    pub async fn funds_in(&self, participant: &str, amount: &str) -> Result<()> {
-        let accounts = self.accounts(participant)?;
-        let settlement = accounts.iter().find(|account| account["ledgerAccountType"] == "SETTLEMENT");
-        let id = &settlement.context("no settlement account")?["id"];
-        let body = json!({
-            "transferId": "00000000-0000-4000-8000-00000000f00d",
-            "externalReference": "trial",
-            "action": "recordFundsIn",
-            "reason": "what the treasury paid in",
-            "amount": { "amount": amount, "currency": "XTS" },
-        });
-        let path = format!("/participants/{participant}/accounts/{id}");
-        let (status, said) = self.ledger("POST", &path, &body.to_string())?;
-        ensure!(status == 202, "{status} {said}");
-        within(LIMIT, "the funds to be there", async || {
-            let now = self.balances()?;
-            ensure!(now[&format!("{participant} SETTLEMENT")] == format!("-{amount}"), "{now:?}");
-            Ok(())
-        })
-        .await
-    }
-
     /// Starts a pod with this label and the service's bindings.
     pub async fn start_service(&self, name: &str, app: &str) -> Result<()> {
-        let bindings = secret(&self.client, SERVICE, "grants-payments").await?;
         let pod = json!({
             "metadata": { "name": name, "labels": { "app": app } },
             "spec": {
@@ -142,15 +113,15 @@ impl Hub {
                     "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
                     "volumeMounts": [{ "name": "payments", "mountPath": "/bindings/payments" }],
                 }],
-                "volumes": [{ "name": "payments", "secret": { "secretName": bindings } }],
+                "volumes": [{ "name": "payments", "secret": { "secretName": "grants-payments" } }],
             },
         });
-        start(&self.client, SERVICE, pod).await
+        self.country.start(SERVICE, pod).await
     }
 
     /// What the hub answers to a pod: `GET TRANSFER`, or `POST TRANSFER PAYEE AMOUNT`.
     pub fn asks(&self, pod: &str, arguments: &[&str]) -> Result<Answer> {
-        ask(&self.cluster, SERVICE, pod, &[&["node", "-e", CALL][..], arguments].concat())
+        self.country.ask_in(SERVICE, pod, &[&["node", "-e", CALL][..], arguments].concat())
     }
 
     /// The service orders a payment, which the hub takes in.
@@ -175,7 +146,7 @@ impl Hub {
     }
 
     fn jobs(&self) -> Api<Job> {
-        Api::namespaced(self.client.clone(), NAMESPACE)
+        Api::namespaced(self.country.client.clone(), NAMESPACE)
     }
 
     /// Deletes the Jobs of onboarding, so that all of it is done again. Returns how many there were.

@@ -12,7 +12,8 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use hub::{Hub, balances};
-use node::{LIMIT, condition, kill, plinth, within};
+use node::{LIMIT, ended, is_ready_for_real};
+use plinth_journey::{Waiting, within};
 
 const PAID: &str = "00000000-0000-4000-8000-000000000001";
 const TOO_EARLY: &str = "00000000-0000-4000-8000-000000000002";
@@ -23,18 +24,12 @@ const LATER: &str = "00000000-0000-4000-8000-000000000004";
 #[ignore = "minutes: e2e/all ledger"]
 async fn a_service_pays_through_the_real_ledger_and_balances_outlive_what_is_killed() -> Result<()> {
     let name = format!("ledger-{}", std::process::id());
-    let went = match node::up(hub::COUNTRY, &name).await {
+    let waiting = Waiting { cluster: &name, namespace: hub::STACK_NAMESPACE, stack: hub::STACK };
+    let went = match node::up(hub::PATH, waiting).await {
         Ok(()) => pays(&name).await,
         Err(error) => Err(error),
     };
-    if went.is_err() {
-        eprintln!(
-            "what it left: kubectl --kubeconfig ~/.local/state/plinth/clusters/{name}/kubeconfigs/admin.yaml get pods -A"
-        );
-        eprintln!("  end it with `plinth down --name {name} --purge`");
-        return went;
-    }
-    plinth(&["down", "--name", &name, "--purge"])
+    ended(&name, went)
 }
 
 async fn pays(name: &str) -> Result<()> {
@@ -52,10 +47,7 @@ async fn pays(name: &str) -> Result<()> {
 }
 
 async fn it_is_ready_and_the_ledger_was_told_what_is_declared(hub: &Hub) -> Result<()> {
-    for (kind, wanted) in [("Ready", Some("True")), ("Onboarded", Some("True")), ("Simulated", None)] {
-        let is = condition(&hub.client, hub::COUNTRY, kind).await?;
-        ensure!(is.as_deref() == wanted, "{kind}: {is:?}");
-    }
+    is_ready_for_real(&hub.country.client, hub::STACK_NAMESPACE, hub::STACK).await?;
     ensure!(hub.participants()? == ["Hub", "peoplesbank", "treasury"], "{:?}", hub.participants()?);
     ensure!(hub.cap("treasury")? == "100" && hub.cap("peoplesbank")? == "50.5");
     let wanted = [
@@ -83,7 +75,7 @@ async fn nobody_pays_without_funds(hub: &Hub) -> Result<()> {
 }
 
 async fn a_payment_moves_positions_by_its_amount(hub: &Hub) -> Result<()> {
-    hub.funds_in("treasury", "1000").await?;
+    hub.ledger().funds_in("treasury", "XTS", 1000).await?;
     let began = Instant::now();
     hub.pays(PAID, "25")?;
     let state = hub.ends(PAID).await?;
@@ -136,7 +128,7 @@ async fn told_again_the_ledger_makes_nothing_twice(hub: &Hub) -> Result<()> {
 async fn whatever_is_killed_the_balances_are_the_same(hub: &Hub) -> Result<()> {
     let before = hub.balances()?;
     for component in ["centralledger-service", "mysql", "kafka", "ml-api-adapter-service"] {
-        kill(&hub.client, hub::NAMESPACE, component).await?;
+        hub.country.kill(hub::NAMESPACE, component).await?;
         let began = Instant::now();
         within(LIMIT, &format!("the same balances after {component} was killed"), async || {
             let now = hub.balances()?;

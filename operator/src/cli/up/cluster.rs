@@ -37,7 +37,8 @@ pub enum Cluster {
 impl Cluster {
     /// In this order: `--kubeconfig`, `KUBECONFIG`, one of that name that runs, a start from the cached build, a build.
     pub async fn find_or_start(args: &Args) -> Result<Self> {
-        if let Some((_, origin)) = args.cluster.named()? {
+        let named = if args.here { None } else { args.cluster.named()? };
+        if let Some((_, origin)) = named {
             if args.nodes != Nodes::Auto {
                 note("--nodes says nothing about a cluster that is given: its nodes stay what they are");
             }
