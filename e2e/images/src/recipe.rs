@@ -323,6 +323,20 @@ impl Recipe {
         Ok(chain)
     }
 
+    /// The recipe of what stands for this image of its makers; nothing where there is none.
+    ///
+    /// # Errors
+    /// A recipe cannot be read.
+    pub fn standing_for(upstream: &str) -> Result<Option<Self>> {
+        for name in Self::images()? {
+            let recipe = Self::named(&name)?;
+            if recipe.upstream.as_deref() == Some(upstream) {
+                return Ok(Some(recipe));
+            }
+        }
+        Ok(None)
+    }
+
     /// Name of the image in its archive: the upstream image's, with the registry exchanged for `plinth.local`.
     pub fn reference(&self) -> Option<String> {
         let (_, repository) = self.upstream.as_deref()?.split_once('/')?;

@@ -35,22 +35,19 @@ pub async fn import(cluster: &Cluster, planned: &[Planned]) -> Result<()> {
 
 /// What to do about an image that there is no recipe for, which may only want a rule of the Stack.
 fn missing(image: &str) -> Result<String> {
-    for name in Recipe::images()? {
-        let recipe = Recipe::named(&name)?;
-        let stands_for = recipe.upstream.as_deref() == Some(image);
-        if let Some((reference, (from, _))) =
-            recipe.reference().zip(image.split_once('/')).filter(|_| stands_for)
-        {
-            let to = reference.split('/').next().unwrap_or_default();
-            return Ok(format!(
-                "warning: no image {image} on the node: its pods will wait. There is a recipe for it; add to the Stack's \
-                 spec.images.rewrites {{ from: {from}/, to: {to}/ }}"
-            ));
-        }
-    }
-    Ok(format!(
-        "warning: no image {image} on the node, and no recipe for it: its pods will wait (docs/images.md says what there is)"
-    ))
+    let reference = Recipe::standing_for(image)?.and_then(|recipe| recipe.reference());
+    let registry = |image: &str| image.split('/').next().unwrap_or_default().to_owned();
+    Ok(match reference {
+        Some(reference) => format!(
+            "warning: no image {image} on the node: its pods will wait. There is a recipe for it; add to the Stack's \
+             spec.images.rewrites {{ from: {}/, to: {}/ }}",
+            registry(image),
+            registry(&reference)
+        ),
+        None => format!(
+            "warning: no image {image} on the node, and no recipe for it: its pods will wait (docs/images.md says what there is)"
+        ),
+    })
 }
 
 /// Gives the node the image that stands for this one of its makers, and returns its name there.
@@ -58,15 +55,12 @@ fn missing(image: &str) -> Result<String> {
 /// # Errors
 /// There is no recipe for it, or it cannot be built or imported.
 pub async fn give_standing_for(plane: &ControlPlane, upstream: &str) -> Result<String> {
-    for name in Recipe::images()? {
-        let recipe = Recipe::named(&name)?;
-        if recipe.upstream.as_deref() == Some(upstream) {
-            let image = recipe.reference().unwrap_or_default();
-            give(plane, &image, &name).await?;
-            return Ok(image);
-        }
-    }
-    bail!("no recipe makes an image that stands for {upstream}")
+    let Some(recipe) = Recipe::standing_for(upstream)? else {
+        bail!("no recipe makes an image that stands for {upstream}")
+    };
+    let image = recipe.reference().unwrap_or_default();
+    give(plane, &image, &recipe.name).await?;
+    Ok(image)
 }
 
 async fn give(plane: &ControlPlane, image: &str, recipe: &str) -> Result<()> {
