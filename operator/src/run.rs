@@ -50,6 +50,8 @@ pub struct Options {
     pub in_flight: usize,
     /// Where health and metrics are served; nowhere when nothing is said.
     pub metrics: Option<SocketAddr>,
+    /// Where the console is served; nowhere when nothing is said.
+    pub console: Option<SocketAddr>,
     /// Clocks of the election.
     pub timing: Timing,
 }
@@ -63,6 +65,7 @@ impl Default for Options {
             concurrency: 8,
             in_flight: IN_FLIGHT,
             metrics: None,
+            console: None,
             timing: Timing::default(),
         }
     }
@@ -115,6 +118,17 @@ pub async fn run_until(options: Options, stop: CancellationToken) -> anyhow::Res
         tokio::spawn(async move {
             if let Err(error) = serve(address, metrics, is_ready, retire).await {
                 tracing::error!(%error, %address, "health and metrics are not served");
+            }
+        });
+    }
+    if let Some(address) = options.console {
+        let clients =
+            plinth_console::Clients { requests: clients.requests.clone(), watches: clients.watches.clone() };
+        let retire = retire.clone();
+        // A standby shows the same: it has watches of its own.
+        tokio::spawn(async move {
+            if let Err(error) = plinth_console::serve(address, clients, retire).await {
+                tracing::error!(%error, %address, "the console is not served");
             }
         });
     }

@@ -39,6 +39,10 @@ pub struct Args {
     /// Address on which health and metrics are served, as 127.0.0.1:8080; nowhere when left out.
     #[arg(long, env = "PLINTH_METRICS", value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
+    /// Address on which the console is served, as 127.0.0.1:8090, in plain HTTP: what is in front of it ends TLS. Nowhere when left
+    /// out.
+    #[arg(long, env = "PLINTH_CONSOLE", value_name = "ADDRESS")]
+    console: Option<SocketAddr>,
     /// How the log is written to standard error. The default is `text` on a terminal and `json` everywhere else.
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
@@ -68,6 +72,7 @@ impl Args {
             concurrency,
             in_flight,
             metrics: None,
+            console: None,
             log_format: None,
             started_by: None,
         }
@@ -100,6 +105,7 @@ impl Args {
             concurrency: self.concurrency,
             in_flight: self.in_flight,
             metrics: self.metrics,
+            console: self.console,
             ..Options::default()
         }
     }

@@ -1,0 +1,154 @@
+//! What is shown, as watches bring it. Written once for everybody who looks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use futures::{StreamExt as _, future};
+use k8s_openapi::api::core::v1::Event as KubeEvent;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{Config, Event, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use plinth_api::names;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::{broadcast, watch};
+
+use crate::view::{self, Shown};
+
+/// Changes that a slow reader may be behind; beyond it, it is told everything anew.
+const BEHIND: usize = 1024;
+
+/// Identity of what is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id {
+    /// Kind.
+    pub kind: Shown,
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+/// What is told of one object.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Which.
+    pub id: Id,
+    /// JSON text for the page; nothing when the object is gone.
+    pub text: Option<Arc<str>>,
+}
+
+/// Everything that is shown.
+pub struct Cache {
+    items: RwLock<BTreeMap<Id, Arc<str>>>,
+    changes: broadcast::Sender<Told>,
+    listed: watch::Sender<BTreeSet<Shown>>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            items: RwLock::default(),
+            changes: broadcast::channel(BEHIND).0,
+            listed: watch::channel(BTreeSet::new()).0,
+        }
+    }
+}
+
+impl Cache {
+    /// Everything as it is now, and what changes from then on: nothing is missing between the two.
+    pub fn follow(&self) -> (Vec<Told>, broadcast::Receiver<Told>) {
+        let items = self.items.read().unwrap_or_else(PoisonError::into_inner);
+        let changes = self.changes.subscribe();
+        let told = items.iter().map(|(id, text)| Told { id: id.clone(), text: Some(text.clone()) });
+        (told.collect(), changes)
+    }
+
+    /// Waits until every kind has been listed once.
+    pub async fn listed(&self) {
+        // The sender is ours: it does not go before we do.
+        let _ = self.listed.subscribe().wait_for(|kinds| kinds.len() == Shown::ALL.len()).await;
+    }
+
+    fn put(&self, id: Id, view: Value) {
+        let shown =
+            json!({ "kind": id.kind.as_str(), "namespace": id.namespace, "name": id.name, "view": view });
+        let text: Arc<str> = shown.to_string().into();
+        let mut items = self.items.write().unwrap_or_else(PoisonError::into_inner);
+        if items.get(&id).is_some_and(|before| *before == text) {
+            return;
+        }
+        items.insert(id.clone(), text.clone());
+        // Nobody may be looking.
+        let _ = self.changes.send(Told { id, text: Some(text) });
+    }
+
+    fn remove(&self, id: Id) {
+        let mut items = self.items.write().unwrap_or_else(PoisonError::into_inner);
+        if items.remove(&id).is_some() {
+            let _ = self.changes.send(Told { id, text: None });
+        }
+    }
+
+    /// A list has ended: what was not in it is gone.
+    fn only(&self, kind: Shown, seen: &BTreeSet<Id>) {
+        let items = self.items.read().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<Id> =
+            items.keys().filter(|id| id.kind == kind && !seen.contains(id)).cloned().collect();
+        drop(items);
+        gone.into_iter().for_each(|id| self.remove(id));
+        self.listed.send_if_modified(|listed| listed.insert(kind));
+    }
+}
+
+/// Follows everything that is shown, for as long as it is polled.
+pub fn follow(client: &Client, cache: &Arc<Cache>) -> impl Future<Output = ()> + use<> {
+    let about_ours =
+        Config::default().fields(&format!("involvedObject.apiVersion={}/{}", names::GROUP, names::VERSION));
+    let stacks = one(Api::all(client.clone()), Config::default(), Shown::Stack, view::stack, cache);
+    let blocks = one(Api::all(client.clone()), Config::default(), Shown::Block, view::block, cache);
+    let operations =
+        one(Api::all(client.clone()), Config::default(), Shown::Operation, view::operation, cache);
+    let events = one(Api::<KubeEvent>::all(client.clone()), about_ours, Shown::Event, view::event, cache);
+    async move {
+        future::join4(stacks, blocks, operations, events).await;
+    }
+}
+
+fn one<K>(
+    api: Api<K>,
+    config: Config,
+    kind: Shown,
+    view: fn(&K) -> Value,
+    cache: &Arc<Cache>,
+) -> impl Future<Output = ()> + use<K>
+where
+    K: Resource + ResourceExt + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let cache = cache.clone();
+    async move {
+        let mut seen = BTreeSet::new();
+        let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+        while let Some(event) = events.next().await {
+            let id = |object: &K| Id {
+                kind,
+                namespace: object.namespace().unwrap_or_default(),
+                name: object.name_any(),
+            };
+            match event {
+                Ok(Event::Init) => seen.clear(),
+                Ok(Event::InitApply(object)) => {
+                    seen.insert(id(&object));
+                    cache.put(id(&object), view(&object));
+                }
+                Ok(Event::InitDone) => cache.only(kind, &seen),
+                Ok(Event::Apply(object)) => cache.put(id(&object), view(&object)),
+                Ok(Event::Delete(object)) => cache.remove(id(&object)),
+                Err(error) => {
+                    tracing::warn!(%error, kind = kind.as_str(), "the console does not see what changes")
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+// The page: who looks, in which language, at what; drawn anew when something changes.
+
+import { block } from "./block.js";
+import { countries, country } from "./country.js";
+import { element, show } from "./element.js";
+import { Store, follow } from "./store.js";
+import { LANGUAGES, preferred, say, speak } from "./texts.js";
+
+/** The token is forgotten with the tab. */
+const TOKEN = "plinth-token";
+const place = (id) => document.getElementById(id);
+
+let following = new AbortController();
+let link = { word: "asking", why: "" };
+let drawing = false;
+const store = new Store((change) => {
+  if (change) tell(change);
+  drawSoon();
+});
+
+function drawSoon() {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    draw();
+  });
+}
+
+function draw() {
+  for (const [id, word] of [["skip", "skip"], ["language-label", "language"], ["leave", "leave"]]) place(id).textContent = say(word);
+  const token = sessionStorage.getItem(TOKEN);
+  place("leave").hidden = !token;
+  place("person").textContent = token ? store.person : "";
+  place("link").textContent = token ? say(link.word) : "";
+  place("link").title = link.why;
+  place("link").className = link.word;
+  if (!token) return signIn();
+  if (link.word === "asking") return show(place("main"), element("p", {}, say("asking")));
+  const [namespace, name, part] = where();
+  const stack = namespace && name ? store.stack(namespace, name) : undefined;
+  if (namespace && !stack) return show(place("main"), element("h1", {}, name), element("p", {}, say("no-such-stack")), element("a", { href: "#/" }, say("countries")));
+  document.title = [part, name, "Plinth"].filter(Boolean).join(" · ");
+  show(place("main"), stack ? (part ? block(store, stack, part) : country(store, stack)) : countries(store));
+}
+
+function where() {
+  return location.hash.replace(/^#\/?/, "").split("/").filter(Boolean).map(decodeURIComponent);
+}
+
+function signIn() {
+  if (place("token")) return;
+  const enter = (event) => {
+    event.preventDefault();
+    sessionStorage.setItem(TOKEN, place("token").value.trim());
+    begin();
+  };
+  show(place("main"),
+    element("h1", {}, say("sign-in")),
+    link.word === "refused" ? element("p", { role: "alert", class: "fault" }, say("refused")) : null,
+    element("form", { submit: enter },
+      element("p", {}, say("token-help"), " ", element("code", {}, "kubectl create token ACCOUNT")),
+      element("label", { for: "token" }, say("token")),
+      element("input", { id: "token", type: "password", autocomplete: "off", required: true, spellcheck: "false" }),
+      element("button", {}, say("enter"))));
+}
+
+function begin() {
+  following.abort();
+  following = new AbortController();
+  link = { word: "asking", why: "" };
+  const token = sessionStorage.getItem(TOKEN);
+  draw();
+  if (!token) return;
+  follow(store, token, (word, why = "") => {
+    if (word === "refused") leave();
+    link = { word, why };
+    drawSoon();
+  }, following.signal);
+}
+
+function leave() {
+  following.abort();
+  sessionStorage.removeItem(TOKEN);
+  store.items.clear();
+  store.person = "";
+  link = { word: "asking", why: "" };
+}
+
+/** Says aloud what changed its state. */
+function tell({ before, after }) {
+  if (after?.kind !== "block" || !after.view || before?.view?.state === after.view.state) return;
+  place("news").textContent = `${after.view.stack}, ${after.view.block}: ${say(after.view.state)}. ${after.view.message ?? ""}`;
+}
+
+place("leave").addEventListener("click", () => {
+  leave();
+  draw();
+});
+place("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  place("main").focus();
+});
+place("language").append(...Object.entries(LANGUAGES).map(([code, name]) => element("option", { value: code, lang: code }, name)));
+place("language").addEventListener("change", async ({ target }) => {
+  await speak(target.value);
+  place("main").replaceChildren();
+  draw();
+});
+addEventListener("hashchange", () => {
+  draw();
+  scrollTo(0, 0);
+  place("main").focus({ preventScroll: true });
+});
+// Times are told as "3 minutes ago".
+setInterval(drawSoon, 30_000);
+
+await speak(preferred());
+place("language").value = document.documentElement.lang;
+begin();

@@ -1,0 +1,99 @@
+// The countries at a glance, and one of them: its blocks, what waits for a person, what happened.
+
+import { element } from "./element.js";
+import { STATES, standing, worstOf } from "./store.js";
+import { ago, moment, say } from "./texts.js";
+
+/** A state as sign and word: colour alone says nothing to many. */
+export function sign(kind, word) {
+  const signs = { good: "✔", work: "◐", bad: "✖", unknown: "?", quiet: "‖" };
+  return element("span", { class: `sign ${kind}` }, element("span", { "aria-hidden": "true" }, signs[kind]), ` ${say(word)}`);
+}
+
+export function address(stack, block) {
+  const parts = [stack.namespace, stack.name, ...(block ? [block] : [])];
+  return `#/${parts.map(encodeURIComponent).join("/")}`;
+}
+
+/** Every Stack that the person may see, the most urgent first. */
+export function countries(store) {
+  const order = ["bad", "unknown", "work", "quiet", "good"];
+  const stacks = store.all("stack").map((stack) => ({ stack, ...standing(stack) }));
+  stacks.sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind) || a.stack.name.localeCompare(b.stack.name));
+  const title = element("h1", {}, say("countries"));
+  if (stacks.length === 0) return [title, element("p", {}, say("nothing"))];
+  const cards = stacks.map(({ stack, kind, word, ready }) => card(stack, kind, word, ready));
+  return [title, element("ul", { class: "cards" }, cards)];
+}
+
+function card(stack, kind, word, ready) {
+  const name = element("a", { href: address(stack), "data-key": `${stack.namespace}/${stack.name}` }, stack.name);
+  const worst = kind === "good" ? null : worstOf(stack.view.blocks);
+  const fault = worst && worst.state !== "Ready" ? `${worst.name}: ${worst.message ?? say(worst.state)}` : ready?.message;
+  return element("li", { class: `card ${kind}` },
+    element("h2", {}, name, element("span", { class: "beside" }, ` ${stack.view.country ?? ""} · ${stack.namespace}`)),
+    element("p", {}, sign(kind, word), element("span", { class: "beside" }, ` ${say("blocks-ready", { count: stack.view.summary ?? "0" })}`)),
+    progress(stack),
+    kind === "good" ? null : element("p", { class: "fault" }, fault));
+}
+
+/** A square for each block. */
+function progress(stack) {
+  const words = stack.view.blocks.map((block) => `${block.name}: ${say(block.state)}`).join(", ");
+  const squares = stack.view.blocks.map((block) => element("span", { class: `square ${STATES[block.state]}` }));
+  return element("div", { class: "squares", role: "img", "aria-label": words }, squares);
+}
+
+/** One Stack. */
+export function country(store, stack) {
+  const { kind, word, ready } = standing(stack);
+  return [
+    element("nav", { "aria-label": say("where") }, element("a", { href: "#/" }, say("countries"))),
+    element("h1", {}, stack.name, element("span", { class: "beside" }, ` ${stack.view.country ?? ""} · ${say("profile")} ${stack.view.profile ?? ""}`)),
+    element("p", { class: "lead" }, sign(kind, word), ` ${ready?.message ?? ""}`),
+    waiting(stack),
+    element("h2", {}, say("blocks")),
+    element("ul", { class: "cards" }, stack.view.blocks.map((block) => blockCard(stack, block))),
+    areas(stack),
+    timeline(store.history(stack)),
+  ];
+}
+
+/** What does not go on without a person. */
+function waiting(stack) {
+  const held = stack.view.conditions.find((condition) => condition.type === "Approved" && condition.status !== "True");
+  return held ? element("p", { class: "held" }, element("strong", {}, say("approval")), ` ${held.message}`) : null;
+}
+
+function blockCard(stack, block) {
+  const kind = STATES[block.state] ?? "work";
+  return element("li", { class: `card ${kind}` },
+    element("h3", {}, element("a", { href: address(stack, block.name), "data-key": block.name }, block.name)),
+    element("p", {}, sign(kind, block.state), element("span", { class: "beside" }, ` ${block.product ?? say("external")} ${block.version ?? ""}`)),
+    block.state === "Ready" ? null : element("p", { class: "fault" }, block.message ?? ""));
+}
+
+/** The areas that conditions speak of. */
+export function areas({ view }) {
+  const rows = view.conditions.map((condition) => element("tr", {},
+    element("th", { scope: "row" }, condition.type),
+    element("td", {}, condition.status),
+    element("td", {}, condition.message),
+    element("td", { title: moment(condition.since) }, ago(condition.since))));
+  return element("details", {}, element("summary", { "data-key": "areas" }, say("areas")), table([say("area"), say("status"), say("message"), say("since")], rows));
+}
+
+export function table(heads, rows) {
+  return element("div", { class: "wide", tabindex: "0", role: "region", "aria-label": heads[0] },
+    element("table", {}, element("thead", {}, element("tr", {}, heads.map((head) => element("th", { scope: "col" }, head)))), element("tbody", {}, rows)));
+}
+
+export function timeline(history) {
+  const lines = history.map((told) => element("li", { class: told.warning ? "bad" : "" },
+    element("time", { datetime: told.at ?? "", title: moment(told.at) }, ago(told.at)),
+    " ", element("strong", {}, [told.block, told.reason].filter(Boolean).join(" · ")),
+    told.by ? ` ${say("by", { person: told.by })}` : "",
+    element("br"), told.message ?? ""));
+  const body = lines.length > 0 ? element("ol", { class: "timeline" }, lines) : element("p", {}, say("no-history"));
+  return [element("h2", {}, say("history")), body];
+}

@@ -1,0 +1,41 @@
+// Words of the page, in the language of the person. What Plinth says of an object is said as it is.
+
+export const LANGUAGES = { en: "English", uk: "Українська", es: "Español", fr: "Français" };
+const KEPT = "plinth-language";
+
+let words = {};
+export let language = "en";
+
+/** Chooses a language, and remembers it. */
+export async function speak(wanted) {
+  language = wanted in LANGUAGES ? wanted : "en";
+  words = await (await fetch(`/web/texts/${language}.json`)).json();
+  document.documentElement.lang = language;
+  localStorage.setItem(KEPT, language);
+}
+
+/** The language that was chosen last, or the first of the browser's that there is. */
+export function preferred() {
+  const kept = localStorage.getItem(KEPT);
+  if (kept in LANGUAGES) return kept;
+  return navigator.languages.map((tag) => tag.slice(0, 2)).find((tag) => tag in LANGUAGES) ?? "en";
+}
+
+/** A word, with `{name}` in it replaced. */
+export function say(key, values = {}) {
+  return (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+}
+
+/** How long ago, in words. */
+export function ago(time, now = Date.now()) {
+  if (!time) return "";
+  const seconds = Math.round((new Date(time).getTime() - now) / 1000);
+  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  const [unit, size] = units.find(([, size]) => Math.abs(seconds) >= size) ?? units[3];
+  return new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(Math.trunc(seconds / size), unit);
+}
+
+/** A moment, written out. */
+export function moment(time) {
+  return time ? new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(time)) : "";
+}
