@@ -9,11 +9,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use plinth_cluster::free_port;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use url::Url;
 use x509_parser::pem::parse_x509_pem;
 
 use crate::within;
@@ -33,7 +35,8 @@ pub struct Browser {
     _driver: Driver,
     /// What was opened lies here, and goes with it.
     _profile: tempfile::TempDir,
-    pub(crate) client: Client,
+    /// It, by WebDriver.
+    pub client: Client,
 }
 
 /// Programs that a browser needs and that this machine has not, with Debian's package of each.
@@ -49,6 +52,16 @@ impl Browser {
     /// # Errors
     /// A program is missing, or does not start in time.
     pub async fn open(domain: &str, door: SocketAddr, certificate: &[u8]) -> Result<Self> {
+        let door = format!("--host-resolver-rules=MAP *.{domain} {door}");
+        let trust = format!("--ignore-certificate-errors-spki-list={}", key_digest(certificate)?);
+        Self::with(&[door, trust]).await
+    }
+
+    /// Opens it with further arguments of Chromium's.
+    ///
+    /// # Errors
+    /// A program is missing, or does not start in time.
+    pub async fn with(arguments: &[String]) -> Result<Self> {
         let profile = tempfile::tempdir().context("making the browser's folder")?;
         let driver = Driver::start()?;
         let mut options = json!({
@@ -59,15 +72,18 @@ impl Browser {
                 "--disable-gpu",
                 "--window-size=900,900",
                 format!("--user-data-dir={}", profile.path().display()),
-                format!("--host-resolver-rules=MAP *.{domain} {door}"),
-                format!("--ignore-certificate-errors-spki-list={}", key_digest(certificate)?),
             ],
         });
+        if let Some(all) = options["args"].as_array_mut() {
+            all.extend(arguments.iter().map(|argument| json!(argument)));
+        }
         if let Some(binary) = find(CHROMIUM) {
             options["binary"] = json!(binary);
         }
         let mut capabilities = fantoccini::wd::Capabilities::new();
         capabilities.insert("goog:chromeOptions".to_owned(), options);
+        // What pages and the browser complain of is kept.
+        capabilities.insert("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" }));
         // A connection that a killed node left behind says nothing any more: the page is asked for again.
         capabilities.insert("timeouts".to_owned(), json!({ "pageLoad": PAGE.as_millis() as u64 }));
         let mut builder = ClientBuilder::new(HttpConnector::new());
@@ -76,6 +92,16 @@ impl Browser {
         let client =
             within(STARTS, "the browser to open", async || Ok(builder.connect(&address).await?)).await?;
         Ok(Self { _driver: driver, _profile: profile, client })
+    }
+
+    /// What pages and the browser have complained of since this was asked last.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn complaints(&self) -> Result<Vec<String>> {
+        let logged = self.client.issue_cmd(Complaints).await.context("asking for what the browser logged")?;
+        let lines = logged.as_array().into_iter().flatten();
+        Ok(lines.map(|line| format!("{} {}", line["level"], line["message"])).collect())
     }
 
     /// Writes what is seen now as a picture (PNG).
@@ -93,6 +119,20 @@ impl Browser {
     /// It does not answer.
     pub async fn close(self) -> Result<()> {
         self.client.clone().close().await.context("closing the browser")
+    }
+}
+
+/// The log of the browser: Chromium's own command.
+#[derive(Debug)]
+struct Complaints;
+
+impl WebDriverCompatibleCommand for Complaints {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, url::ParseError> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(json!({ "type": "browser" }).to_string()))
     }
 }
 

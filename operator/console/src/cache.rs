@@ -44,6 +44,8 @@ pub struct Cache {
     items: RwLock<BTreeMap<Id, Arc<str>>>,
     changes: broadcast::Sender<Told>,
     listed: watch::Sender<BTreeSet<Shown>>,
+    /// Kinds whose watch does not work now.
+    failing: watch::Sender<BTreeSet<Shown>>,
 }
 
 impl Default for Cache {
@@ -52,6 +54,7 @@ impl Default for Cache {
             items: RwLock::default(),
             changes: broadcast::channel(BEHIND).0,
             listed: watch::channel(BTreeSet::new()).0,
+            failing: watch::channel(BTreeSet::new()).0,
         }
     }
 }
@@ -69,6 +72,16 @@ impl Cache {
     pub async fn listed(&self) {
         // The sender is ours: it does not go before we do.
         let _ = self.listed.subscribe().wait_for(|kinds| kinds.len() == Shown::ALL.len()).await;
+    }
+
+    /// Kinds whose watch does not work now: what is shown of them is as it was.
+    pub fn failing(&self) -> watch::Receiver<BTreeSet<Shown>> {
+        self.failing.subscribe()
+    }
+
+    fn works(&self, kind: Shown, works: bool) {
+        self.failing
+            .send_if_modified(|failing| if works { failing.remove(&kind) } else { failing.insert(kind) });
     }
 
     fn put(&self, id: Id, view: Value) {
@@ -131,6 +144,7 @@ where
         let mut seen = BTreeSet::new();
         let mut events = std::pin::pin!(watcher(api, config).default_backoff());
         while let Some(event) = events.next().await {
+            cache.works(kind, event.is_ok());
             let id = |object: &K| Id {
                 kind,
                 namespace: object.namespace().unwrap_or_default(),

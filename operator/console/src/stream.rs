@@ -1,5 +1,6 @@
 //! What a browser is told: everything that the person may see, then each change, as server-sent events.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -11,11 +12,13 @@ use futures::{Stream, StreamExt as _, stream};
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use crate::Console;
 use crate::access::{Person, Refused};
 use crate::cache::Told;
+use crate::view::Shown;
 
 /// After this long a stream ends and the browser asks again: a token that has ended meanwhile lets nobody in.
 const LASTS: Duration = Duration::from_secs(300);
@@ -49,10 +52,13 @@ struct Telling {
     ends: Instant,
     /// `None` before everything was told.
     changes: Option<Receiver<Told>>,
+    failing: watch::Receiver<BTreeSet<Shown>>,
 }
 
 fn told(console: Console, person: Person) -> impl Stream<Item = Result<Event, Infallible>> {
-    let telling = Telling { console, person, ends: Instant::now() + LASTS, changes: None };
+    let mut failing = console.cache.failing();
+    failing.mark_changed();
+    let telling = Telling { console, person, ends: Instant::now() + LASTS, changes: None, failing };
     stream::unfold(telling, |mut telling| async move {
         let event = telling.next().await?;
         Some((Ok(event), telling))
@@ -63,12 +69,18 @@ impl Telling {
     async fn next(&mut self) -> Option<Event> {
         loop {
             let Some(changes) = &mut self.changes else { return Some(self.everything().await) };
-            match timeout_at(self.ends, changes.recv()).await {
-                Ok(Ok(told)) if self.may_see(&told).await => return Some(change(&told)),
-                Ok(Ok(_)) => {}
+            let told = tokio::select! {
+                told = changes.recv() => told,
+                // The cache, which sends it, does not go before the stream.
+                Ok(()) = self.failing.changed() => return Some(self.working()),
+                () = sleep_until(self.ends) => return None,
+            };
+            match told {
+                Ok(told) if self.may_see(&told).await => return Some(change(&told)),
+                Ok(_) => {}
                 // Too many at once: everything is told anew.
-                Ok(Err(RecvError::Lagged(_))) => self.changes = None,
-                Ok(Err(RecvError::Closed)) | Err(_) => return None,
+                Err(RecvError::Lagged(_)) => self.changes = None,
+                Err(RecvError::Closed) => return None,
             }
         }
     }
@@ -84,6 +96,12 @@ impl Telling {
         Event::default()
             .event("everything")
             .data(format!(r#"{{"person":{person},"items":[{}]}}"#, seen.join(",")))
+    }
+
+    /// Whether the API server tells of changes.
+    fn working(&mut self) -> Event {
+        let works = self.failing.borrow_and_update().is_empty();
+        Event::default().event("cluster").data(json!({ "answers": works }).to_string())
     }
 
     fn may_see(&self, told: &Told) -> impl Future<Output = bool> {

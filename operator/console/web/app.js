@@ -32,9 +32,10 @@ function draw() {
   const token = sessionStorage.getItem(TOKEN);
   place("leave").hidden = !token;
   place("person").textContent = token ? store.person : "";
-  place("link").textContent = token ? say(link.word) : "";
+  const word = link.word === "live" && !store.answers ? "silent" : link.word;
+  place("link").textContent = token ? say(word) : "";
   place("link").title = link.why;
-  place("link").className = link.word;
+  place("link").className = word;
   if (!token) return signIn();
   if (link.word === "asking") return show(place("main"), element("p", {}, say("asking")));
   const [namespace, name, part] = where();

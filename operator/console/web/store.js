@@ -12,6 +12,8 @@ const PAUSE = 2000;
 export class Store {
   items = new Map();
   person = "";
+  /** The API server tells of changes; else all of this is as it was. */
+  answers = true;
 
   constructor(changed) {
     this.changed = changed;
@@ -65,6 +67,9 @@ export class Store {
       const before = this.items.get(key(data));
       this.items.delete(key(data));
       this.changed({ before, after: null });
+    } else if (event === "cluster") {
+      this.answers = data.answers;
+      this.changed(null);
     }
   }
 }

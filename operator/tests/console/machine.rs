@@ -1,0 +1,123 @@
+//! A country on simulated nodes, and a console that somebody with an account of their own looks at.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use plinth_cluster::{ControlPlane, free_port};
+use serde_json::{Value, json};
+
+/// A component that keeps crashing, as simulated nodes know it.
+const BROKEN: &str = "crash-loop";
+
+pub struct Machine {
+    home: tempfile::TempDir,
+    pub plane: ControlPlane,
+    /// Where the console is.
+    pub address: String,
+    /// Of somebody who may look at everything that the console shows.
+    pub token: String,
+    console: Child,
+}
+
+impl Machine {
+    /// Brings an example up, and serves a console beside its operator.
+    pub async fn with(example: &str) -> Result<Self> {
+        let home = tempfile::tempdir()?;
+        let up = plinth(&home).args(["up", example, "--nodes", "simulated", "--detach"]).output()?;
+        ensure!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+        let plane = ControlPlane::attach_at(&home.path().join("plinth/clusters/plinth")).await?;
+        let port = free_port()?;
+        let mut run = plinth(&home);
+        run.args(["run", "--identity", "console", "--console", &format!("127.0.0.1:{port}"), "--kubeconfig"]);
+        let console = run.arg(plane.kubeconfig()).stderr(Stdio::null()).spawn()?;
+        let address = format!("http://127.0.0.1:{port}/");
+        let mut machine = Self { home, plane, address, token: String::new(), console };
+        let verbs = "--verb=list";
+        let kinds = "--resource=stacks.plinth.dev,buildingblocks.plinth.dev,operations.plinth.dev,events";
+        machine.kubectl(&["create", "serviceaccount", "on-duty"], None)?;
+        machine.kubectl(&["create", "clusterrole", "on-duty", verbs, kinds], None)?;
+        let bound = [
+            "create",
+            "clusterrolebinding",
+            "on-duty",
+            "--clusterrole=on-duty",
+            "--serviceaccount=default:on-duty",
+        ];
+        machine.kubectl(&bound, None)?;
+        machine.token = machine.kubectl(&["create", "token", "on-duty"], None)?.trim().to_owned();
+        Ok(machine)
+    }
+
+    fn kubectl(&self, arguments: &[&str], input: Option<&Value>) -> Result<String> {
+        let file: Option<PathBuf> = input.map(|_| self.home.path().join("input.json"));
+        let mut kubectl = Command::new(self.plane.binaries().kubectl());
+        kubectl.arg("--kubeconfig").arg(self.plane.kubeconfig()).args(arguments);
+        if let Some((file, input)) = file.zip(input) {
+            std::fs::write(&file, input.to_string())?;
+            kubectl.arg("-f").arg(file);
+        }
+        let output = kubectl.output().context("starting kubectl")?;
+        ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    fn patch(&self, namespace: &str, stack: &str, patch: &Value) -> Result<()> {
+        let patch = patch.to_string();
+        self.kubectl(&["patch", "stack", stack, "-n", namespace, "--type=merge", "-p", &patch], None)
+            .map(drop)
+    }
+
+    /// The registers' database keeps crashing from now on.
+    pub fn break_database(&self) -> Result<()> {
+        let annotations = json!({ "plinth.dev/simulate": BROKEN });
+        let target = json!({ "block": "digital-registries", "kind": "StatefulSet", "name": "postgresql" });
+        let patch = json!({ "spec": { "template": { "metadata": { "annotations": annotations } } } });
+        let broken = json!([{ "name": "broken", "target": target, "patch": patch }]);
+        self.patch("dpi", "ukraine", &json!({ "spec": { "overrides": broken } }))
+    }
+
+    /// It works again.
+    pub fn mend_database(&self) -> Result<()> {
+        self.patch("dpi", "ukraine", &json!({ "spec": { "overrides": [] } }))
+    }
+
+    /// Many Stacks of which nothing runs.
+    pub fn apply_paused_stacks(&self, count: usize) -> Result<()> {
+        let stack = |number: usize| {
+            json!({
+                "apiVersion": "plinth.dev/v1alpha1", "kind": "Stack",
+                "metadata": { "name": format!("stack-{number}"), "namespace": "many" },
+                "spec": {
+                    "paused": true,
+                    "country": { "code": "ZZ", "languages": ["en"], "currencies": ["XTS"] },
+                    "profile": "sandbox",
+                    "blocks": [{ "name": "identity", "product": "keycloak" }],
+                },
+            })
+        };
+        let all =
+            json!({ "apiVersion": "v1", "kind": "List", "items": (0..count).map(stack).collect::<Vec<_>>() });
+        self.kubectl(&["create", "namespace", "many"], None)?;
+        self.kubectl(&["create"], Some(&all)).map(drop)
+    }
+
+    /// Changes something that the page shows.
+    pub fn rename_profile(&self, stack: &str) -> Result<()> {
+        self.patch("many", stack, &json!({ "spec": { "profile": "standard" } }))
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.console.kill();
+        let _ = self.console.wait();
+        let _ = plinth(&self.home).args(["down", "--purge"]).output();
+    }
+}
+
+fn plinth(home: &tempfile::TempDir) -> Command {
+    let mut plinth = Command::new(env!("CARGO_BIN_EXE_plinth"));
+    plinth.env("XDG_STATE_HOME", home.path()).env_remove("KUBECONFIG").stdin(Stdio::null());
+    plinth
+}
