@@ -24,6 +24,8 @@ pub const SECRETS_INTACT: &str = "SecretsIntact";
 pub const ONBOARDED: &str = "Onboarded";
 /// Each instance that the Stack names is federated with it: a person has confirmed its anchor.
 pub const FEDERATED: &str = "Federated";
+/// A cluster answers.
+pub const REACHABLE: &str = "Reachable";
 /// Nodes are simulated: readiness proves order, never content.
 pub const SIMULATED: &str = "Simulated";
 
@@ -62,6 +64,11 @@ pub enum Reason {
     NotGranted,
     Scheduled,
     Expired,
+    Answers,
+    ExpectedOffline,
+    CredentialsMissing,
+    CredentialsInvalid,
+    InUse,
 }
 
 impl Reason {
@@ -99,6 +106,11 @@ impl Reason {
             Reason::NotGranted => "NotGranted",
             Reason::Scheduled => "Scheduled",
             Reason::Expired => "Expired",
+            Reason::Answers => "Answers",
+            Reason::ExpectedOffline => "ExpectedOffline",
+            Reason::CredentialsMissing => "CredentialsMissing",
+            Reason::CredentialsInvalid => "CredentialsInvalid",
+            Reason::InUse => "InUse",
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod v1alpha1;
 pub use v1alpha1::{
     agreement::{ExchangeAgreement, ExchangeAgreementSpec, ExchangeAgreementStatus},
     block::{BuildingBlock, BuildingBlockSpec, BuildingBlockStatus},
+    cluster::{WorkloadCluster, WorkloadClusterSpec, WorkloadClusterStatus},
     member::{Member, MemberSpec, MemberStatus},
     operation::{Operation, OperationSpec, OperationStatus},
     product::{Product, ProductSpec},
@@ -31,5 +32,6 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         ExchangeAgreement::crd(),
         Registry::crd(),
         PublicService::crd(),
+        WorkloadCluster::crd(),
     ]
 }

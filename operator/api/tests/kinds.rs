@@ -10,8 +10,8 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::wait::{await_condition, conditions::is_crd_established};
 use kube::{Api, Client, ResourceExt};
 use plinth_api::{
-    BuildingBlock, ExchangeAgreement, Member, Operation, Product, PublicService, Registry, Stack, admission,
-    definitions,
+    BuildingBlock, ExchangeAgreement, Member, Operation, Product, PublicService, Registry, Stack,
+    WorkloadCluster, admission, definitions,
 };
 use plinth_cluster::testing::TestCluster;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -127,6 +127,7 @@ async fn every_example_survives_the_schema_and_the_type() {
                 let kind = document["kind"].as_str().unwrap_or_default().to_owned();
                 match kind.as_str() {
                     "Stack" => namespaced::<Stack>(&client, document, &path).await,
+                    "WorkloadCluster" => namespaced::<WorkloadCluster>(&client, document, &path).await,
                     "Member" => namespaced::<Member>(&client, document, &path).await,
                     "ExchangeAgreement" => namespaced::<ExchangeAgreement>(&client, document, &path).await,
                     "Registry" => namespaced::<Registry>(&client, document, &path).await,
@@ -204,6 +205,37 @@ async fn what_cel_can_say_is_rejected_at_admission_with_the_reason() {
             |s| s["spec"]["backing"] = json!([{ "capability": "postgresql", "provider": "External" }]),
             "external: required when provider is External",
         ),
+        (
+            "a rule with names and labels",
+            |s| s["spec"]["placement"] = json!({ "default": { "clusters": ["north"], "selector": {} } }),
+            "give clusters (their names, the preferred first) or selector (their labels), not both",
+        ),
+        (
+            "a block's rule with names and labels",
+            |s| {
+                let rule = json!({ "block": "identity", "clusters": ["north"], "selector": {} });
+                s["spec"]["placement"] = json!({ "blocks": [rule] });
+            },
+            "give clusters (their names, the preferred first) or selector (their labels), not both",
+        ),
+        (
+            "a block that goes with itself",
+            |s| s["spec"]["placement"] = json!({ "blocks": [{ "block": "identity", "with": "identity" }] }),
+            "with: names another block",
+        ),
+        (
+            "residency of nowhere",
+            |s| s["spec"]["placement"] = json!({ "residency": [{ "name": "home" }] }),
+            "give jurisdiction (whose law), location (what place) or both",
+        ),
+        (
+            "a law of no country",
+            |s| {
+                let rule = json!({ "name": "home", "jurisdiction": ["Estonia"] });
+                s["spec"]["placement"] = json!({ "residency": [rule] });
+            },
+            "spec.placement.residency[0].jurisdiction[0]",
+        ),
         ("a profile that is none", |s| s["spec"]["profile"] = json!("huge"), "sandbox"),
         (
             "an unknown field",
@@ -224,6 +256,51 @@ async fn what_cel_can_say_is_rejected_at_admission_with_the_reason() {
             .err()
             .unwrap_or_else(|| panic!("{name}: was accepted"))
             .to_string();
+        assert!(error.contains(expected), "{name}:\n  expected: {expected}\n  said: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_says_how_it_is_reached_and_where_it_is() {
+    let (_, client) = cluster().await;
+    let resource = ApiResource::erase::<WorkloadCluster>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(client, "kinds", &resource);
+    let cluster = |name: &str, change: Value| {
+        let mut spec = json!({ "jurisdiction": "EE", "location": "LU" });
+        spec.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
+        json!({
+            "apiVersion": "plinth.dev/v1alpha1", "kind": "WorkloadCluster",
+            "metadata": { "name": name, "namespace": "kinds" }, "spec": spec,
+        })
+    };
+    let secret = json!({ "kubeconfigSecret": { "name": "north" } });
+    let whole = json!({
+        "clusterProfile": { "name": "north" }, "location": "EE-37", "site": "a", "zone": "1", "cidrs": ["10.0.0.0/8"],
+        "expectedOffline": true,
+    });
+    for right in [secret.clone(), whole] {
+        round_trip::<WorkloadCluster>(&api, &cluster("north", right), Path::new("a cluster")).await;
+    }
+    for (name, change, expected) in [
+        ("north", json!({}), "give either kubeconfigSecret"),
+        (
+            "north",
+            json!({ "kubeconfigSecret": { "name": "a" }, "clusterProfile": { "name": "a" } }),
+            "give either kubeconfigSecret",
+        ),
+        (
+            "north",
+            json!({ "kubeconfigSecret": { "name": "a" }, "jurisdiction": "Estonia" }),
+            "spec.jurisdiction",
+        ),
+        ("north", json!({ "kubeconfigSecret": { "name": "a" }, "location": "ee" }), "spec.location"),
+        ("hub", secret.clone(), "hub and home mean the cluster that Plinth itself runs on"),
+        ("north.a", secret, "at most 63 lower-case letters, digits and '-'"),
+    ] {
+        let object: DynamicObject = serde_json::from_value(cluster(name, change)).expect("an object");
+        let params = PatchParams::apply("test").force().dry_run().validation_strict();
+        let answer = api.patch(name, &params, &Patch::Apply(&object)).await;
+        let error = answer.err().unwrap_or_else(|| panic!("{name}: was accepted")).to_string();
         assert!(error.contains(expected), "{name}:\n  expected: {expected}\n  said: {error}");
     }
 }

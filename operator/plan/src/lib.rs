@@ -2,7 +2,7 @@
 //! decisions to status. No client, no clock, no files, no threads: a test proves it from the dependency tree.
 //!
 //! ```text
-//! validate -> plan            (Stack, Catalogue, Inputs) -> Plan      `resolve`, `render`, `graph`
+//! validate -> plan            (Stack, Catalogue, Inputs) -> Plan      `placement`, `resolve`, `render`, `graph`
 //! decide                      (Plan, Observed)           -> Decisions `decide`, `ready`, `diff`
 //! report                      (Plan, Decisions)          -> status    `status`
 //! closure                     Plan                       -> findings  `closure`
@@ -21,12 +21,14 @@ pub mod exchange;
 pub mod expr;
 pub mod fixed;
 pub mod graph;
+mod inputs;
 pub mod lint;
 pub mod model;
 pub mod moving;
 mod naming;
 pub mod onboarding;
 mod parameters;
+pub mod placement;
 pub mod plan;
 pub mod ready;
 pub mod render;

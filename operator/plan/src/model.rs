@@ -105,6 +105,12 @@ impl Plan {
         held.filter_map(Unit::step_id).chain(narrowing).chain(anchors)
     }
 
+    /// The WorkloadCluster that a namespace of the plan is on; `None` for the hub, where every other namespace is taken to be.
+    pub fn cluster_of(&self, namespace: &str) -> Option<&str> {
+        let block = self.blocks.iter().find(|block| block.namespace.as_deref() == Some(namespace));
+        block.and_then(|block| block.cluster.as_deref())
+    }
+
     /// Every desired object.
     pub fn objects(&self) -> impl Iterator<Item = &Desired> {
         self.units().flat_map(|u| &u.objects)
@@ -123,6 +129,12 @@ pub struct BlockPlan {
     pub version: Option<String>,
     /// Namespace; `None` when external.
     pub namespace: Option<String>,
+    /// WorkloadCluster that the namespace is on; `None` for the hub, and when external.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// WorkloadClusters that are to take the block over. Nothing is rendered for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub standby: Vec<String>,
     /// Why the block cannot be deployed at all (a requirement nobody provides, say). Its units are then empty and what
     /// runs already stays as it is.
     pub blocked: Vec<Finding>,

@@ -45,13 +45,25 @@ pub fn assemble(validated: Validated) -> Plan {
             }
         })
         .collect();
+    // On the hub alone a plan is named as it was before there were other clusters.
+    let places = places(&validated.blocks);
+    let hash = match places.is_empty() {
+        true => full_digest(&json!([validated.stack, units])),
+        false => full_digest(&json!([validated.stack, units, places])),
+    };
     Plan {
-        hash: full_digest(&json!([validated.stack, units])),
+        hash,
         stack: validated.stack,
         catalogue_revision: validated.revision,
         blocks: validated.blocks,
         exchange: validated.exchange,
     }
+}
+
+/// Blocks that are elsewhere than on the hub, each with its clusters.
+fn places(blocks: &[BlockPlan]) -> Vec<Value> {
+    let elsewhere = blocks.iter().filter(|block| block.cluster.is_some() || !block.standby.is_empty());
+    elsewhere.map(|block| json!([block.name, block.cluster, block.standby])).collect()
 }
 
 /// Validate, then assemble, then check that the order holds.

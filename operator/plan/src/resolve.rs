@@ -9,37 +9,21 @@ use plinth_api::v1alpha1::product::{Maturity, Refusal, Requirement, Role, Route,
 use plinth_api::v1alpha1::stack::{Block, ExternalCapability, Profile, Provider};
 use serde_json::{Map, Value, json};
 
-use crate::backing::{Running, switched};
-use crate::catalogue::{Catalogue, Entry};
+use crate::backing::switched;
+use crate::catalogue::Entry;
 use crate::claim::{self, Claim};
+use crate::exchange::Compiled;
 use crate::exchange::compile::Tenant;
-use crate::exchange::{Compiled, Declared};
 use crate::expr::{Scope, listed};
-use crate::fixed::{self, Fixed};
+use crate::fixed;
 use crate::model::{Finding, StackId};
-use crate::moving::{Incoming, Moves};
+use crate::moving::Incoming;
 use crate::onboarding::expanded;
 use crate::parameters::parameters;
+use crate::placement::{Choice, choose, links, residency};
 use crate::requirement::{Need, needs};
 
-/// What the Stack refers to, fetched before planning.
-#[derive(Clone, Debug, Default)]
-pub struct Inputs {
-    /// Built-in entries and the user's own.
-    pub catalogue: Catalogue,
-    /// Keys of the Secrets in the Stack's namespace that it names; `None` when nobody looked (offline plan).
-    pub secrets: Option<BTreeMap<String, BTreeSet<String>>>,
-    /// Contents of the ConfigMaps in the Stack's namespace that it names; `None` when nobody looked.
-    pub config_maps: Option<BTreeMap<String, BTreeMap<String, String>>>,
-    /// What serves the blocks that are on the cluster; empty when nobody looked.
-    pub running: Running,
-    /// What blocks that are on the cluster were started with; empty when nobody looked.
-    pub fixed: Fixed,
-    /// Data that is being brought from one backing service to another.
-    pub moves: Moves,
-    /// What agencies have declared about the Stack's exchange; nothing when nobody looked.
-    pub declared: Declared,
-}
+pub use crate::inputs::Inputs;
 
 /// A block with everything decided.
 pub struct Resolved<'a> {
@@ -49,6 +33,10 @@ pub struct Resolved<'a> {
     pub namespace: String,
     /// In an agency's namespace, for one of its objects.
     pub tenant: Option<&'a Tenant>,
+    /// WorkloadCluster of its objects; `None` for the hub. Agencies' namespaces are on the hub.
+    pub cluster: Option<String>,
+    /// WorkloadClusters that are to take it over.
+    pub standby: Vec<String>,
     /// What is installed; `None` when external, or blocked by something that is missing.
     pub installed: Option<Installed<'a>>,
     /// What keeps it from being installed. With `installed`, all that it lacks is leave: what others have to do with it
@@ -150,6 +138,10 @@ pub fn resolve<'a>(
             Err(finding) => findings.push(finding),
         }
     }
+    let places = choose(stack, inputs).unwrap_or_else(|mut wrong| {
+        findings.append(&mut wrong);
+        Vec::new()
+    });
     let mut resolved = Vec::with_capacity(stack.spec.blocks.len());
     for block in &stack.spec.blocks {
         let mut blocked = Vec::new();
@@ -168,7 +160,11 @@ pub fn resolve<'a>(
         let entry = products.get(block.name.as_str());
         blocked.extend(entry.into_iter().flat_map(|entry| fixed::changed(block, entry, &inputs.fixed)));
         let namespace = namespace_of(stack, &block.name);
-        resolved.push(Resolved { block, namespace, tenant: None, installed, blocked });
+        let place = places.iter().find(|choice| choice.block == block.name);
+        blocked.extend(place.into_iter().flat_map(|choice| choice.refused.iter().cloned()));
+        let cluster = place.and_then(Choice::planned);
+        let standby = place.map(|choice| choice.standby.clone()).unwrap_or_default();
+        resolved.push(Resolved { block, namespace, tenant: None, cluster, standby, installed, blocked });
     }
     for tenant in &exchange.tenants {
         let mut blocked = Vec::new();
@@ -179,8 +175,18 @@ pub fn resolve<'a>(
                 .ok()
                 .filter(|_| blocked.is_empty());
         let namespace = tenant.subject.namespace.clone();
-        resolved.push(Resolved { block: &tenant.block, namespace, tenant: Some(tenant), installed, blocked });
+        resolved.push(Resolved {
+            block: &tenant.block,
+            namespace,
+            tenant: Some(tenant),
+            cluster: None,
+            standby: Vec::new(),
+            installed,
+            blocked,
+        });
     }
+    links::check(stack, inputs, exchange, &mut resolved);
+    residency::check_external(stack, &inputs.catalogue, &mut resolved);
     claim::hand_over(&mut resolved);
     if findings.is_empty() { Ok(resolved) } else { Err(findings) }
 }

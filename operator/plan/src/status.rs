@@ -268,11 +268,13 @@ fn planned(
             }
             None => (before.product, before.version, before.namespace, Vec::new()),
         };
+        let cluster = a.plan.map_or(before.cluster, |plan| plan.cluster.clone());
         let message = Some(a.message.clone()).filter(|m| !m.is_empty());
         BlockSummary {
             name: a.name.to_owned(),
             product,
             version,
+            cluster,
             namespace,
             state: a.state,
             message,

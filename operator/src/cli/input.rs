@@ -1,15 +1,17 @@
 //! Files into objects. Strict: what is not understood is an error with its path, never silence.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
 use plinth_api::names::{GROUP, VERSION};
-use plinth_api::{Product, Stack};
+use plinth_api::{Product, Stack, WorkloadCluster};
 use plinth_plan::catalogue::Catalogue;
 use plinth_plan::model::Plan;
+use plinth_plan::placement::ClusterFacts;
+use plinth_plan::resolve::stack_id;
 use plinth_plan::{Inputs, plan};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -21,8 +23,16 @@ use super::problem::Problem;
 use super::schema;
 
 /// Every kind of `plinth.dev` that a file may hold.
-const KINDS: [&str; 7] =
-    ["Stack", "Product", "Operation", "Member", "ExchangeAgreement", "Registry", "PublicService"];
+const KINDS: [&str; 8] = [
+    "Stack",
+    "Product",
+    "WorkloadCluster",
+    "Operation",
+    "Member",
+    "ExchangeAgreement",
+    "Registry",
+    "PublicService",
+];
 
 /// One document of one file.
 #[derive(Clone, Debug)]
@@ -74,6 +84,8 @@ pub struct Input {
     pub stacks: Vec<(Document, Stack)>,
     /// The user's own products.
     pub products: Vec<(Document, Product)>,
+    /// Clusters that host blocks.
+    pub clusters: Vec<(Document, WorkloadCluster)>,
     /// Other objects, of Plinth and of Kubernetes, in the order of the files.
     pub others: Vec<Document>,
     /// What agencies declare, read; the documents are among the others as well.
@@ -140,6 +152,7 @@ impl Input {
             match document.kind() {
                 "Stack" => keep(document, &mut input.stacks, &mut problems),
                 "Product" => keep(document, &mut input.products, &mut problems),
+                "WorkloadCluster" => keep(document, &mut input.clusters, &mut problems),
                 _ => {
                     input.agencies.keep(&document, &mut problems);
                     input.others.push(document);
@@ -162,14 +175,29 @@ impl Input {
         Ok(builtin()?.with_products(own))
     }
 
+    /// The clusters beside a Stack. One that names no namespace stands beside any.
+    pub fn clusters_of(&self, stack: &Stack) -> BTreeMap<String, ClusterFacts> {
+        let id = stack_id(stack);
+        let beside = self.clusters.iter().map(|(_, cluster)| cluster).filter(|cluster| {
+            cluster.metadata.namespace.as_deref().is_none_or(|namespace| namespace == id.namespace)
+        });
+        let facts = |cluster: &WorkloadCluster| {
+            (cluster.metadata.name.clone().unwrap_or_default(), ClusterFacts::of(cluster, &id.name))
+        };
+        beside.map(facts).collect()
+    }
+
     /// The plan of every Stack, offline: what a Stack refers to in its namespace is not looked up.
     ///
     /// # Errors
     /// Every finding about every Stack, and a Stack missing altogether.
     pub fn plans(self) -> Result<Vec<Planned>> {
         let declared = self.agencies.declared(jiff::Timestamp::now());
-        let inputs = Arc::new(Inputs { catalogue: self.catalogue()?, declared, ..Inputs::default() });
-        let stacks = self.stacks.into_iter().map(|(document, stack)| (document, stack, inputs.clone()));
+        let common = Inputs { catalogue: self.catalogue()?, declared, ..Inputs::default() };
+        let stacks = self.stacks.iter().map(|(document, stack)| {
+            let inputs = Inputs { clusters: self.clusters_of(stack), ..common.clone() };
+            (document.clone(), stack.clone(), Arc::new(inputs))
+        });
         Self::plan_all(stacks, &self.agencies)
     }
 

@@ -10,13 +10,16 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{ListParams, PartialObjectMeta};
 use kube::{Api, Client, ResourceExt as _};
 use plinth::controllers::dereference::has_references;
-use plinth_api::{ExchangeAgreement, Member, Product, PublicService, Registry, Stack, names};
+use plinth_api::{
+    ExchangeAgreement, Member, Product, PublicService, Registry, Stack, WorkloadCluster, names,
+};
 use plinth_plan::catalogue::Catalogue;
 use plinth_plan::exchange::applied::{self, Applied};
 use plinth_plan::exchange::declared::{self, Declared};
 use plinth_plan::exchange::references::{Kind, Reference, references};
 use plinth_plan::model::StackId;
 use plinth_plan::moving::{self, settle};
+use plinth_plan::placement::{ClusterFacts, blocks_on};
 use plinth_plan::resolve::stack_id;
 use plinth_plan::{Inputs, backing, fixed};
 use serde::Deserialize;
@@ -56,6 +59,9 @@ pub async fn inputs(client: &Client, input: &Input, stack: &Stack) -> Result<Inp
     inputs.running = backing::recorded(&id, &namespaces);
     inputs.fixed = fixed::recorded(&id, &namespaces);
     inputs.moves = moving::recorded(&id, &namespaces);
+    inputs.hub.holds = blocks_on(&id, &namespaces);
+    inputs.clusters = clusters(client, input, stack).await?;
+    inputs.placed = placed(client, &id).await?;
     // The operator says of moves that are over that they are, before it plans.
     inputs.moves.extend(settle(stack, &inputs));
     Ok(inputs)
@@ -82,6 +88,28 @@ pub async fn catalogue(client: &Client, input: &Input) -> Result<Catalogue> {
             Ok(catalogue)
         }
     }
+}
+
+/// The clusters beside the Stack, the files' before the cluster's; what is known of how one is comes from the cluster alone.
+async fn clusters(client: &Client, input: &Input, stack: &Stack) -> Result<BTreeMap<String, ClusterFacts>> {
+    let id = stack_id(stack);
+    let there = all::<WorkloadCluster>(client).await?.into_iter();
+    let beside = there.filter(|cluster| cluster.namespace().as_deref() == Some(&id.namespace));
+    let mut known: BTreeMap<String, ClusterFacts> =
+        beside.map(|cluster| (cluster.name_any(), ClusterFacts::of(&cluster, &id.name))).collect();
+    for (name, declared) in input.clusters_of(stack) {
+        let seen = known.remove(&name).unwrap_or_default();
+        known.insert(name, declared.with_seen(&seen));
+    }
+    Ok(known)
+}
+
+/// The WorkloadCluster that each block was shown on last.
+async fn placed(client: &Client, stack: &StackId) -> Result<BTreeMap<String, String>> {
+    let stacks: Api<Stack> = Api::namespaced(client.clone(), &stack.namespace);
+    let known = permitted(stacks.get_opt(&stack.name).await, "where blocks run is not known")?.flatten();
+    let blocks = known.and_then(|stack| stack.status).map(|status| status.blocks).unwrap_or_default();
+    Ok(blocks.into_iter().filter_map(|block| Some((block.name, block.cluster?))).collect())
 }
 
 /// What agencies have declared, now, the files' before the cluster's, with all that a plan of the Stack makes of it: the documents that

@@ -14,12 +14,14 @@ use plinth_plan::catalogue::Catalogue;
 use plinth_plan::exchange::declared::approved;
 use plinth_plan::exchange::references::{Kind, Reference};
 use plinth_plan::exchange::{Declared, applied};
+use plinth_plan::placement::blocks_on;
 use plinth_plan::{fixed, moving};
 use plinth_runtime::call::CallError;
 use plinth_runtime::status::id_of;
 
 use super::context::{Context, now};
 use super::read::{Content, read};
+use super::sites::{Sites, sites};
 
 /// The inputs of a Stack's plan, and a digest that changes whenever they do.
 ///
@@ -52,6 +54,12 @@ pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u6
     let fixed = fixed::recorded(&id_of(stack), bodies());
     fixed.hash(&mut digest);
     let declared = declared(stack, context).await?;
+    let mut sites = sites(stack, context).await?;
+    if let Some(sites) = &mut sites {
+        sites.hub.holds = blocks_on(&id_of(stack), bodies());
+        sites.hash(&mut digest);
+    }
+    let Sites { clusters, hub, placed } = sites.unwrap_or_default();
     let inputs = Inputs {
         catalogue,
         secrets: Some(secrets),
@@ -60,6 +68,9 @@ pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u6
         fixed,
         moves,
         declared,
+        clusters,
+        hub,
+        placed,
     };
     // What runs as the Stack has it makes no other plan than what does not run yet.
     differences(stack, &inputs).hash(&mut digest);

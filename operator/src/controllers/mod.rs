@@ -9,4 +9,5 @@ pub mod documents;
 pub mod moving;
 pub mod operation;
 mod read;
+mod sites;
 pub mod stack;

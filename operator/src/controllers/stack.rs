@@ -549,6 +549,7 @@ fn shown(stack: &Stack, plan: &Plan, blocks: BTreeMap<String, BuildingBlockStatu
             version: planned.map_or_else(|| old.and_then(|b| b.version.clone()), |b| b.version.clone()),
             target_namespace: planned
                 .map_or_else(|| old.and_then(|b| b.namespace.clone()), |b| b.namespace.clone()),
+            cluster: planned.map_or_else(|| old.and_then(|b| b.cluster.clone()), |b| b.cluster.clone()),
         }
     };
     blocks.into_iter().map(|(block, status)| Shown { spec: spec(&block), block, status }).collect()

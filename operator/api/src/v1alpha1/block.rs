@@ -26,6 +26,7 @@ use crate::condition::{Reason, State};
     printcolumn(name = "Product", type_ = "string", json_path = ".spec.product"),
     printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
     printcolumn(name = "Namespace", type_ = "string", json_path = ".spec.targetNamespace"),
+    printcolumn(name = "Cluster", type_ = "string", json_path = ".spec.cluster", priority = 1),
     printcolumn(name = "Components", type_ = "string", json_path = ".status.summary"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
@@ -45,6 +46,9 @@ pub struct BuildingBlockSpec {
     /// Namespace that holds the block's objects; nothing when the block is external.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_namespace: Option<String>,
+    /// WorkloadCluster that the namespace is on; nothing for the hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
 }
 
 /// What is.

@@ -2,6 +2,7 @@
 
 pub mod agreement;
 pub mod block;
+pub mod cluster;
 pub mod component;
 pub mod conformance;
 pub mod exchange;
@@ -10,6 +11,7 @@ pub mod moves;
 pub mod onboarding;
 pub mod operation;
 pub mod parameter;
+pub mod placement;
 pub mod product;
 pub mod registry;
 pub mod schema;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::exchange::Exchange;
+use super::placement::Placement;
 use super::schema;
 use super::service::Level;
 
@@ -72,6 +73,9 @@ pub struct StackSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["capability"]))]
     pub backing: Vec<Backing>,
+    /// On which clusters blocks run; on the one that Plinth itself runs on where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
     /// What the site gives: storage, gateway, DNS, proxy, trust.
     #[serde(default)]
     pub site: Site,
@@ -275,6 +279,14 @@ pub struct ExternalCapability {
     /// OpenAPI document of the system, by URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_api: Option<String>,
+    /// Whose law holds for what is stored there, ISO 3166-1 alpha-2; residency rules bind backing services that run elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[A-Z]{2}$"))]
+    pub jurisdiction: Option<String>,
+    /// Where its machines stand, ISO 3166-1 alpha-2 or ISO 3166-2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$"))]
+    pub location: Option<String>,
 }
 
 /// Who provides a backing service.

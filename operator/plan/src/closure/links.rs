@@ -111,7 +111,8 @@ impl<'a> World<'a> {
                 provider.instance.entry.spec.provides.iter().find(|p| p.capability == capability)
         {
             let domain = &self.stack.spec.site.cluster_domain;
-            let outputs = provider.outputs(provision, provider.asked(claim), domain).unwrap_or_default();
+            let mut outputs = provider.outputs(provision, provider.asked(claim), domain).unwrap_or_default();
+            self.borders.heard(frame.namespace, provider.namespace, domain, &mut outputs);
             link.outputs = claim.parameters.clone();
             link.outputs.extend(outputs);
             link.provider = provision.component.as_ref().map(|c| (provider.namespace.to_owned(), c.clone()));

@@ -20,6 +20,7 @@ use plinth_api::Stack;
 
 use self::world::{Frames, World};
 use crate::model::{Finding, Plan};
+use crate::placement::links::Borders;
 use crate::render::frames;
 use crate::resolve::{Inputs, resolve};
 
@@ -68,7 +69,8 @@ pub fn check(plan: &Plan, stack: &Stack, inputs: &Inputs) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     let frames: Frames<'_> = frames(stack, &plan.exchange, &resolved, &mut findings);
-    let world = World::new(plan, stack, inputs, &frames);
+    let borders = Borders::of(&resolved).with_ranges(stack, inputs);
+    let world = World::new(plan, stack, inputs, &frames, borders);
     for (_, check) in CHECKS {
         check(&world, &mut findings);
     }

@@ -11,6 +11,8 @@ use crate::exchange::compile::Where;
 use crate::expr::listed;
 use crate::model::{Finding, ObjectKey};
 use crate::onboarding::step_of;
+use crate::placement::links::CLUSTERSET;
+use crate::placement::shown as cluster_shown;
 
 /// Every host of the form `name.namespace.svc` is a Service of the plan with the port that follows, and the policies on
 /// both sides open the way.
@@ -18,10 +20,11 @@ pub fn hosts(world: &World<'_>, findings: &mut Vec<Finding>) {
     for run in &world.runs {
         for mention in &run.mentions {
             let text = &run.texts[mention.text];
-            let found = match is_told(run, &text.place) {
-                true => lookup(world, &mention.host).map(drop),
-                false => host(world, run, &mention.host),
-            };
+            let found =
+                within_reach(world, run, &mention.host).and_then(|()| match is_told(run, &text.place) {
+                    true => lookup(world, &mention.host).map(drop),
+                    false => host(world, run, &mention.host),
+                });
             if let Err(message) = found {
                 findings.push(world.at(run, &text.field, message));
             }
@@ -38,6 +41,27 @@ pub fn hosts(world: &World<'_>, findings: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+/// A name that is not exported answers on its own cluster alone.
+fn within_reach(world: &World<'_>, run: &Run<'_>, host: &Host) -> Result<(), String> {
+    let namespace = host.namespace.as_deref().unwrap_or_default();
+    if is_exported(host) || !world.borders.lies_between(run.namespace, namespace) {
+        return Ok(());
+    }
+    let on = |namespace: &str| cluster_shown(world.borders.cluster(namespace)).to_owned();
+    Err(format!(
+        "`{}` answers on `{}` alone, and `{}` is on `{}`; across clusters the name ends in {CLUSTERSET}",
+        shown(host),
+        on(namespace),
+        run.unit,
+        on(run.namespace)
+    ))
+}
+
+/// Whether a host is named as Services are that other clusters export.
+fn is_exported(host: &Host) -> bool {
+    host.domain.as_deref() == Some(CLUSTERSET)
 }
 
 /// Whether a step of onboarding only tells the product an address: none of its own calls goes there.
@@ -61,7 +85,11 @@ fn shown(host: &Host) -> String {
 fn lookup<'w, 'a>(world: &'w World<'a>, host: &Host) -> Result<Option<&'w Service<'a>>, String> {
     let namespace = host.namespace.as_deref().unwrap_or_default();
     let domain = &world.stack.spec.site.cluster_domain;
-    if host.domain.as_ref().is_some_and(|d| d != domain) {
+    if is_exported(host) {
+        if !world.exported.contains(&(namespace, host.service.as_str())) {
+            return Err(format!("`{}` is exported by no ServiceExport of the plan", shown(host)));
+        }
+    } else if host.domain.as_ref().is_some_and(|d| d != domain) {
         return Err(format!("`{}` does not end in the cluster's domain `{domain}`", shown(host)));
     }
     let service = world.meant(host);
@@ -135,13 +163,19 @@ fn host(world: &World<'_>, run: &Run<'_>, host: &Host) -> Result<(), String> {
 fn foreign_host(world: &World<'_>, run: &Run<'_>, host: &Host) -> Result<(), String> {
     let namespace = host.namespace.as_deref().unwrap_or_default();
     let Some(port) = world.foreign.get(&(namespace, host.service.as_str())) else { return Ok(()) };
+    let ranges = match world.borders.lies_between(run.namespace, namespace) {
+        true => world.borders.ranges(namespace),
+        false => &[],
+    };
+    let means = |to: &serde_json::Value, pointer: &str| {
+        to.pointer(pointer).and_then(|n| n.as_str()).map(str::to_owned)
+    };
     let open = world.policies_of(run).flat_map(|spec| items(&spec["egress"])).any(|rule| {
         items(&rule["ports"]).any(|p| p["port"].as_u64() == Some(u64::from(*port)))
             && items(&rule["to"]).any(|to| {
-                to.pointer("/namespaceSelector/matchLabels/kubernetes.io~1metadata.name")
-                    .and_then(|n| n.as_str())
-                    == Some(namespace)
-                    && to.get("podSelector").is_none()
+                let whole = means(to, "/namespaceSelector/matchLabels/kubernetes.io~1metadata.name");
+                whole.as_deref() == Some(namespace) && to.get("podSelector").is_none()
+                    || means(to, "/ipBlock/cidr").is_some_and(|cidr| ranges.contains(&cidr))
             })
     });
     if open {

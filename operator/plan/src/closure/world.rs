@@ -11,6 +11,7 @@ use super::read::all_mounts;
 use super::text::{self, Host, Role};
 use crate::model::{Desired, Finding, Plan, SecretKeyRef, Unit, UnitId};
 use crate::naming::keyed;
+use crate::placement::links::Borders;
 use crate::render::frame::Frame;
 use crate::resolve::Inputs;
 
@@ -198,6 +199,10 @@ pub struct World<'a> {
     policies: BTreeMap<&'a str, Vec<&'a Value>>,
     before: BTreeMap<&'a UnitId, BTreeSet<&'a UnitId>>,
     given: BTreeMap<&'a str, Vec<Value>>,
+    /// Between which namespaces the border of a cluster lies.
+    pub borders: Borders,
+    /// Services that answer in other clusters, by namespace and name.
+    pub exported: BTreeSet<(&'a str, &'a str)>,
 }
 
 /// Elements of a list; none when the value is no list.
@@ -224,7 +229,13 @@ fn name_of(object: &Desired) -> (&str, &str) {
 
 impl<'a> World<'a> {
     /// Index a plan.
-    pub fn new(plan: &'a Plan, stack: &'a Stack, inputs: &'a Inputs, frames: &'a Frames<'a>) -> Self {
+    pub fn new(
+        plan: &'a Plan,
+        stack: &'a Stack,
+        inputs: &'a Inputs,
+        frames: &'a Frames<'a>,
+        borders: Borders,
+    ) -> Self {
         let mut world = World {
             plan,
             stack,
@@ -239,6 +250,8 @@ impl<'a> World<'a> {
             policies: BTreeMap::new(),
             before: before(plan),
             given: given(frames, &stack.spec.site.cluster_domain),
+            borders,
+            exported: BTreeSet::new(),
         };
         for unit in plan.units() {
             for object in &unit.objects {
@@ -249,6 +262,7 @@ impl<'a> World<'a> {
                     ),
                     "Secret" => drop(world.secrets.insert(key, (&unit.id, object))),
                     "ConfigMap" => drop(world.configs.insert(key, (&unit.id, object))),
+                    "ServiceExport" => drop(world.exported.insert(key)),
                     "NetworkPolicy" => world.policies.entry(key.0).or_default().push(&object.body["spec"]),
                     _ => {}
                 }
@@ -362,13 +376,22 @@ impl<'a> World<'a> {
             let open = items(&spec[rules]).any(|rule| {
                 let to_port = rule["ports"].is_null() || items(&rule["ports"]).any(|p| p["port"] == port);
                 to_port
-                    && (rule[side].is_null() || items(&rule[side]).any(|p| is_peer(p, of.namespace, peer)))
+                    && (rule[side].is_null() || items(&rule[side]).any(|p| self.lets_through(p, of, peer)))
             });
             if open {
                 return true;
             }
         }
         !selected
+    }
+
+    /// Whether a policy's peer means pods: by their labels, or by the ranges of their cluster where that is another one.
+    fn lets_through(&self, rule: &Value, of: &Run<'_>, peer: &Run<'_>) -> bool {
+        if !self.borders.lies_between(of.namespace, peer.namespace) {
+            return is_peer(rule, of.namespace, peer);
+        }
+        let cidr = rule.pointer("/ipBlock/cidr").and_then(Value::as_str);
+        cidr.is_some_and(|cidr| self.borders.ranges(peer.namespace).iter().any(|range| range == cidr))
     }
 
     /// Policies that select these pods.

@@ -44,7 +44,7 @@ pub fn admits(stack: &Stack, namespace: &str, labels: Option<&BTreeMap<String, S
 }
 
 /// As Kubernetes selects: an empty selector selects everything, an operator that is not known nothing.
-fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+pub(crate) fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
     let equal = selector.match_labels.iter().flatten().all(|(name, value)| labels.get(name) == Some(value));
     let expression = |rule: &LabelSelectorRequirement| {
         let value = labels.get(&rule.key);

@@ -20,6 +20,7 @@ use crate::exchange::applied::{Record, Shape};
 use crate::expr::as_text;
 use crate::fixed;
 use crate::model::{FOUNDATION, Finding, Piece, SecretKeyRef, SecretSource, StackId, UnitId};
+use crate::placement::links::Borders;
 use crate::resolve::{Inputs, Resolved};
 use crate::token;
 
@@ -37,8 +38,12 @@ pub struct Context<'a> {
     pub resolved: &'a Resolved<'a>,
     /// Every frame of every block.
     pub frames: &'a BTreeMap<&'a str, Vec<Frame<'a>>>,
-    /// Where public routes attach.
+    /// Where public routes attach: on the block's own cluster.
     pub gateway: Option<&'a Gateway>,
+    /// Public routes attach on other clusters.
+    pub published_elsewhere: bool,
+    /// Which namespaces are on which cluster.
+    pub borders: &'a Borders,
 }
 
 /// Units of one block, foundation first.
@@ -65,6 +70,9 @@ pub fn render(context: &Context<'_>, paths: &mut Paths, findings: &mut Vec<Findi
                     let mut outputs = binding.claim().parameters.clone();
                     outputs.append(&mut m.outputs);
                     m.outputs = outputs;
+                    if let Some((provider, services)) = m.crossed.take() {
+                        paths.cross(&context.resolved.block.name, frame.namespace, &provider, services);
+                    }
                     if let Some(copies) = m.copies.take() {
                         let after = m.ready.clone();
                         units.push(detail(

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::UnitDraft;
 use super::frame::Frame;
+use super::frames::registry_outputs;
 use super::meta::{Belongs, Draft};
 use super::network::{Paths, Peer, Target, policy, to_names};
 use crate::exchange::compile::{Server, Tenant, Where, called};
@@ -40,9 +41,10 @@ pub(super) fn paths(
     }
     for at in called(exchange) {
         match at {
-            Where::Service { namespace, port, pods, .. } => {
+            Where::Service { namespace, name, port, pods, .. } => {
                 let to = Peer::labelled(namespace, pods);
                 paths.open(from.clone(), Target::Component(to), *port);
+                paths.cross(&server.block, &server.namespace, namespace, [name.clone()].into());
             }
             Where::Host { port, cidrs, .. } => {
                 paths.open(from.clone(), Target::External(cidrs.clone()), *port);
@@ -50,6 +52,14 @@ pub(super) fn paths(
             Where::Registry { block, code } => {
                 for (to, port) in registry_pods(frames, block, code) {
                     paths.open(from.clone(), Target::Component(to), port);
+                }
+                let own = || frames.get(block.as_str()).into_iter().flatten();
+                if let Some(frame) = own().next()
+                    && let Some(mut says) = registry_outputs(own(), code, cluster_domain)
+                {
+                    let to = frame.namespace;
+                    let services = paths.borders().heard(&server.namespace, to, cluster_domain, &mut says);
+                    paths.cross(&server.block, &server.namespace, to, services);
                 }
             }
         }

@@ -13,6 +13,7 @@ use crate::exchange::compile::Where;
 use crate::exchange::vars::{Address, vars};
 use crate::expr::as_text;
 use crate::model::Finding;
+use crate::placement::links::Borders;
 use crate::resolve::{Instance, Resolved};
 
 /// Frames by block, the block's own product first.
@@ -34,7 +35,12 @@ pub(crate) fn frames<'a>(
         made.insert(&r.block.name, installed.instances.iter().map(frame).collect());
     }
     let domain = &stack.spec.site.cluster_domain;
-    let address = |at: &Where| address(at, &made, domain);
+    let borders = Borders::of(resolved);
+    let server = exchange.server.as_ref().map(|server| server.namespace.as_str()).unwrap_or_default();
+    let address = |at: &Where| {
+        let address = address(at, &made, domain)?;
+        Some(heard(address, &borders, server, at, resolved, domain))
+    };
     let told = vars(exchange, &stack.spec.country.languages, domain, address);
     for (r, installed) in installed() {
         let mut names = of_all(&r.block.name);
@@ -93,8 +99,34 @@ fn address(at: &Where, frames: &BTreeMap<&str, Vec<Option<Frame<'_>>>>, domain: 
     }
 }
 
+/// An address as the exchange's servers know it, who may be on another cluster.
+fn heard(
+    address: Address,
+    borders: &Borders,
+    server: &str,
+    at: &Where,
+    resolved: &[Resolved<'_>],
+    domain: &str,
+) -> Address {
+    let Some(namespace) = namespace_of(at, resolved).filter(|_| !borders.are_none()) else { return address };
+    let mut said = Map::from_iter([("host".to_owned(), json!(address.host))]);
+    borders.heard(server, namespace, domain, &mut said);
+    Address { host: as_text(&said["host"]), ..address }
+}
+
+/// Namespace of what answers a service; `None` outside the clusters.
+fn namespace_of<'r>(at: &'r Where, resolved: &'r [Resolved<'_>]) -> Option<&'r str> {
+    match at {
+        Where::Service { namespace, .. } => Some(namespace),
+        Where::Registry { block, .. } => {
+            resolved.iter().find(|r| r.block.name == *block).map(|r| r.namespace.as_str())
+        }
+        Where::Host { .. } => None,
+    }
+}
+
 /// What the product that runs a registry says about it.
-fn registry_outputs<'f, 'a: 'f>(
+pub(super) fn registry_outputs<'f, 'a: 'f>(
     mut frames: impl Iterator<Item = &'f Frame<'a>>,
     code: &str,
     domain: &str,

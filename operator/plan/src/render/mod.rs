@@ -1,6 +1,7 @@
 //! From resolved blocks to units of objects. Every product goes through here in the same way.
 
 mod block;
+mod crossings;
 mod edges;
 mod exchange;
 pub(crate) mod frame;
@@ -31,6 +32,7 @@ use self::network::Paths;
 use crate::claim::Claim;
 use crate::exchange::Compiled;
 use crate::model::{BlockPlan, Finding, Moving, StackId, Step, Unit, UnitId};
+use crate::placement::links::Borders;
 use crate::resolve::{Binding, Inputs, Resolved, finding, stack_id};
 
 /// Objects of a unit before overrides and digests.
@@ -56,8 +58,9 @@ pub fn render(
     let mut findings = Vec::new();
     let id = stack_id(stack);
     let frames = frames(stack, exchange, resolved, &mut findings);
-    let gateway = gateway(stack, &frames, &mut findings);
-    let mut paths = Paths::default();
+    let borders = Borders::of(resolved).with_ranges(stack, inputs);
+    let gateways = gateways(stack, &frames, &borders, &mut findings);
+    let mut paths = Paths::across(borders.clone());
     let mut drafts: BTreeMap<&str, Vec<UnitDraft>> = BTreeMap::new();
     let mut wrong: BTreeMap<&str, Vec<Finding>> = BTreeMap::new();
     for r in resolved.iter().filter(|r| r.installed.is_some()) {
@@ -68,7 +71,9 @@ pub fn render(
             exchange,
             resolved: r,
             frames: &frames,
-            gateway: gateway.as_ref(),
+            gateway: gateways.get(&r.cluster),
+            published_elsewhere: !gateways.is_empty(),
+            borders: &borders,
         };
         let mut own = Vec::new();
         let units = block::render(&context, &mut paths, &mut own);
@@ -90,7 +95,19 @@ pub fn render(
             exchange::policies(&id, exchange, tenant, units, &paths);
         }
     }
+    crossings::render(&id, resolved, &paths.crossings, &stack.spec.site.cluster_domain, &mut drafts);
     override_objects(stack, &mut drafts, &mut findings);
+    let mut astray = crossings::forbidden_copies(stack, inputs, resolved, &drafts);
+    for r in resolved {
+        let mut why = astray.remove(&r.block.name).unwrap_or_default();
+        if paths.crossings.unpublished.contains(&r.block.name) {
+            why.insert(crossings::unpublished(r, &borders));
+        }
+        if !why.is_empty() {
+            drafts.remove(r.block.name.as_str());
+            wrong.insert(&r.block.name, r.blocked.iter().cloned().chain(why).collect());
+        }
+    }
     let mut named: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for frame in frames.values().flatten() {
         let rendered = |object: &str| {
@@ -117,12 +134,11 @@ pub fn render(
         findings.dedup();
         return Err(findings);
     }
-    let published = gateway.is_some();
     let block = |r: &Resolved<'_>| BlockPlan {
         images: named.remove(r.block.name.as_str()).unwrap_or_default(),
         moving: moving.get(r.block.name.as_str()).cloned(),
         blocked: wrong.remove(r.block.name.as_str()).unwrap_or_else(|| r.blocked.clone()),
-        ..block_plan(stack, r, &frames, &mut drafts, published)
+        ..block_plan(stack, r, &frames, &mut drafts, gateways.contains_key(&r.cluster))
     };
     Ok(resolved.iter().map(block).collect())
 }
@@ -137,27 +153,36 @@ pub struct Gateway {
     proxies: String,
 }
 
-fn gateway(
+/// The gateway of each cluster that has one; `None` is the hub.
+fn gateways(
     stack: &Stack,
     frames: &BTreeMap<&str, Vec<Frame<'_>>>,
+    borders: &Borders,
     findings: &mut Vec<Finding>,
-) -> Option<Gateway> {
-    let (frame, provision) = frames.values().flatten().find_map(|frame| {
-        let spec = &frame.instance.entry.spec;
-        spec.provides.iter().find(|p| p.capability == "gateway").map(|p| (frame, p))
-    })?;
-    match frame.outputs(provision, None, &stack.spec.site.cluster_domain) {
-        Err(wrong) => {
-            findings.push(wrong);
-            None
+) -> BTreeMap<Option<String>, Gateway> {
+    let mut gateways = BTreeMap::new();
+    for frame in frames.values().flatten() {
+        let provides = &frame.instance.entry.spec.provides;
+        let Some(provision) = provides.iter().find(|p| p.capability == "gateway") else { continue };
+        let cluster = borders.cluster(frame.namespace).map(str::to_owned);
+        if gateways.contains_key(&cluster) {
+            continue;
         }
-        Ok(outputs) => {
-            let text = |name: &str| outputs.get(name).and_then(Value::as_str).map(str::to_owned);
-            Some(Gateway {
-                name: text("name").unwrap_or_else(|| "public".to_owned()),
-                namespace: text("namespace").unwrap_or_else(|| frame.namespace.to_owned()),
-                proxies: text("proxyNamespace").unwrap_or_else(|| frame.namespace.to_owned()),
-            })
+        match frame.outputs(provision, None, &stack.spec.site.cluster_domain) {
+            Err(wrong) => findings.push(wrong),
+            Ok(outputs) => drop(gateways.insert(cluster, Gateway::of(frame, &outputs))),
+        }
+    }
+    gateways
+}
+
+impl Gateway {
+    fn of(frame: &Frame<'_>, outputs: &Map<String, Value>) -> Self {
+        let text = |name: &str| outputs.get(name).and_then(Value::as_str).map(str::to_owned);
+        Self {
+            name: text("name").unwrap_or_else(|| "public".to_owned()),
+            namespace: text("namespace").unwrap_or_else(|| frame.namespace.to_owned()),
+            proxies: text("proxyNamespace").unwrap_or_else(|| frame.namespace.to_owned()),
         }
     }
 }
@@ -259,6 +284,8 @@ fn block_plan(
         product: resolved.block.product.clone(),
         version: main.map(|f| f.instance.version.version.clone()).or_else(|| resolved.block.version.clone()),
         namespace: (!external).then(|| resolved.namespace.clone()),
+        cluster: resolved.cluster.clone(),
+        standby: resolved.standby.clone(),
         blocked: resolved.blocked.clone(),
         units,
         tenant: resolved.tenant.map(|tenant| tenant.subject.clone()),
@@ -314,6 +341,8 @@ struct Met {
     targets: Vec<(network::Target, u16)>,
     /// A Secret with copies of the provider's secret outputs.
     copies: Option<Draft>,
+    /// The provider's namespace and what it is called by there, where that is on another cluster.
+    crossed: Option<(String, BTreeSet<String>)>,
 }
 
 fn meet(
@@ -350,7 +379,9 @@ fn meet(
             .finding(&at, format!("`{}` no longer provides `{capability}`", provider.instance.entry.name)));
     };
     let claim = binding.claim();
-    let outputs = provider.outputs(provision, provider.asked(claim), domain)?;
+    let mut outputs = provider.outputs(provision, provider.asked(claim), domain)?;
+    let services = context.borders.heard(frame.namespace, provider.namespace, domain, &mut outputs);
+    let crossed = Some((provider.namespace.to_owned(), services));
     let key = Some(claim.name.as_str());
     let unit = |name: String| UnitId { block: provider.block.to_owned(), name };
     let waits_for = provision.ready_after.as_ref().or(provision.component.as_ref());
@@ -388,7 +419,7 @@ fn meet(
         }
     }
     let (outputs, copies) = block::localise(context, frame, requirement, outputs, provider.namespace);
-    Ok(Met { outputs, ready, targets, copies })
+    Ok(Met { outputs, ready, targets, copies, crossed })
 }
 
 fn external(
@@ -425,5 +456,5 @@ fn external(
         }
     }
     let (outputs, copies) = block::localise(context, frame, requirement, outputs, &context.id.namespace);
-    Ok(Met { outputs, ready: Vec::new(), targets, copies })
+    Ok(Met { outputs, ready: Vec::new(), targets, copies, crossed: None })
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::meta::{Belongs, Draft};
 use crate::expr::Scope;
+use crate::placement::links::{Borders, Crossings};
 
 /// Pods of one component, or such as somebody else runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,9 +56,18 @@ pub enum Target {
 pub struct Paths {
     /// From, to, container port.
     links: BTreeSet<(Peer, Target, u16)>,
+    /// Between which namespaces the border of a cluster lies.
+    borders: Borders,
+    /// What is used across them.
+    pub crossings: Crossings,
 }
 
 impl Paths {
+    /// None yet, between namespaces with these borders.
+    pub fn across(borders: Borders) -> Self {
+        Self { borders, ..Self::default() }
+    }
+
     /// Open a path.
     pub fn open(&mut self, from: Peer, to: Target, port: u16) {
         self.links.insert((from, to, port));
@@ -78,37 +88,64 @@ impl Paths {
         policy(&peer.namespace, name, belongs, spec)
     }
 
+    /// Where borders lie.
+    pub fn borders(&self) -> &Borders {
+        &self.borders
+    }
+
+    /// A block uses Services of a namespace, which are exported where that is on another cluster.
+    pub fn cross(&mut self, block: &str, from: &str, to: &str, services: BTreeSet<String>) {
+        if self.borders.lies_between(from, to) {
+            self.crossings.note(block, self.borders.cluster(from), to, services);
+        }
+    }
+
     /// Rules for what comes in, and for what goes out.
     pub fn rules(&self, peer: &Peer) -> (Vec<Value>, Vec<Value>) {
         let mut ingress: BTreeMap<u16, Vec<Value>> = BTreeMap::new();
         let mut egress: BTreeMap<u16, Vec<Value>> = BTreeMap::new();
         for (from, to, port) in &self.links {
             if matches!(to, Target::Component(to) if to == peer) {
-                ingress.entry(*port).or_default().push(selector(from));
+                self.admit(ingress.entry(*port).or_default(), from, peer);
             }
             if from == peer {
+                let peers = egress.entry(*port).or_default();
                 match to {
-                    Target::Component(to) => egress.entry(*port).or_default().push(selector(to)),
-                    Target::External(ranges) => {
-                        let ranges: Vec<&str> = if ranges.is_empty() {
-                            vec!["0.0.0.0/0", "::/0"]
-                        } else {
-                            ranges.iter().map(String::as_str).collect()
-                        };
-                        egress
-                            .entry(*port)
-                            .or_default()
-                            .extend(ranges.iter().map(|cidr| json!({ "ipBlock": { "cidr": cidr } })));
+                    Target::Component(to) => self.admit(peers, to, peer),
+                    Target::External(ranges) if ranges.is_empty() => {
+                        peers.extend(["0.0.0.0/0", "::/0"].map(range));
                     }
+                    Target::External(ranges) => peers.extend(ranges.iter().map(|cidr| range(cidr))),
                 }
             }
         }
+        // A rule without peers would let everybody through.
+        ingress.retain(|_, peers| !peers.is_empty());
+        egress.retain(|_, peers| !peers.is_empty());
         let rules = |side: &str, rules: BTreeMap<u16, Vec<Value>>| -> Vec<Value> {
             let rule = |(port, peers)| json!({ side: peers, "ports": [{ "port": port, "protocol": "TCP" }] });
             rules.into_iter().map(rule).collect()
         };
         (rules("from", ingress), rules("to", egress))
     }
+
+    /// Lets pods through in the rules of `of`: by their labels, and by the ranges of their cluster where that is another one.
+    fn admit(&self, peers: &mut Vec<Value>, other: &Peer, of: &Peer) {
+        if !self.borders.lies_between(&other.namespace, &of.namespace) {
+            peers.push(selector(other));
+            return;
+        }
+        for cidr in self.borders.ranges(&other.namespace) {
+            let range = range(cidr);
+            if !peers.contains(&range) {
+                peers.push(range);
+            }
+        }
+    }
+}
+
+fn range(cidr: &str) -> Value {
+    json!({ "ipBlock": { "cidr": cidr } })
 }
 
 /// A NetworkPolicy.

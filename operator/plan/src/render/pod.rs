@@ -14,6 +14,7 @@ use super::images;
 use super::meta::Belongs;
 use crate::expr::{Scope, listed};
 use crate::model::{Finding, Piece};
+use crate::placement::links::CLUSTERSET;
 use crate::token;
 
 /// Seconds between tries of a start-up probe.
@@ -226,6 +227,9 @@ fn environment(
             "127.0.0.1".to_owned(),
             format!(".{}", stack.spec.site.cluster_domain),
         ];
+        if stack.spec.placement.is_some() {
+            direct.push(format!(".{CLUSTERSET}"));
+        }
         direct.extend(proxy.no_proxy.iter().cloned());
         for (name, value) in [
             ("HTTP_PROXY", proxy.http.clone()),

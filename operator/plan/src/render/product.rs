@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plinth_api::v1alpha1::product::RawObject;
+use plinth_api::v1alpha1::product::{RawObject, Route};
 use serde_json::{Map, Value, json};
 
 use super::block::{Context, detail, unit_id};
@@ -296,9 +296,24 @@ impl<'a> Product<'a> {
         Ok(Some(draft))
     }
 
+    /// Whether a host would be published by a gateway that is on another cluster.
+    fn unpublished(&self, paths: &mut Paths, findings: &mut Vec<Finding>) {
+        let mut routes = self.frame.instance.entry.spec.routes.iter();
+        let published = |route: &Route| {
+            let at = format!("spec.routes[{}]", route.name);
+            self.frame.wanted(&self.scope, route.when.as_deref(), &at, findings)
+        };
+        if self.context.published_elsewhere && routes.any(published) {
+            paths.crossings.unpublished.insert(self.frame.block.to_owned());
+        }
+    }
+
     /// Public routes, when the Stack has an API gateway.
     pub fn routes(&self, units: &mut Vec<UnitDraft>, paths: &mut Paths, findings: &mut Vec<Finding>) {
-        let Some(gateway) = self.context.gateway else { return };
+        let Some(gateway) = self.context.gateway else {
+            self.unpublished(paths, findings);
+            return;
+        };
         for route in &self.frame.instance.entry.spec.routes {
             let at = format!("spec.routes[{}]", route.name);
             if !self.frame.wanted(&self.scope, route.when.as_deref(), &at, findings) {

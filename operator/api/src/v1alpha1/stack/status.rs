@@ -51,6 +51,9 @@ pub struct BlockSummary {
     /// Version that runs or is being brought in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// WorkloadCluster that it runs on; nothing for the hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// Namespace on its cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,

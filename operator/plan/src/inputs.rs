@@ -1,0 +1,35 @@
+//! What a plan is made from beside the Stack itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::backing::Running;
+use crate::catalogue::Catalogue;
+use crate::exchange::Declared;
+use crate::fixed::Fixed;
+use crate::moving::Moves;
+use crate::placement::ClusterFacts;
+
+/// What the Stack refers to, fetched before planning.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// Built-in entries and the user's own.
+    pub catalogue: Catalogue,
+    /// Keys of the Secrets in the Stack's namespace that it names; `None` when nobody looked (offline plan).
+    pub secrets: Option<BTreeMap<String, BTreeSet<String>>>,
+    /// Contents of the ConfigMaps in the Stack's namespace that it names; `None` when nobody looked.
+    pub config_maps: Option<BTreeMap<String, BTreeMap<String, String>>>,
+    /// What serves the blocks that are on the cluster; empty when nobody looked.
+    pub running: Running,
+    /// What blocks that are on the cluster were started with; empty when nobody looked.
+    pub fixed: Fixed,
+    /// Data that is being brought from one backing service to another.
+    pub moves: Moves,
+    /// What agencies have declared about the Stack's exchange; nothing when nobody looked.
+    pub declared: Declared,
+    /// WorkloadClusters of the Stack's namespace, by name.
+    pub clusters: BTreeMap<String, ClusterFacts>,
+    /// What was seen of the cluster that Plinth itself runs on. What the Stack says of it is laid over this.
+    pub hub: ClusterFacts,
+    /// The WorkloadCluster that each block was shown on last, for those whose cluster does not answer.
+    pub placed: BTreeMap<String, String>,
+}
