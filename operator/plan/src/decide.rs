@@ -44,32 +44,32 @@ impl Gate {
     }
 }
 
-/// What to do about `plan`, given what is.
+/// What to do about `plan`, given what is. A cluster that does not answer holds up what is on it, and what starts only
+/// after that; nothing else.
 pub fn decide(plan: &Plan, observed: &Observed, gate: &Gate) -> Decisions {
-    if let Some(why) = &observed.unreachable {
-        return unreachable(plan, why);
-    }
     let house = House::of(plan, observed);
     let mut decisions = Decisions::default();
     for block in &plan.blocks {
-        house.block(block, gate.hold(block.paused), &mut decisions);
+        match house.on(block).silence(block.cluster.as_deref()) {
+            Some(silence) => decisions.units.extend(block.units.iter().map(|u| unreachable(u, &silence))),
+            None => house.block(block, gate.hold(block.paused), &mut decisions),
+        }
     }
     house.removed_blocks(gate.hold(false), &mut decisions);
     decisions
 }
 
-fn unreachable(plan: &Plan, why: &str) -> Decisions {
+fn unreachable(unit: &Unit, silence: &str) -> UnitDecision {
     let (state, reason) = (State::Unreachable, Reason::Unreachable);
-    let message = format!("the cluster does not answer: {why}");
-    let object = |o: &Desired| ObjectDecision { key: o.key.clone(), state, reason, message: message.clone() };
-    let unit = |unit: &Unit| UnitDecision {
+    let object =
+        |o: &Desired| ObjectDecision { key: o.key.clone(), state, reason, message: silence.to_owned() };
+    UnitDecision {
         id: unit.id.clone(),
         state,
         reason,
-        message: message.clone(),
+        message: silence.to_owned(),
         objects: unit.objects.iter().map(object).collect(),
-    };
-    Decisions { units: plan.units().map(unit).collect(), ..Decisions::default() }
+    }
 }
 
 /// Kinds that run something. They are what `after` holds back.
@@ -86,6 +86,10 @@ struct View<'a> {
     unit: &'a Unit,
     judged: Vec<Judged>,
     role: Role,
+    /// What was seen last of the cluster that it is on.
+    observed: &'a Observed,
+    /// That the cluster does not answer.
+    silence: Option<String>,
 }
 
 /// What a unit is to a block whose data is brought to another backing service.
@@ -111,17 +115,17 @@ impl Role {
 
 impl View<'_> {
     /// Some workload (any object, where it has none) is not on the cluster: the unit has yet to start.
-    fn is_first_start(&self, observed: &Observed) -> bool {
+    fn is_first_start(&self) -> bool {
         let has_workload = self.unit.objects.iter().any(|o| is_workload(&o.key.kind));
         let mut anchors = self.unit.objects.iter().filter(|o| !has_workload || is_workload(&o.key.kind));
-        anchors.any(|o| !observed.live.contains_key(&o.key))
+        anchors.any(|o| !self.observed.live.contains_key(&o.key))
     }
 
     /// What a person has to say yes to before the unit's Job runs. One that is there had its yes.
-    fn held(&self, stack: &StackId, observed: &Observed) -> Option<String> {
+    fn held(&self, stack: &StackId) -> Option<String> {
         let words = self.unit.step.as_ref()?.held.as_ref()?;
         let (job, id) = (self.unit.job()?, self.unit.step_id()?);
-        let open = observed.approved_steps.contains(&id) || observed.live.contains_key(&job.key);
+        let open = self.observed.approved_steps.contains(&id) || self.observed.live.contains_key(&job.key);
         let StackId { namespace, name } = stack;
         (!open).then(|| {
             format!(
@@ -137,8 +141,12 @@ impl View<'_> {
     }
 
     /// The first object that is still to be written, or a Job that has not finished: what comes after keeps its present
-    /// version until then, so that a migration runs before the roll. A unit that merely fell ill holds no update back.
+    /// version until then, so that a migration runs before the roll. A unit that merely fell ill holds no update back, nor
+    /// does one of which nothing is known.
     fn unwritten(&self) -> Option<&Judged> {
+        if self.observed.is_blind() {
+            return None;
+        }
         let mut pairs = self.unit.objects.iter().zip(&self.judged);
         pairs.find(|(o, j)| !j.clean || (o.key.kind == "Job" && !j.settled)).map(|(_, j)| j)
     }
@@ -163,16 +171,24 @@ struct House<'a> {
 impl<'a> House<'a> {
     fn of(plan: &'a Plan, observed: &'a Observed) -> Self {
         let views = plan.blocks.iter().flat_map(|block| {
+            let cluster = block.cluster.as_deref();
+            let observed = observed.on(cluster);
             block.units.iter().map(move |unit| {
                 let role = Role::of(unit, block);
                 let judged = unit.objects.iter().map(|o| {
                     let judged = judge(unit, &block.units, o, block.drift, observed);
                     if role == Role::Stopped { stopped(judged, unit, o, observed) } else { judged }
                 });
-                (&unit.id, View { unit, judged: judged.collect(), role })
+                let (judged, silence) = (judged.collect(), observed.silence(cluster));
+                (&unit.id, View { unit, judged, role, observed, silence })
             })
         });
         House { plan, observed, views: views.collect() }
+    }
+
+    /// What is on the cluster of a block.
+    fn on(&self, block: &BlockPlan) -> &'a Observed {
+        self.observed.on(block.cluster.as_deref())
     }
 
     fn block(&self, block: &BlockPlan, hold: Option<(Reason, &'static str)>, decisions: &mut Decisions) {
@@ -185,7 +201,7 @@ impl<'a> House<'a> {
         let judged = self.views_of(block).flat_map(|v| &v.judged);
         self.look_again(judged.filter_map(|j| j.recheck), decisions);
 
-        let inventory = self.observed.inventory.get(&block.name);
+        let inventory = self.on(block).inventory.get(&block.name);
         let removal = self.orphans(block, inventory, &planned);
         if let Some(removal) = &removal {
             note_orphans(&block.name, removal, hold, decisions);
@@ -194,25 +210,27 @@ impl<'a> House<'a> {
         if hold.is_some() {
             return;
         }
-        match barrier {
-            Some(Barrier::Shut) => {}
-            Some(Barrier::Namespace(key)) => {
-                decisions.actions.extend(
-                    writes.into_iter().filter(|a| matches!(a, Action::Apply { key: k, .. } if *k == key)),
-                );
+        let mut actions = match barrier {
+            Some(Barrier::Shut) => Vec::new(),
+            Some(Barrier::Namespace(home)) => {
+                writes.retain(|a| matches!(a, Action::Apply { key, .. } if *key == home));
+                writes
             }
             Some(Barrier::Record(inventory)) => {
-                decisions.actions.push(Action::RecordInventory { block: block.name.clone(), inventory });
+                vec![Action::RecordInventory { block: block.name.clone(), inventory }]
             }
             None => {
-                decisions.actions.extend(writes);
                 // Prune only when everything of the scope is written: what goes may still serve until then.
                 if let (Some(inventory), Some(removal)) = (inventory, removal)
                     && self.is_written(block)
                 {
-                    self.prune(&block.name, inventory, &planned, removal, decisions);
+                    writes.extend(prune(&block.name, inventory, &planned, removal, self.on(block)));
                 }
+                writes
             }
+        };
+        if !actions.is_empty() {
+            decisions.on(block.cluster.as_deref()).append(&mut actions);
         }
     }
 
@@ -239,55 +257,58 @@ impl<'a> House<'a> {
         let orphans = inventory?.entries.iter().filter(|e| !wanted.contains(&e.key)).cloned();
         // A claim outlives the component that made it, and nobody else would say that it is still there.
         let planned: BTreeSet<&str> = block.units.iter().map(|unit| unit.id.name.as_str()).collect();
+        let observed = self.on(block);
         let is_left = |entry: &InventoryEntry| {
-            let live = self.observed.live.get(&entry.key);
+            let live = observed.live.get(&entry.key);
             let component = live.and_then(|live| label(&live.body, names::LABEL_COMPONENT));
             block.units.is_empty() || component.is_some_and(|name| !planned.contains(name))
         };
-        let claims = claims(&self.plan.stack, &block.name, self.observed)
-            .into_iter()
-            .filter(is_left)
-            .collect::<Vec<_>>();
+        let claims =
+            claims(&self.plan.stack, &block.name, observed).into_iter().filter(is_left).collect::<Vec<_>>();
         let orphans: Vec<InventoryEntry> = claims.into_iter().chain(orphans).collect();
-        Some(Removal::of(&orphans, &self.plan.stack, self.observed, false))
+        Some(Removal::of(&orphans, &self.plan.stack, observed, false))
     }
 
-    fn prune(
-        &self,
-        block: &str,
-        inventory: &Inventory,
-        planned: &[InventoryEntry],
-        removal: Removal,
-        decisions: &mut Decisions,
-    ) {
-        if removal.going.is_empty() {
-            // Without its namespace an inventory is gone already; the next look will not see it.
-            let home = inventory.entries.iter().find(|e| e.key.kind == "Namespace");
-            let has_home =
-                home.is_none_or(|e| self.observed.live.get(&e.key).is_some_and(|live| !live.deleting));
-            if let Some(inventory) = shrunk(inventory, planned, &removal).filter(|_| has_home) {
-                decisions.actions.push(Action::RecordInventory { block: block.to_owned(), inventory });
+    /// What stands on a cluster without being planned there: blocks that the plan no longer names, or places elsewhere.
+    fn removed_blocks(&self, hold: Option<(Reason, &'static str)>, decisions: &mut Decisions) {
+        let in_use = self.still_in_use();
+        let places: BTreeMap<&str, Option<&str>> =
+            self.plan.blocks.iter().map(|b| (b.name.as_str(), b.cluster.as_deref())).collect();
+        for (cluster, observed) in self.observed.clusters() {
+            for (name, inventory) in &observed.inventory {
+                let wait = match places.get(name.as_str()) {
+                    Some(place) if *place == cluster => continue,
+                    Some(place) => Some(left_behind(name, *place)),
+                    None => in_use.clone(),
+                };
+                match observed.silence(cluster) {
+                    Some(silence) => note_unreachable(name, inventory, &silence, decisions),
+                    None => self.removed(name, inventory, (cluster, observed), hold, wait, decisions),
+                }
             }
         }
-        decisions.actions.extend(removal.going.into_iter().filter_map(|g| g.action));
     }
 
-    /// Blocks that the plan no longer names.
-    fn removed_blocks(&self, hold: Option<(Reason, &'static str)>, decisions: &mut Decisions) {
-        let wait = self.still_in_use();
-        let planned: BTreeSet<&str> = self.plan.blocks.iter().map(|b| b.name.as_str()).collect();
-        for (name, inventory) in
-            self.observed.inventory.iter().filter(|(name, _)| !planned.contains(name.as_str()))
-        {
-            let claims = claims(&self.plan.stack, name, self.observed);
-            let entries: Vec<InventoryEntry> =
-                claims.into_iter().chain(inventory.entries.iter().cloned()).collect();
-            let removal = Removal::of(&entries, &self.plan.stack, self.observed, false);
-            let wait = wait.as_ref().map(|words| (Reason::Waiting, words.as_str()));
-            note_orphans(name, &removal, hold.or(wait), decisions);
-            self.look_again(removal.going.iter().filter_map(|g| g.recheck), decisions);
-            if hold.is_none() && wait.is_none() {
-                self.prune(name, inventory, &[], removal, decisions);
+    fn removed(
+        &self,
+        name: &str,
+        inventory: &Inventory,
+        (cluster, observed): (Option<&str>, &Observed),
+        hold: Option<(Reason, &'static str)>,
+        wait: Option<String>,
+        decisions: &mut Decisions,
+    ) {
+        let claims = claims(&self.plan.stack, name, observed);
+        let entries: Vec<InventoryEntry> =
+            claims.into_iter().chain(inventory.entries.iter().cloned()).collect();
+        let removal = Removal::of(&entries, &self.plan.stack, observed, false);
+        let wait = wait.as_ref().map(|words| (Reason::Waiting, words.as_str()));
+        note_orphans(name, &removal, hold.or(wait), decisions);
+        self.look_again(removal.going.iter().filter_map(|g| g.recheck), decisions);
+        if hold.is_none() && wait.is_none() {
+            let mut actions = prune(name, inventory, &[], removal, observed);
+            if !actions.is_empty() {
+                decisions.on(cluster).append(&mut actions);
             }
         }
     }
@@ -295,6 +316,11 @@ impl<'a> House<'a> {
     /// Why blocks that the plan dropped must stay for now: something still runs in a version that may call them.
     fn still_in_use(&self) -> Option<String> {
         for block in &self.plan.blocks {
+            if let Some(silence) =
+                self.on(block).silence(block.cluster.as_deref()).filter(|_| !block.units.is_empty())
+            {
+                return Some(format!("kept while block {} may still call it: {silence}", block.name));
+            }
             if let Some(finding) = block.blocked.first() {
                 return Some(format!(
                     "kept while block {} is blocked and may still call it: {finding}",
@@ -303,7 +329,7 @@ impl<'a> House<'a> {
             }
             let objects = block.units.iter().flat_map(|u| &u.objects);
             let runs_older = |o: &&Desired| {
-                let applied = self.observed.live.get(&o.key).and_then(|live| live.applied_hash());
+                let applied = self.on(block).live.get(&o.key).and_then(|live| live.applied_hash());
                 applied.is_some_and(|hash| hash != o.hash)
             };
             if let Some(older) = objects.into_iter().find(runs_older) {
@@ -325,13 +351,13 @@ impl<'a> House<'a> {
         let is_home =
             |e: &&InventoryEntry| e.key.kind == "Namespace" && Some(&e.key.name) == block.namespace.as_ref();
         if let Some(home) = planned.iter().find(is_home) {
-            match self.observed.live.get(&home.key) {
+            match self.on(block).live.get(&home.key) {
                 None => return Some(Barrier::Namespace(home.key.clone())),
                 Some(live) if live.deleting => return Some(Barrier::Shut),
                 Some(_) => {}
             }
         }
-        missing(self.observed.inventory.get(&block.name), planned).map(Barrier::Record)
+        missing(self.on(block).inventory.get(&block.name), planned).map(Barrier::Record)
     }
 
     fn unit(
@@ -342,14 +368,14 @@ impl<'a> House<'a> {
         writes: &mut Vec<Action>,
     ) -> UnitDecision {
         let Some(view) = self.views.get(&unit.id) else { return settled(unit, Vec::new()) };
-        let first_start = view.is_first_start(self.observed);
+        let first_start = view.is_first_start();
         let waits = match (view.role, first_start) {
             // Without pods it needs nobody, and nobody may keep it from stopping.
             (Role::Stopped, _) => None,
             (role, true) => self.waits_to_start(unit, role),
             (_, false) => self.waits_to_update(unit),
         };
-        let held = view.held(&self.plan.stack, self.observed);
+        let held = view.held(&self.plan.stack);
         let mut objects = Vec::new();
         for (desired, judged) in unit.objects.iter().zip(&view.judged) {
             let mut decision = ObjectDecision {
@@ -408,9 +434,9 @@ impl<'a> House<'a> {
                 "waits for {id}, which is stopped while its data is brought to another provider"
             )),
             Some(view) => {
-                let why = view
-                    .held(&self.plan.stack, self.observed)
-                    .or_else(|| view.unsettled().map(|j| j.message.clone()));
+                let unsettled =
+                    || view.unsettled().map(|j| view.silence.as_ref().unwrap_or(&j.message).clone());
+                let why = view.held(&self.plan.stack).or_else(unsettled);
                 why.map(|why| format!("waits for {id}: {why}"))
             }
             None => Some(self.waits_for_stranger(id)),
@@ -471,8 +497,46 @@ fn note_orphans(block: &str, removal: &Removal, hold: Option<(Reason, &str)>, de
         }
     }
     if !orphans.is_empty() {
-        decisions.orphans.insert(block.to_owned(), orphans);
+        decisions.orphans.entry(block.to_owned()).or_default().append(&mut orphans);
     }
+}
+
+/// A block that runs is not moved by a plan that places it elsewhere: what it left behind may be all there is of its data.
+fn left_behind(block: &str, place: Option<&str>) -> String {
+    let place = place.map_or_else(|| "the hub".to_owned(), |cluster| format!("WorkloadCluster {cluster}"));
+    format!(
+        "kept although {block} is placed on {place} now: place it back, or delete this by hand when it may go"
+    )
+}
+
+/// What is left of a removed block on a cluster that does not answer.
+fn note_unreachable(block: &str, inventory: &Inventory, silence: &str, decisions: &mut Decisions) {
+    let unknown = inventory.entries.iter().map(|entry| ObjectDecision {
+        key: entry.key.clone(),
+        state: State::Unreachable,
+        reason: Reason::Unreachable,
+        message: silence.to_owned(),
+    });
+    decisions.orphans.entry(block.to_owned()).or_default().extend(unknown);
+}
+
+/// Deletes what is wanted no longer; once that is gone, takes it off the inventory.
+fn prune(
+    block: &str,
+    inventory: &Inventory,
+    planned: &[InventoryEntry],
+    removal: Removal,
+    observed: &Observed,
+) -> Vec<Action> {
+    if !removal.going.is_empty() {
+        return removal.going.into_iter().filter_map(|g| g.action).collect();
+    }
+    // Without its namespace an inventory is gone already; the next look will not see it.
+    let home = inventory.entries.iter().find(|e| e.key.kind == "Namespace");
+    let has_home = home.is_none_or(|e| observed.live.get(&e.key).is_some_and(|live| !live.deleting));
+    let shrunk = shrunk(inventory, planned, &removal).filter(|_| has_home);
+    let record = shrunk.map(|inventory| Action::RecordInventory { block: block.to_owned(), inventory });
+    record.into_iter().collect()
 }
 
 /// What the block is about to own, in apply order.

@@ -1,9 +1,10 @@
 //! The values that flow through a reconcile: what should be ([`Plan`]), what is ([`Observed`]), what to do about it
 //! ([`Decisions`]). Pure data: no client, no clock.
 
+mod observed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
 
 use plinth_api::condition::{Reason, State};
 use plinth_api::v1alpha1::product::{ConformanceException, Generator, KeyAlgorithm};
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 use crate::exchange::{Compiled, Subject};
 use crate::moving::Move;
+pub use observed::{Failure, Live, Observed, PodBrief};
 
 /// Identity of an object on one cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -114,6 +116,12 @@ impl Plan {
     /// Every desired object.
     pub fn objects(&self) -> impl Iterator<Item = &Desired> {
         self.units().flat_map(|u| &u.objects)
+    }
+
+    /// Every desired object of one cluster; `None` is the hub.
+    pub fn objects_on(&self, cluster: Option<&str>) -> impl Iterator<Item = &Desired> {
+        let blocks = self.blocks.iter().filter(move |block| block.cluster.as_deref() == cluster);
+        blocks.flat_map(|block| &block.units).flat_map(|unit| &unit.objects)
     }
 }
 
@@ -385,82 +393,6 @@ pub struct SecretKeyRef {
     pub key: String,
 }
 
-/// What is, as far as the watches and reads can tell.
-#[derive(Clone, Debug, Default)]
-pub struct Observed {
-    /// Live objects: those that carry the Stack's labels and every planned key that was looked up.
-    pub live: BTreeMap<ObjectKey, Live>,
-    /// What the inventories list, by block.
-    pub inventory: BTreeMap<String, Inventory>,
-    /// Pods by component: what workload objects do not tell (crash loops, image pulls, scheduling).
-    pub pods: BTreeMap<UnitId, Vec<PodBrief>>,
-    /// Kinds (`apiVersion`, `kind`) that the cluster does not serve.
-    pub missing_kinds: BTreeSet<(String, String)>,
-    /// Last failure to write an object, cleared by a success.
-    pub failures: BTreeMap<ObjectKey, Failure>,
-    /// The cluster does not answer, and why.
-    pub unreachable: Option<String>,
-    /// Steps of onboarding that a person has said yes to, as [`Unit::step_id`] names them.
-    pub approved_steps: BTreeSet<String>,
-    /// Nodes are simulated.
-    pub simulated: bool,
-    /// Seconds since the Unix epoch, from the injected clock.
-    pub now: i64,
-}
-
-/// A live object.
-#[derive(Clone, Debug, Default)]
-pub struct Live {
-    /// uid: the precondition of a delete.
-    pub uid: String,
-    /// Seconds since the Unix epoch of its creation.
-    pub created: i64,
-    /// Seconds since the Unix epoch of Plinth's last change to it (the time in managedFields): a start-up budget runs
-    /// again from there.
-    pub applied: Option<i64>,
-    /// A delete is under way.
-    pub deleting: bool,
-    /// The object without managedFields. A Secret's values are never here: its `data` maps each key to null.
-    pub body: Arc<Value>,
-}
-
-impl Live {
-    /// Digest of what was applied last, from the annotation.
-    pub fn applied_hash(&self) -> Option<&str> {
-        self.body.pointer("/metadata/annotations/plinth.dev~1desired-hash").and_then(Value::as_str)
-    }
-}
-
-/// A pod in the words of the person on duty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PodBrief {
-    /// Pod name.
-    pub name: String,
-    /// Ready condition.
-    pub ready: bool,
-    /// What keeps it: a waiting or terminated reason (CrashLoopBackOff, ImagePullBackOff, Unschedulable, OOMKilled).
-    pub trouble: Option<String>,
-    /// Kubernetes' message to it.
-    pub message: Option<String>,
-    /// Restarts of its containers.
-    pub restarts: u32,
-    /// Its containers have ended for good.
-    pub finished: bool,
-}
-
-/// A failed write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Conflict, NamespaceTaken, KindMissing, Denied, Invalid, SecretMissing, Waiting or ApplyFailed.
-    pub reason: Reason,
-    /// What happened, naming manager and field for a conflict.
-    pub message: String,
-    /// Hash of the desired object that failed: an unchanged one is not tried again before `retry_at`.
-    pub hash: String,
-    /// Seconds since the Unix epoch.
-    pub retry_at: i64,
-}
-
 /// Everything Plinth owns in one block: the union of previous and planned, written before a block's first write.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -486,13 +418,30 @@ pub struct InventoryEntry {
 pub struct Decisions {
     /// One for each unit of the plan, same order.
     pub units: Vec<UnitDecision>,
-    /// What to write now, in order; all may run concurrently, except that a block's inventory and then its namespace
-    /// come first.
+    /// What to write now on the hub, in order; all may run concurrently, except that a block's inventory and then its
+    /// namespace come first.
     pub actions: Vec<Action>,
+    /// The same for each WorkloadCluster where there is something to write.
+    pub elsewhere: BTreeMap<String, Vec<Action>>,
     /// Objects that Plinth owns and no longer plans, by block: on their way out, or kept because they hold data.
     pub orphans: BTreeMap<String, Vec<ObjectDecision>>,
     /// Seconds since the Unix epoch at which time alone may change the picture: a retry is due, a start-up budget ends.
     pub look_again: Option<i64>,
+}
+
+impl Decisions {
+    /// What to write on one cluster; `None` is the hub.
+    pub(crate) fn on(&mut self, cluster: Option<&str>) -> &mut Vec<Action> {
+        match cluster {
+            None => &mut self.actions,
+            Some(cluster) => self.elsewhere.entry(cluster.to_owned()).or_default(),
+        }
+    }
+
+    /// Every write, wherever.
+    pub fn all_actions(&self) -> impl Iterator<Item = &Action> {
+        self.actions.iter().chain(self.elsewhere.values().flatten())
+    }
 }
 
 /// State of one unit.

@@ -297,11 +297,12 @@ pub fn settle(stack: &Stack, inputs: &Inputs) -> Moves {
 
 /// Moves whose Jobs have all run, or one of whose Jobs has given up.
 pub fn advance(plan: &Plan, observed: &Observed) -> Moves {
-    if observed.unreachable.is_some() {
-        return Moves::new();
-    }
     let free = plan.blocks.iter().filter(|block| block.blocked.is_empty() && !block.paused);
-    free.filter_map(|block| Some((block.name.clone(), advanced(block, observed)?))).collect()
+    let advanced = |block: &BlockPlan| {
+        let observed = observed.on(block.cluster.as_deref());
+        observed.unreachable.is_none().then(|| advanced(block, observed)).flatten()
+    };
+    free.filter_map(|block| Some((block.name.clone(), advanced(block)?))).collect()
 }
 
 fn advanced(block: &BlockPlan, observed: &Observed) -> Option<Move> {

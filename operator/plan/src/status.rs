@@ -2,6 +2,7 @@
 //! same previous status gives the same status. Pure; `now` is handed in and used for transitions alone.
 
 mod block;
+mod cluster;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use plinth_api::v1alpha1::block::BuildingBlockStatus;
 use plinth_api::v1alpha1::stack::{BlockSummary, Stack, StackStatus};
 
 use self::block::Assessment;
+pub use self::cluster::{ClusterSeen, Looked, workload_cluster};
 use crate::decide::Teardown;
 use crate::exchange::Subject;
 use crate::exchange::federation::Trust;
@@ -129,8 +131,7 @@ pub fn report(
         Outcome::Planned { plan, decisions, observed, approved } => {
             let mut assessments = block::assess(plan, decisions, observed);
             assessments.retain(|assessment| !assessment.is_tenant());
-            let mut report =
-                planned(plan, &assessments, observed, &approved, &previous, previous_blocks, &now);
+            let mut report = planned(plan, &assessments, &approved, &previous, previous_blocks, &now);
             let verdicts = stack_verdicts(plan, &assessments, observed, &approved);
             report.stack.conditions = merged(verdicts, &previous.conditions, generation, &now);
             report.stack.observed_generation = Some(generation);
@@ -253,7 +254,6 @@ pub(crate) fn listed<T: ToString>(items: &[T]) -> String {
 fn planned(
     plan: &Plan,
     assessments: &[Assessment<'_>],
-    observed: &Observed,
     approved: &ApprovalState,
     previous: &StackStatus,
     previous_blocks: &BTreeMap<String, BuildingBlockStatus>,
@@ -287,7 +287,7 @@ fn planned(
     };
     let blocks = assessments.iter().map(|a| {
         let before = previous_blocks.get(a.name);
-        (a.name.to_owned(), a.status(plan, observed, before, now))
+        (a.name.to_owned(), a.status(plan, before, now))
     });
     Report {
         stack: StackStatus {
@@ -355,7 +355,7 @@ fn stack_verdicts(
     observed: &Observed,
     approved: &ApprovalState,
 ) -> Vec<Verdict> {
-    let mut verdicts = block::trio(assessments, observed);
+    let mut verdicts = block::trio(assessments, observed.silence(None));
     if let Some(held) = approved.held_beside(plan) {
         not_as_declared(held, &mut verdicts);
     }

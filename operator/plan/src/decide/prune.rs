@@ -14,8 +14,10 @@ use crate::model::{Action, Inventory, InventoryEntry, Live, ObjectDecision, Obje
 /// What a deleted Stack still has to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Teardown {
-    /// Deletes to issue now; all may run concurrently.
+    /// Deletes to issue now on the hub; all may run concurrently.
     pub actions: Vec<Action>,
+    /// The same for each WorkloadCluster.
+    pub elsewhere: BTreeMap<String, Vec<Action>>,
     /// What the teardown waits for, one line each.
     pub waiting_for: Vec<String>,
     /// What stays because it holds data, with its namespaces.
@@ -24,12 +26,29 @@ pub struct Teardown {
     pub done: bool,
 }
 
-/// What to do about a deleted Stack. The spec is not asked: it may no longer parse.
+/// What to do about a deleted Stack. The spec is not asked: it may no longer parse. Each cluster is cleared by itself; one
+/// that does not answer is waited for.
 pub fn teardown(stack: &StackId, observed: &Observed, delete_data: bool) -> Teardown {
-    if let Some(why) = &observed.unreachable {
-        let waiting_for = vec![format!("the cluster does not answer: {why}")];
-        return Teardown { waiting_for, ..Teardown::default() };
+    let mut whole = Teardown { done: true, ..Teardown::default() };
+    for (cluster, observed) in observed.clusters() {
+        let part = match observed.silence(cluster) {
+            Some(silence) => Teardown { waiting_for: vec![silence], ..Teardown::default() },
+            None => cleared(stack, observed, delete_data),
+        };
+        whole.done &= part.done;
+        whole.waiting_for.extend(part.waiting_for);
+        whole.retained.extend(part.retained);
+        match cluster {
+            None => whole.actions = part.actions,
+            Some(_) if part.actions.is_empty() => {}
+            Some(cluster) => drop(whole.elsewhere.insert(cluster.to_owned(), part.actions)),
+        }
     }
+    whole
+}
+
+/// What to do on one cluster.
+fn cleared(stack: &StackId, observed: &Observed, delete_data: bool) -> Teardown {
     let listed = observed.inventory.values().flat_map(|i| i.entries.iter().cloned());
     let known: BTreeSet<&ObjectKey> =
         observed.inventory.values().flat_map(|i| i.entries.iter().map(|e| &e.key)).collect();
@@ -47,6 +66,7 @@ pub fn teardown(stack: &StackId, observed: &Observed, delete_data: bool) -> Tear
         waiting_for: going.map(|g| g.message.clone()).collect(),
         actions: removal.going.iter().filter_map(|g| g.action.clone()).chain(forgotten).collect(),
         retained: removal.retained.into_iter().collect(),
+        elsewhere: BTreeMap::new(),
     }
 }
 

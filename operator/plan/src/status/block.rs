@@ -30,18 +30,20 @@ pub(super) struct Assessment<'a> {
     orphans: &'a [ObjectDecision],
     /// Something of it is being written now.
     acts: bool,
+    /// What is on its cluster.
+    observed: &'a Observed,
 }
 
 /// Every planned block in the order of the spec, then those that the plan dropped and that are not gone yet.
 pub(super) fn assess<'a>(
     plan: &'a Plan,
     decisions: &'a Decisions,
-    observed: &Observed,
+    observed: &'a Observed,
 ) -> Vec<Assessment<'a>> {
     let by_id: BTreeMap<_, _> = decisions.units.iter().map(|u| (&u.id, u)).collect();
     let orphans_of = |name: &str| decisions.orphans.get(name).map_or(&[][..], Vec::as_slice);
     let acts = |name: &str| {
-        decisions.actions.iter().any(|action| match action {
+        decisions.all_actions().any(|action| match action {
             Action::RecordInventory { block, .. } => block == name,
             Action::Apply { unit, .. } => unit.block == name,
             Action::Delete { .. } => false,
@@ -55,7 +57,7 @@ pub(super) fn assess<'a>(
             units.collect(),
             orphans_of(&block.name),
             acts(&block.name),
-            observed,
+            observed.on(block.cluster.as_deref()),
         )
     });
     let is_planned = |name: &&String| plan.blocks.iter().any(|b| b.name == **name);
@@ -101,10 +103,10 @@ impl<'a> Assessment<'a> {
         units: Vec<(&'a Unit, &'a UnitDecision)>,
         orphans: &'a [ObjectDecision],
         acts: bool,
-        observed: &Observed,
+        observed: &'a Observed,
     ) -> Self {
         let (state, reason, message) = Self::verdict(plan, &units, orphans, acts, observed);
-        Assessment { name, plan, state, reason, message, units, orphans, acts }
+        Assessment { name, plan, state, reason, message, units, orphans, acts, observed }
     }
 
     fn verdict(
@@ -115,8 +117,9 @@ impl<'a> Assessment<'a> {
         observed: &Observed,
     ) -> (State, Reason, String) {
         let installed = plan.is_none_or(|p| p.namespace.is_some());
-        if let Some(why) = observed.unreachable.as_ref().filter(|_| installed) {
-            return (State::Unreachable, Reason::Unreachable, format!("the cluster does not answer: {why}"));
+        let cluster = plan.and_then(|p| p.cluster.as_deref());
+        if let Some(silence) = observed.silence(cluster).filter(|_| installed) {
+            return (State::Unreachable, Reason::Unreachable, silence);
         }
         if let Some(finding) = plan.and_then(|p| p.blocked.first()) {
             let more = plan.map_or(0, |p| p.blocked.len() - 1);
@@ -146,6 +149,16 @@ impl<'a> Assessment<'a> {
             }
             _ => (State::Ready, Reason::AllReady, String::new()),
         }
+    }
+
+    /// The WorkloadCluster that it is on; `None` is the hub.
+    fn cluster(&self) -> Option<&str> {
+        self.plan.and_then(|plan| plan.cluster.as_deref())
+    }
+
+    /// How it is cannot be known: its cluster does not answer.
+    fn is_unknown(&self) -> bool {
+        self.reason == Reason::Unreachable
     }
 
     /// It is in an agency's namespace: what keeps it back is that agency's matter, not the Stack's.
@@ -178,7 +191,6 @@ impl<'a> Assessment<'a> {
     pub fn status(
         &self,
         plan: &Plan,
-        observed: &Observed,
         previous: Option<&BuildingBlockStatus>,
         now: &Time,
     ) -> BuildingBlockStatus {
@@ -189,8 +201,8 @@ impl<'a> Assessment<'a> {
             .flat_map(|(u, _)| &u.objects)
             .any(|o| o.data && o.secret.values().any(SecretSource::is_born));
         let own = std::slice::from_ref(self);
-        let mut verdicts = trio(own, observed);
-        verdicts.extend(areas(own, observed, makes_secrets));
+        let mut verdicts = trio(own, self.observed.silence(self.cluster()));
+        verdicts.extend(areas(own, self.observed, makes_secrets));
 
         let components: Vec<ComponentStatus> =
             self.units.iter().filter(|(unit, _)| unit.component).map(|(_, u)| component(u)).collect();
@@ -198,7 +210,7 @@ impl<'a> Assessment<'a> {
         let mut objects: Vec<&ObjectDecision> = self.objects().chain(self.orphans).collect();
         objects.sort_by_key(|o| std::cmp::Reverse(urgency(o.state)));
         let more = objects.len().saturating_sub(MAX_LISTED);
-        let seen = self.plan.and_then(|block| Sight::running(plan, block, observed));
+        let seen = self.plan.and_then(|block| Sight::running(plan, block, self.observed));
         let seen = seen.map(|block| block.conformance());
         BuildingBlockStatus {
             observed_generation: Some(generation),
@@ -224,20 +236,10 @@ fn object(o: &ObjectDecision) -> ObjectStatus {
     ObjectStatus { object: o.key.to_string(), state: o.state, reason: o.reason, message: o.message.clone() }
 }
 
-/// Ready, Reconciling and Stalled, over one block or all of a Stack.
-pub(super) fn trio(blocks: &[Assessment<'_>], observed: &Observed) -> Vec<Verdict> {
-    if let Some(why) = &observed.unreachable {
-        let message = format!("the cluster does not answer: {why}");
-        return vec![
-            verdict(condition::READY, None, Reason::Unreachable, message),
-            verdict(condition::RECONCILING, None, Reason::Unreachable, "will be tried again"),
-            verdict(
-                condition::STALLED,
-                None,
-                Reason::Unreachable,
-                "unknown while the cluster does not answer",
-            ),
-        ];
+/// Ready, Reconciling and Stalled, over one block or all of a Stack. `silence` says that nothing of it can be known.
+pub(super) fn trio(blocks: &[Assessment<'_>], silence: Option<String>) -> Vec<Verdict> {
+    if let Some(silence) = silence {
+        return unknown(silence);
     }
     let worst = blocks.iter().rev().filter(|b| b.differs()).max_by_key(|b| urgency(b.state));
     let Some(worst) = worst else {
@@ -254,6 +256,9 @@ pub(super) fn trio(blocks: &[Assessment<'_>], observed: &Observed) -> Vec<Verdic
     let at_fault = format!("block {}: {}", worst.name, worst.message);
     let stuck = blocks.iter().find_map(stuck);
     let moves = stuck.is_none() && blocks.iter().any(moves);
+    if worst.is_unknown() && stuck.is_none() && !moves {
+        return unknown(at_fault);
+    }
     let reconciling = match moves {
         true => verdict(condition::RECONCILING, Some(true), Reason::Progressing, at_fault.clone()),
         false => {
@@ -264,7 +269,17 @@ pub(super) fn trio(blocks: &[Assessment<'_>], observed: &Observed) -> Vec<Verdic
         Some((reason, message)) => verdict(condition::STALLED, Some(true), reason, message),
         None => verdict(condition::STALLED, Some(false), worst.reason, NOBODY_NEEDED),
     };
-    vec![verdict(condition::READY, Some(false), worst.reason, at_fault), reconciling, stalled]
+    let ready = if worst.is_unknown() { None } else { Some(false) };
+    vec![verdict(condition::READY, ready, worst.reason, at_fault), reconciling, stalled]
+}
+
+fn unknown(message: String) -> Vec<Verdict> {
+    let reason = Reason::Unreachable;
+    vec![
+        verdict(condition::READY, None, reason, message),
+        verdict(condition::RECONCILING, None, reason, "will be tried again"),
+        verdict(condition::STALLED, None, reason, "unknown while the cluster does not answer"),
+    ]
 }
 
 /// What cannot go on without a person: a conflict, a missing part, a Job that gave up.
@@ -314,14 +329,14 @@ pub(super) fn areas(blocks: &[Assessment<'_>], observed: &Observed, makes_secret
     if let Some((reason, message)) = missing {
         verdicts.push(verdict(condition::SECRETS_INTACT, Some(false), reason, message));
     } else if makes_secrets {
-        let (status, reason, message) = match observed.unreachable.is_some() {
+        let (status, reason, message) = match blocks.iter().any(Assessment::is_unknown) {
             true => (None, Reason::Unreachable, "unknown while the cluster does not answer"),
             false => (Some(true), Reason::NothingMissing, "no secret that opens data is missing"),
         };
         verdicts.push(verdict(condition::SECRETS_INTACT, status, reason, message));
     }
-    verdicts.extend(onboarded(blocks, observed));
-    if observed.simulated {
+    verdicts.extend(onboarded(blocks));
+    if observed.simulated || blocks.iter().any(|b| b.observed.simulated) {
         let message = "the nodes are simulated: readiness proves order, never content";
         verdicts.push(verdict(condition::SIMULATED, Some(true), Reason::SimulatedNodes, message));
     }
@@ -329,16 +344,17 @@ pub(super) fn areas(blocks: &[Assessment<'_>], observed: &Observed, makes_secret
 }
 
 /// Whether the products were told what they have to know. A Job that simulated nodes complete has told nobody anything.
-fn onboarded(blocks: &[Assessment<'_>], observed: &Observed) -> Option<Verdict> {
-    let steps: Vec<&UnitDecision> = blocks.iter().flat_map(|b| b.steps().map(|(_, unit)| unit)).collect();
+fn onboarded(blocks: &[Assessment<'_>]) -> Option<Verdict> {
+    let with_steps: Vec<&Assessment<'_>> = blocks.iter().filter(|b| b.steps().next().is_some()).collect();
+    let steps: Vec<&UnitDecision> = with_steps.iter().flat_map(|b| b.steps().map(|(_, unit)| unit)).collect();
     let count = match steps.len() {
         0 => return None,
         1 => "1 step".to_owned(),
         n => format!("{n} steps"),
     };
-    let (status, reason, message) = if observed.unreachable.is_some() {
+    let (status, reason, message) = if with_steps.iter().any(|b| b.is_unknown()) {
         (None, Reason::Unreachable, "unknown while the cluster does not answer".to_owned())
-    } else if observed.simulated {
+    } else if with_steps.iter().any(|b| b.observed.simulated) {
         (None, Reason::Simulated, format!("{count} not run: the nodes are simulated"))
     } else if let Some(worst) =
         steps.iter().rev().filter(|u| u.state != State::Ready).max_by_key(|u| urgency(u.state))
