@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -11,7 +12,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{Event, watcher};
 use kube::runtime::{Config, Controller, WatchStreamExt, predicates};
 use kube::{Api, ResourceExt};
-use plinth_api::{Operation, Product, Stack};
+use plinth_api::{Operation, Product, Stack, WorkloadCluster};
 use plinth_plan::catalogue::Catalogue;
 use plinth_plan::model::StackId;
 use plinth_runtime::apply::{Applier, IN_FLIGHT};
@@ -27,13 +28,17 @@ use plinth_runtime::serve::serve;
 use plinth_runtime::status::StatusWriter;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use crate::controllers::cluster::{Attended, Rhythm};
 use crate::controllers::context::Context;
 use crate::controllers::documents::Documents;
-use crate::controllers::{agencies, operation, stack};
+use crate::controllers::{agencies, cluster, operation, stack};
 
 /// Name of the Lease.
 const LEASE: &str = "plinth";
+/// Longest wait for the first answer of every cluster before Stacks are looked at.
+const FIRST_LOOK: Duration = Duration::from_secs(6);
 
 /// What `plinth run` takes.
 #[derive(Clone, Debug)]
@@ -54,6 +59,8 @@ pub struct Options {
     pub console: Option<SocketAddr>,
     /// Clocks of the election.
     pub timing: Timing,
+    /// How often other clusters are asked whether they answer.
+    pub rhythm: Rhythm,
 }
 
 impl Default for Options {
@@ -67,6 +74,7 @@ impl Default for Options {
             metrics: None,
             console: None,
             timing: Timing::default(),
+            rhythm: Rhythm::default(),
         }
     }
 }
@@ -176,8 +184,14 @@ impl House {
                 other => drop(notices.send(other)),
             }
         });
+        let (sites, sites_writer) = reflector::store::<DeserializeGuard<WorkloadCluster>>();
         let context = Arc::new(Context {
             clusters: Clusters::new(home.clone()),
+            sites: sites.clone(),
+            attended: Attended::default(),
+            rhythm: self.options.rhythm,
+            errands: TaskTracker::new(),
+            fence: self.fence.clone(),
             applier,
             status: StatusWriter::new(home.clone(), writer.clone()),
             events: Events::new(self.clients.requests.clone(), writer, &self.identity),
@@ -215,10 +229,15 @@ impl House {
                 () = ended.cancelled_owned() => {}
             }
         });
-        // What agencies have declared is part of every plan, too.
+        let attending = tokio::spawn(clusters(&client, &context, (sites.clone(), sites_writer), &term));
+        // What agencies have declared is part of every plan, too; and where a block runs, of what is said of it.
         let listed = async {
-            let (products, declared, ()) =
-                tokio::join!(products.wait_until_ready(), declared.wait_until_listed(), home.observer.warm());
+            let (products, declared, (), ()) = tokio::join!(
+                products.wait_until_ready(),
+                declared.wait_until_listed(),
+                home.observer.warm(),
+                looked_at(&context)
+            );
             products.is_ok() && declared
         };
         let listed = tokio::select! {
@@ -250,8 +269,66 @@ impl House {
             }
         }
         term.cancel();
-        let _ = tokio::join!(following, following_declared);
+        context.errands.close();
+        let _ = tokio::join!(following, following_declared, attending, context.errands.wait());
     }
+}
+
+/// Until every WorkloadCluster was looked at once, within a limit: a restart of Plinth alone makes no Stack unknown.
+async fn looked_at(context: &Context) {
+    if tokio::time::timeout(FIRST_LOOK, context.attended.looked_at()).await.is_err() {
+        tracing::info!("not every WorkloadCluster has answered; the others do not wait for it");
+    }
+}
+
+fn clusters(
+    client: &kube::Client,
+    context: &Arc<Context>,
+    (reader, writer): (
+        Store<DeserializeGuard<WorkloadCluster>>,
+        StoreWriter<DeserializeGuard<WorkloadCluster>>,
+    ),
+    term: &CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let leaving = context.clone();
+    let changed = watcher(Api::<DeserializeGuard<WorkloadCluster>>::all(client.clone()), listing())
+        .default_backoff()
+        .reflect(writer)
+        .inspect_ok(move |event| match event {
+            Event::Delete(gone) => {
+                cluster::gone(&(gone.namespace().unwrap_or_default(), gone.name_any()), &leaving);
+            }
+            Event::InitDone => leaving.attended.listed(leaving.sites.len()),
+            Event::Init | Event::InitApply(_) | Event::Apply(_) => {}
+        })
+        .applied_objects()
+        // Our own status writes wake nobody; a claim that goes may be what a deletion has waited for.
+        .predicate_filter(cluster_changes, predicates_config());
+    // Each look is bounded in time, and one that takes long must not hold up another cluster's: no limit to how many.
+    Controller::for_stream(changed, reader)
+        .with_config(Config::default().concurrency(0))
+        .graceful_shutdown_on(term.clone().cancelled_owned())
+        .run(cluster::reconcile, cluster::on_error, context.clone())
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                tracing::debug!(%error, "cluster controller");
+            }
+        })
+}
+
+/// What of a WorkloadCluster has to change for another look before its time.
+fn cluster_changes(cluster: &DeserializeGuard<WorkloadCluster>) -> Option<u64> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+
+    use kube::Resource;
+    let meta = cluster.meta();
+    let mut hash = DefaultHasher::new();
+    (meta.uid.as_ref(), meta.generation, meta.labels.as_ref()).hash(&mut hash);
+    let claims = cluster.0.as_ref().ok().and_then(|cluster| Some(&cluster.status.as_ref()?.claims));
+    for claim in claims.into_iter().flatten() {
+        (&claim.stack, &claim.blocks).hash(&mut hash);
+    }
+    Some(hash.finish())
 }
 
 /// What wakes Stacks beside their own changes, and who is told of those that do not exist.

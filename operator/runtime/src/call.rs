@@ -13,10 +13,11 @@ use plinth_api::names;
 use plinth_plan::model::ObjectKey;
 use serde::de::DeserializeOwned;
 
+use crate::clusters::pulse::Pulse;
 use crate::lease::{Fence, NotLeader};
 use crate::metrics::Metrics;
 
-/// Longest time one request may take. The API server gives up after 60 s; admission webhooks after at most 30 s.
+/// Longest time one request to the hub may take. The API server gives up after 60 s; admission webhooks after at most 30 s.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 const JSON: &str = "application/json";
@@ -126,6 +127,8 @@ impl Answer {
 pub struct Caller {
     client: Client,
     metrics: Metrics,
+    timeout: Duration,
+    pulse: Pulse,
 }
 
 impl fmt::Debug for Caller {
@@ -135,9 +138,32 @@ impl fmt::Debug for Caller {
 }
 
 impl Caller {
-    /// Over `client`.
-    pub fn new(client: Client, metrics: Metrics) -> Self {
-        Self { client, metrics }
+    /// Over `client`, each request within `timeout`; none is sent to a cluster that is known not to answer.
+    pub fn new(client: Client, metrics: Metrics, timeout: Duration, pulse: Pulse) -> Self {
+        Self { client, metrics, timeout, pulse }
+    }
+
+    /// Whether the API server answers at all: asked also of one that did not a moment ago.
+    ///
+    /// # Errors
+    /// No answer within `limit`, or one that says that it is not ready to serve.
+    pub async fn probe(&self, limit: Duration) -> Result<(), CallError> {
+        let request = build(Method::GET, "/readyz", &[], "text/plain", JSON, Vec::new())?;
+        let answer = tokio::time::timeout(limit, self.exchange(request)).await;
+        match answer.unwrap_or_else(|_| Err(CallError::Lost(format!("none within {limit:?}")))) {
+            // It knows us not, or lets us not ask: it answers all the same.
+            Err(error) if matches!(error.code(), Some(401 | 403)) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// A document that is no object, by its path.
+    ///
+    /// # Errors
+    /// The API server refused or did not answer.
+    pub async fn document<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
+        let request = build(Method::GET, path, &[], JSON, JSON, Vec::new())?;
+        parse(&self.send(request).await?)
     }
 
     /// One object; `None` when there is none.
@@ -172,9 +198,12 @@ impl Caller {
     }
 
     async fn send(&self, request: Request<Body>) -> Result<Vec<u8>, CallError> {
-        tokio::time::timeout(REQUEST_TIMEOUT, self.exchange(request))
+        if let Some(why) = self.pulse.silence() {
+            return Err(CallError::Lost(why));
+        }
+        tokio::time::timeout(self.timeout, self.exchange(request))
             .await
-            .unwrap_or_else(|_| Err(CallError::Lost(format!("none within {REQUEST_TIMEOUT:?}"))))
+            .unwrap_or_else(|_| Err(CallError::Lost(format!("none within {:?}", self.timeout))))
     }
 
     async fn exchange(&self, request: Request<Body>) -> Result<Vec<u8>, CallError> {

@@ -28,6 +28,11 @@ struct FailureLabels {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ClusterLabels {
+    cluster: String,
+}
+
 /// Every metric, cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -39,7 +44,9 @@ pub struct Metrics {
     running: Family<ControllerLabels, Gauge>,
     queue: Gauge,
     leader: Gauge,
-    objects: Gauge,
+    objects: Family<ClusterLabels, Gauge>,
+    reachable: Family<ClusterLabels, Gauge>,
+    heartbeats: Family<ClusterLabels, Histogram, fn() -> Histogram>,
 }
 
 fn seconds() -> Histogram {
@@ -67,8 +74,16 @@ impl Default for Metrics {
         registry.register("queue_depth", "Stacks that wait for a reconcile", queue.clone());
         let leader = Gauge::default();
         registry.register("leader", "1 while this process holds the lease", leader.clone());
-        let objects = Gauge::default();
-        registry.register("cached_objects", "Objects in the watch caches", objects.clone());
+        let objects = Family::default();
+        registry.register("cached_objects", "Objects in the watch caches, by cluster", objects.clone());
+        let reachable = Family::default();
+        registry.register("cluster_reachable", "1 while the cluster answers", reachable.clone());
+        let heartbeats = Family::new_with_constructor(seconds as fn() -> Histogram);
+        registry.register(
+            "cluster_heartbeat_duration_seconds",
+            "Time until a cluster has answered its heartbeat, or was given up",
+            heartbeats.clone(),
+        );
         Self {
             registry: Arc::new(registry),
             writes,
@@ -79,6 +94,8 @@ impl Default for Metrics {
             queue,
             leader,
             objects,
+            reachable,
+            heartbeats,
         }
     }
 }
@@ -122,9 +139,25 @@ impl Metrics {
         self.leader.set(i64::from(leads));
     }
 
-    /// How many objects are cached.
-    pub fn cached(&self, objects: usize) {
-        self.objects.set(i64::try_from(objects).unwrap_or(i64::MAX));
+    /// How many objects of a cluster are cached.
+    pub fn cached(&self, cluster: &str, objects: usize) {
+        let labels = ClusterLabels { cluster: cluster.to_owned() };
+        self.objects.get_or_create(&labels).set(i64::try_from(objects).unwrap_or(i64::MAX));
+    }
+
+    /// A heartbeat of a cluster ended, and whether the cluster counts as answering.
+    pub fn heartbeat(&self, cluster: &str, took: Duration, answers: bool) {
+        let labels = ClusterLabels { cluster: cluster.to_owned() };
+        self.heartbeats.get_or_create(&labels).observe(took.as_secs_f64());
+        self.reachable.get_or_create(&labels).set(i64::from(answers));
+    }
+
+    /// A cluster is gone: nothing is said of it any more.
+    pub fn forget_cluster(&self, cluster: &str) {
+        let labels = ClusterLabels { cluster: cluster.to_owned() };
+        self.objects.remove(&labels);
+        self.reachable.remove(&labels);
+        self.heartbeats.remove(&labels);
     }
 
     /// All of them in OpenMetrics text.

@@ -7,6 +7,7 @@
 
 mod random;
 mod resolve;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,6 +26,7 @@ use crate::apply::classify::{Trouble, classify};
 use crate::call::{Answer, Applying, CallError, Served, Writer};
 use crate::clusters::Cluster;
 use crate::observe::ingest::{Ingest, Veiled};
+pub use sources::Sources;
 
 /// How often a Secret that changes under our hands is read again within one apply.
 const ROUNDS: usize = 4;
@@ -116,19 +118,30 @@ struct Content {
     renew_at: Option<i64>,
 }
 
+/// Where Secrets are written, and where what they are made of is read.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The cluster that they are on.
+    pub cluster: &'a Cluster,
+    /// The right to write there.
+    pub writer: &'a Writer,
+    /// Which cluster the Secrets of each namespace are on.
+    pub sources: &'a Sources,
+}
+
 /// Applies a Secret by its recipe, at a moment in seconds since the Unix epoch.
 ///
 /// # Errors
 /// What keeps it, without any value.
 pub async fn apply(
-    cluster: &Cluster,
-    writer: &Writer,
+    place: Place<'_>,
     served: &Served,
     desired: &Desired,
     force: bool,
     now: i64,
 ) -> Result<(), Trouble> {
-    let hand = Hand { cluster, writer, served, key: &desired.key, now };
+    let Place { cluster, writer, sources } = place;
+    let hand = Hand { cluster, writer, sources, served, key: &desired.key, now };
     hand.settle(desired, &Fresh::Missing, None, force).await
 }
 
@@ -138,19 +151,19 @@ pub async fn apply(
 /// # Errors
 /// What keeps it, without any value.
 pub async fn rotate(
-    cluster: &Cluster,
-    writer: &Writer,
+    place: Place<'_>,
     desired: &Desired,
     key: Option<&str>,
     revision: &str,
     now: i64,
 ) -> Result<(), Trouble> {
+    let Place { cluster, writer, sources } = place;
     let served = match cluster.kinds.served("v1", "Secret").await {
         Ok(Some(served)) => served,
         Ok(None) => return Err(Trouble::new(Reason::KindMissing, "the cluster serves no Secrets")),
         Err(error) => return Err(classify(&desired.key, &error)),
     };
-    let hand = Hand { cluster, writer, served: &served, key: &desired.key, now };
+    let hand = Hand { cluster, writer, sources, served: &served, key: &desired.key, now };
     hand.settle(desired, &Fresh::Rotated(key), Some(revision), true).await
 }
 
@@ -176,6 +189,7 @@ impl Fresh<'_> {
 struct Hand<'a> {
     cluster: &'a Cluster,
     writer: &'a Writer,
+    sources: &'a Sources,
     served: &'a Served,
     key: &'a ObjectKey,
     now: i64,

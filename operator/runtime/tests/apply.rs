@@ -245,7 +245,8 @@ async fn a_delete_spares_a_successor_of_the_same_name() -> Result<()> {
     house.converge(&plan).await?;
     let key = plan.objects().find(|o| o.key.name == "a").context("a")?.key.clone();
     let action = Action::Delete { key, uid: "00000000-0000-0000-0000-000000000000".to_owned() };
-    house.applier.execute(&stack, Some(&plan), &[action], &mut house.failures, 0).await?;
+    let sources = house.sources();
+    house.applier.execute(&stack, Some(&plan), &[action], &sources, &mut house.failures, 0).await?;
     ensure!(maps(&house, &namespace(&stack)).get_opt("a").await?.is_some());
     Ok(())
 }

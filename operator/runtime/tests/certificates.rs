@@ -121,11 +121,11 @@ async fn a_new_key_of_the_authority_signs_everything_anew() -> Result<()> {
     let (before, first) = read(&house, &exchange, &agency).await?;
     let trouble = |trouble: plinth_runtime::apply::classify::Trouble| anyhow::anyhow!(trouble.message);
     let desired = authority(&exchange);
-    rotate(&house.cluster, &house.writer, &desired, None, "r1", now()).await.map_err(trouble)?;
+    rotate(house.place(&house.sources()), &desired, None, "r1", now()).await.map_err(trouble)?;
     let served = house.cluster.kinds.served("v1", "Secret").await?;
     let served = served.ok_or_else(|| anyhow::anyhow!("no Secrets"))?;
     let follower = system(&agency, &exchange);
-    apply(&house.cluster, &house.writer, &served, &follower, true, now()).await.map_err(trouble)?;
+    apply(house.place(&house.sources()), &served, &follower, true, now()).await.map_err(trouble)?;
     let (after, second) = read(&house, &exchange, &agency).await?;
     ensure!(after["tls.key"] != before["tls.key"] && after["tls.crt"] != before["tls.crt"]);
     ensure!(second["tls.crt"] != first["tls.crt"] && second["ca.crt"] == after["tls.crt"]);

@@ -129,7 +129,7 @@ async fn a_rotation_happens_once_for_one_request_and_outlives_the_next_apply() -
     house.converge(&plan(&stack, vec![vec![desired.clone()]])).await?;
     let first = values(&house, &namespace(&stack), "db").await?;
     for _ in 0..2 {
-        rotate(&house.cluster, &house.writer, &desired, None, "request-1", now())
+        rotate(house.place(&house.sources()), &desired, None, "request-1", now())
             .await
             .map_err(|trouble| anyhow::anyhow!(trouble.message))?;
     }
@@ -138,7 +138,7 @@ async fn a_rotation_happens_once_for_one_request_and_outlives_the_next_apply() -
     let mut wider = recipe();
     wider.insert("more".to_owned(), generate(false));
     house.converge(&plan(&stack, vec![vec![secret(&stack, "db", wider)]])).await?;
-    rotate(&house.cluster, &house.writer, &desired, None, "request-1", now())
+    rotate(house.place(&house.sources()), &desired, None, "request-1", now())
         .await
         .map_err(|trouble| anyhow::anyhow!(trouble.message))?;
     let third = values(&house, &namespace(&stack), "db").await?;
@@ -180,7 +180,7 @@ async fn a_key_pair_is_made_once_with_its_public_half_and_its_certificate() -> R
     ensure!(values(&house, &namespace(&stack), "signing").await? == made);
 
     // A rotation gives a new key, and with it a new public half and a new certificate.
-    rotate(&house.cluster, &house.writer, &changed, Some("key.pem"), "r1", now())
+    rotate(house.place(&house.sources()), &changed, Some("key.pem"), "r1", now())
         .await
         .map_err(|trouble| anyhow::anyhow!("{trouble:?}"))?;
     let renewed = values(&house, &namespace(&stack), "signing").await?;

@@ -19,6 +19,7 @@ use serde::de::IgnoredAny;
 
 use super::context::{Approved, Context, Memory, Planned};
 use super::dereference::dereference;
+use super::reach::Reach;
 
 /// So many are kept, as a Deployment keeps its own.
 const KEPT: usize = 10;
@@ -39,6 +40,7 @@ pub(super) struct Running {
 /// The API server refused or did not answer.
 pub(super) async fn before(
     stack: &Stack,
+    reach: &Reach,
     memory: &mut Memory,
     context: &Context,
 ) -> Result<Option<Running>, CallError> {
@@ -53,7 +55,7 @@ pub(super) async fn before(
     let approved = memory.approved.insert(approved);
     let Some(spec) = approved.spec.clone() else { return Ok(None) };
     let stack = Stack { spec, ..stack.clone() };
-    let (inputs, digest) = dereference(&stack, context).await?;
+    let (inputs, digest) = dereference(&stack, reach, context).await?;
     // The spec is one and the same for this hash: what else it was made from is all that can change.
     let made_from = (0, digest);
     let planned = match approved.plan.take() {

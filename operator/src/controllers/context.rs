@@ -1,28 +1,44 @@
 //! What every reconcile needs, handed in once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::Store;
-use plinth_api::{Product, StackSpec};
+use kube::runtime::reflector::{ObjectRef, Store};
+use plinth_api::{Product, StackSpec, WorkloadCluster};
 use plinth_plan::catalogue::Catalogue;
 use plinth_plan::model::{Finding, Plan, StackId};
 use plinth_runtime::apply::{Applier, Failures};
-use plinth_runtime::clusters::Clusters;
+use plinth_runtime::call::CallError;
+use plinth_runtime::clusters::{ClusterId, Clusters};
 use plinth_runtime::events::Events;
+use plinth_runtime::lease::Fence;
 use plinth_runtime::metrics::Metrics;
 use plinth_runtime::observe::agencies::Agencies;
 use plinth_runtime::status::StatusWriter;
+use tokio_util::task::TaskTracker;
 
+use super::cluster::{Attended, Rhythm};
 use super::documents::Documents;
+use super::lanes::Lanes;
 
 /// Shared by the controllers.
 pub struct Context {
-    /// Clusters by name.
+    /// The hub and the other clusters.
     pub clusters: Clusters,
-    /// The only writer of objects.
+    /// What WorkloadClusters say.
+    pub sites: Store<DeserializeGuard<WorkloadCluster>>,
+    /// What is remembered of them.
+    pub attended: Attended,
+    /// How often they are asked whether they answer.
+    pub rhythm: Rhythm,
+    /// What is under way on other clusters than the hub.
+    pub errands: TaskTracker,
+    /// Asked before every write.
+    pub fence: Fence,
+    /// The only writer of objects on the hub.
     pub applier: Applier,
     /// Writes status.
     pub status: StatusWriter,
@@ -51,8 +67,10 @@ pub struct Memory {
     pub approved: Option<Approved>,
     /// Hash of the approved plan whose spec is known to be kept.
     pub kept: Option<String>,
-    /// What failed and when to try again.
+    /// What failed on the hub and when to try again.
     pub failures: Failures,
+    /// What is under way on other clusters.
+    pub lanes: Lanes,
 }
 
 /// A spec that somebody has said yes to.
@@ -86,6 +104,40 @@ impl Context {
         let approved = memory.approved.as_ref().and_then(|approved| approved.plan.as_ref());
         let running = approved.or(memory.plan.as_ref());
         running.and_then(|planned| planned.result.as_ref().ok().cloned())
+    }
+
+    /// The WorkloadClusters of a namespace. One that is not understood is as good as none, and stops nobody else.
+    pub fn workload_clusters(&self, namespace: &str) -> Vec<WorkloadCluster> {
+        let all = self.sites.state().into_iter().filter_map(|guard| guard.0.as_ref().ok().cloned());
+        all.filter(|cluster| cluster.namespace().as_deref() == Some(namespace)).collect()
+    }
+
+    /// Blocks of a Stack that are claimed to be on a cluster.
+    pub fn claimed(&self, (namespace, name): &ClusterId, stack: &str) -> BTreeSet<String> {
+        let guard = self.sites.get(&ObjectRef::new(name).within(namespace));
+        let status = guard.and_then(|guard| guard.0.as_ref().ok().and_then(|cluster| cluster.status.clone()));
+        let claims = status.into_iter().flat_map(|status| status.claims);
+        claims.filter(|claim| claim.stack == stack).flat_map(|claim| claim.blocks).collect()
+    }
+
+    /// The hand that writes to a cluster; `None` is the hub.
+    ///
+    /// # Errors
+    /// It has not answered yet.
+    pub fn hand(&self, stack: &StackId, cluster: Option<&str>) -> Result<Applier, CallError> {
+        let Some(name) = cluster else { return Ok(self.applier.clone()) };
+        let hand = self.clusters.get(&stack.namespace, name);
+        hand.ok_or_else(|| CallError::Lost(format!("WorkloadCluster {name} has not answered yet")))
+    }
+
+    /// Wakes the Stacks of a namespace: a cluster beside them has changed.
+    pub fn wake(&self, namespace: &str) {
+        let stacks = self.stacks.lock().unwrap_or_else(PoisonError::into_inner);
+        let triggers = self.clusters.home().observer.triggers();
+        stacks
+            .keys()
+            .filter(|stack| stack.namespace == namespace)
+            .for_each(|stack| triggers.poke(stack.clone()));
     }
 
     /// Forgets a Stack that is gone.

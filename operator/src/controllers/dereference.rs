@@ -20,6 +20,7 @@ use plinth_runtime::call::CallError;
 use plinth_runtime::status::id_of;
 
 use super::context::{Context, now};
+use super::reach::Reach;
 use super::read::{Content, read};
 use super::sites::{Sites, sites};
 
@@ -27,7 +28,11 @@ use super::sites::{Sites, sites};
 ///
 /// # Errors
 /// The API server refused or did not answer.
-pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u64), CallError> {
+pub(super) async fn dereference(
+    stack: &Stack,
+    reach: &Reach,
+    context: &Context,
+) -> Result<(Inputs, u64), CallError> {
     let names = References::of(stack);
     let namespace = stack.namespace().unwrap_or_default();
     let (mut secrets, mut config_maps) = (BTreeMap::new(), BTreeMap::new());
@@ -47,16 +52,17 @@ pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u6
     }
     let catalogue = with_products(context, products);
     let namespaces = context.clusters.home().observer.namespaces(&id_of(stack)).await?;
-    let bodies = || namespaces.iter().map(|live| &*live.body);
+    let elsewhere = reach.all(&id_of(stack), "Namespace");
+    let bodies = || namespaces.iter().chain(&elsewhere).map(|live| &*live.body);
     let running = recorded(&id_of(stack), bodies());
     let moves = moving::recorded(&id_of(stack), bodies());
     moves.hash(&mut digest);
     let fixed = fixed::recorded(&id_of(stack), bodies());
     fixed.hash(&mut digest);
-    let declared = declared(stack, context).await?;
+    let declared = declared(stack, reach, context).await?;
     let mut sites = sites(stack, context).await?;
     if let Some(sites) = &mut sites {
-        sites.hub.holds = blocks_on(&id_of(stack), bodies());
+        sites.hub.holds = blocks_on(&id_of(stack), namespaces.iter().map(|live| &*live.body));
         sites.hash(&mut digest);
     }
     let Sites { clusters, hub, placed } = sites.unwrap_or_default();
@@ -79,11 +85,12 @@ pub async fn dereference(stack: &Stack, context: &Context) -> Result<(Inputs, u6
 }
 
 /// What agencies have declared, what it and the Stack's federation point to, and what their registries are made of.
-async fn declared(stack: &Stack, context: &Context) -> Result<Declared, CallError> {
+async fn declared(stack: &Stack, reach: &Reach, context: &Context) -> Result<Declared, CallError> {
     let (id, (now, _), home) = (id_of(stack), now(), context.clusters.home());
     let mut declared = context.agencies.declared(&id, now);
     context.documents.fetch(stack, &mut declared, home).await?;
-    let of_blocks = home.observer.config_maps(&id).await?;
+    let mut of_blocks = home.observer.config_maps(&id).await?;
+    of_blocks.extend(reach.all(&id, "ConfigMap"));
     declared.applied = applied::recorded(of_blocks.iter().map(|live| &*live.body));
     declared.approved = approved(stack);
     Ok(declared)

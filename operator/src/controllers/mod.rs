@@ -3,11 +3,16 @@
 
 pub mod agencies;
 mod approved;
+mod claims;
+pub mod cluster;
 pub mod context;
 pub mod dereference;
 pub mod documents;
+mod lanes;
 pub mod moving;
 pub mod operation;
+mod reach;
 mod read;
 mod sites;
 pub mod stack;
+mod teardown;

@@ -3,9 +3,10 @@
 
 use kube::ResourceExt;
 use plinth_api::{Operation, OperationStatus, Stack, names};
-use plinth_plan::model::{ObjectKey, StackId};
+use plinth_plan::model::{Live, ObjectKey, StackId};
 use plinth_plan::moving::{Move, Moves, Phase, admit, after_failure, recorded};
 use plinth_plan::resolve::namespace_of;
+use plinth_runtime::apply::Applier;
 use plinth_runtime::call::{Applying, CallError};
 use plinth_runtime::observe::ingest::{Ingest, Lean};
 use plinth_runtime::status::id_of;
@@ -14,6 +15,7 @@ use serde_json::json;
 use super::context::Context;
 use super::dereference::dereference;
 use super::operation::Verdict;
+use super::reach::Reach;
 
 /// Begins the move, or tells how far it is. The Stack's own reconcile carries it out, so that it goes on when the Operation
 /// is gone.
@@ -31,7 +33,9 @@ pub(super) async fn migrate(
     let memory = context.memory(&id);
     // Whoever decides from the record and writes it does so alone.
     let _alone = memory.lock().await;
-    let namespaces = context.clusters.home().observer.namespaces(&id).await?;
+    let reach = Reach::of(stack, context).await;
+    let mut namespaces = context.clusters.home().observer.namespaces(&id).await?;
+    namespaces.extend(reach.all(&id, "Namespace"));
     let record = recorded(&id, namespaces.iter().map(|live| &*live.body)).remove(&target.block);
     if let Some(record) = record.filter(|record| record.uid == uid) {
         return Ok(told(&record, &target.block, stack));
@@ -48,7 +52,7 @@ pub(super) async fn migrate(
     if stack.spec.paused {
         return Ok(Verdict::NotYet(format!("waits until Stack {id} is no longer paused")));
     }
-    let (inputs, _) = dereference(stack, context).await?;
+    let (inputs, _) = dereference(stack, &reach, context).await?;
     let record = match admit(stack, &inputs, target, &operation.name_any(), &uid) {
         Ok(record) => record,
         Err(why) => return Ok(Verdict::Refused(why)),
@@ -108,16 +112,17 @@ pub async fn write_all(context: &Context, stack: &Stack, changed: &Moves) -> Res
 
 /// As a manager of its own: what Plinth renders does not name the annotation and leaves it alone.
 async fn write(context: &Context, stack: &Stack, block: &str, record: &Move) -> Result<(), CallError> {
-    let home = context.clusters.home();
     let key = ObjectKey {
         api_version: "v1".to_owned(),
         kind: "Namespace".to_owned(),
         namespace: None,
         name: namespace_of(stack, block),
     };
+    let id: StackId = id_of(stack);
     let missing = || CallError::Lost(format!("{key} is not there"));
-    let live = home.observer.store().object(&key).ok_or_else(missing)?;
-    let served = home.kinds.served(&key.api_version, &key.kind).await?.ok_or_else(missing)?;
+    let (hand, live) = beside_data(&id, &key, context).ok_or_else(missing)?;
+    let cluster = hand.cluster();
+    let served = cluster.kinds.served(&key.api_version, &key.kind).await?.ok_or_else(missing)?;
     let text = serde_json::to_string(record).map_err(|error| CallError::Lost(error.to_string()))?;
     let body = json!({
         "apiVersion": key.api_version,
@@ -126,12 +131,21 @@ async fn write(context: &Context, stack: &Stack, block: &str, record: &Move) -> 
         "metadata": { "name": key.name, "uid": live.uid, "annotations": { names::ANNOTATION_MOVE: text } },
     });
     let how = Applying { manager: names::MOVE_MANAGER, ..Applying::rendered(true) };
-    let lean: Lean =
-        context.applier.writer().apply(&served, &key, body.to_string().into_bytes(), how).await?;
+    let lean: Lean = hand.writer().apply(&served, &key, body.to_string().into_bytes(), how).await?;
     if let Some(seen) = lean.seen(&key.api_version, &key.kind) {
-        home.observer.wrote(seen);
+        cluster.observer.wrote(seen);
     }
-    let id: StackId = id_of(stack);
     tracing::info!(stack = %id, block, operation = record.operation, phase = ?record.phase, "a move goes on");
     Ok(())
+}
+
+/// A block's namespace, wherever it is, and the hand that writes there.
+fn beside_data(stack: &StackId, key: &ObjectKey, context: &Context) -> Option<(Applier, Live)> {
+    let others = context.workload_clusters(&stack.namespace).into_iter();
+    let others = others.filter_map(|cluster| context.clusters.get(&stack.namespace, &cluster.name_any()));
+    let mut hands = [context.applier.clone()].into_iter().chain(others);
+    hands.find_map(|hand| {
+        let live = hand.cluster().observer.store().object(key)?;
+        Some((hand, live))
+    })
 }

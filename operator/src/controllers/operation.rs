@@ -15,11 +15,12 @@ use plinth_api::v1alpha1::operation::{OperationPhase, OperationType};
 use plinth_api::{Operation, OperationStatus, Stack, names};
 use plinth_plan::expr::listed;
 use plinth_plan::model::{Desired, ObjectKey, Plan, SecretKeyRef, SecretSource, StackId};
+use plinth_runtime::apply::Applier;
 use plinth_runtime::apply::classify::classify;
 use plinth_runtime::call::{Applying, CallError};
 use plinth_runtime::observe::ingest::{Ingest, Lean};
 use plinth_runtime::observe::own;
-use plinth_runtime::secrets;
+use plinth_runtime::secrets::{self, Place, Sources};
 use serde_json::{Value, json};
 
 use super::context::{Context, now};
@@ -279,27 +280,31 @@ async fn rotate(operation: &Operation, id: &StackId, context: &Context) -> Resul
     if let Some(why) = unrotatable(secret, target.key.as_deref()) {
         return Ok(Verdict::Refused(why));
     }
-    let home = context.clusters.home();
-    let writer = context.applier.writer();
+    let cluster = |name: &str| context.hand(id, Some(name)).ok().map(|hand| hand.cluster().clone());
+    let sources = Sources::of_plan(context.clusters.home().clone(), &plan, cluster);
     let revision = operation.uid().unwrap_or_else(|| operation.name_any());
     let (now, _) = now();
-    if let Err(trouble) = secrets::rotate(home, writer, secret, target.key.as_deref(), &revision, now).await {
+    let hand = hand_of(&plan, secret, context)?;
+    let place = Place { cluster: hand.cluster(), writer: hand.writer(), sources: &sources };
+    if let Err(trouble) = secrets::rotate(place, secret, target.key.as_deref(), &revision, now).await {
         return Ok(Verdict::NotYet(format!("{}: {}", secret.key, trouble.message)));
     }
     let mut steps = vec![format!("gave {} new values", secret.key)];
     let composed = composed_of(&plan, &secret.key);
-    let Some(served) = home.kinds.served("v1", "Secret").await? else {
-        return Ok(Verdict::NotYet("the cluster serves no Secrets".to_owned()));
-    };
     for other in &composed {
-        if let Err(trouble) = secrets::apply(home, writer, &served, other, true, now).await {
+        let hand = hand_of(&plan, other, context)?;
+        let Some(served) = hand.cluster().kinds.served("v1", "Secret").await? else {
+            return Ok(Verdict::NotYet("the cluster serves no Secrets".to_owned()));
+        };
+        let place = Place { cluster: hand.cluster(), writer: hand.writer(), sources: &sources };
+        if let Err(trouble) = secrets::apply(place, &served, other, true, now).await {
             return Ok(Verdict::NotYet(format!("{}: {}", other.key, trouble.message)));
         }
         steps.push(format!("made {} anew", other.key));
     }
     let changed: Vec<&ObjectKey> = composed.iter().map(|o| &o.key).chain([&secret.key]).collect();
     for workload in readers(&plan, &changed) {
-        match restart(context, workload, &revision).await {
+        match restart(&hand_of(&plan, workload, context)?, workload, &revision).await {
             Ok(true) => steps.push(format!("restarted {}", workload.key)),
             Ok(false) => {}
             Err(error @ CallError::NotLeader(_)) => return Err(error),
@@ -310,7 +315,7 @@ async fn rotate(operation: &Operation, id: &StackId, context: &Context) -> Resul
         }
     }
     for job in told(&plan, &changed) {
-        match run_again(context, job).await {
+        match run_again(&hand_of(&plan, job, context)?, job).await {
             Ok(true) => steps.push(format!("ran {} again, for whoever has to be told", job.key)),
             Ok(false) => {}
             Err(error @ CallError::NotLeader(_)) => return Err(error),
@@ -399,11 +404,11 @@ fn mentions(value: &Value, names: &BTreeSet<&str>) -> bool {
 
 /// Rolls the pods of a workload, as `kubectl rollout restart` does. By a manager of its own: the next apply of what
 /// Plinth renders leaves it alone. False when the workload is not there: it will start with the new value.
-async fn restart(context: &Context, workload: &Desired, revision: &str) -> Result<bool, CallError> {
-    let home = context.clusters.home();
+async fn restart(hand: &Applier, workload: &Desired, revision: &str) -> Result<bool, CallError> {
+    let cluster = hand.cluster();
     let key = &workload.key;
-    let Some(live) = home.observer.store().object(key) else { return Ok(false) };
-    let Some(served) = home.kinds.served(&key.api_version, &key.kind).await? else { return Ok(false) };
+    let Some(live) = cluster.observer.store().object(key) else { return Ok(false) };
+    let Some(served) = cluster.kinds.served(&key.api_version, &key.kind).await? else { return Ok(false) };
     let body = json!({
         "apiVersion": key.api_version,
         "kind": key.kind,
@@ -411,21 +416,26 @@ async fn restart(context: &Context, workload: &Desired, revision: &str) -> Resul
         "spec": { "template": { "metadata": { "annotations": { names::ANNOTATION_REVISION: revision } } } },
     });
     let how = Applying { manager: names::ROTATE_MANAGER, ..Applying::rendered(true) };
-    let writer = context.applier.writer();
-    let lean: Lean = writer.apply(&served, key, body.to_string().into_bytes(), how).await?;
+    let lean: Lean = hand.writer().apply(&served, key, body.to_string().into_bytes(), how).await?;
     if let Some(seen) = lean.seen(&key.api_version, &key.kind) {
-        home.observer.wrote(seen);
+        cluster.observer.wrote(seen);
     }
     Ok(true)
 }
 
 /// Deletes a Job: what is planned and missing is made again. False when it is not there: it will start with the new value.
-async fn run_again(context: &Context, job: &Desired) -> Result<bool, CallError> {
-    let home = context.clusters.home();
+async fn run_again(hand: &Applier, job: &Desired) -> Result<bool, CallError> {
+    let cluster = hand.cluster();
     let key = &job.key;
-    let Some(live) = home.observer.store().object(key) else { return Ok(false) };
-    let Some(served) = home.kinds.served(&key.api_version, &key.kind).await? else { return Ok(false) };
-    context.applier.writer().delete(&served, key, &live.uid).await.map(|gone| !gone)
+    let Some(live) = cluster.observer.store().object(key) else { return Ok(false) };
+    let Some(served) = cluster.kinds.served(&key.api_version, &key.kind).await? else { return Ok(false) };
+    hand.writer().delete(&served, key, &live.uid).await.map(|gone| !gone)
+}
+
+/// The hand that writes to the cluster of an object.
+fn hand_of(plan: &Plan, desired: &Desired, context: &Context) -> Result<Applier, CallError> {
+    let namespace = desired.key.namespace.as_deref();
+    context.hand(&plan.stack, namespace.and_then(|namespace| plan.cluster_of(namespace)))
 }
 
 fn annotation(object: &impl Resource, name: &str) -> Option<String> {

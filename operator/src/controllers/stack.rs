@@ -6,7 +6,7 @@
 //!
 //! Nothing sleeps in here; what has to be waited for ends the reconcile and comes back as an event or at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use plinth_api::condition::Reason;
 use plinth_api::v1alpha1::stack::{Approval, DeletionPolicy};
 use plinth_api::{BuildingBlockSpec, BuildingBlockStatus, Stack, names};
 use plinth_plan::Inputs;
-use plinth_plan::decide::{Gate, Teardown, decide, teardown};
+use plinth_plan::decide::{Gate, decide};
 use plinth_plan::exchange::declared::MEMBER;
 use plinth_plan::exchange::report::Ground;
 use plinth_plan::exchange::{Compiled, Declared, compile};
@@ -35,13 +35,16 @@ use serde_json::{Value, json};
 
 use super::approved::{self, Running};
 use super::context::{Context, Memory, Planned, now};
-use super::dereference::{catalogue, dereference, has_references};
+use super::dereference::{dereference, has_references};
 use super::documents::points_outside;
-use super::{agencies, moving};
+use super::lanes::Errand;
+use super::reach::Reach;
+use super::teardown::take_down;
+use super::{agencies, claims, moving};
 
 /// Rounds of observe, decide, apply in one reconcile. Each round writes something, so this many are never needed; a
 /// fight with another controller is cut off here and goes on after a pause.
-const ROUNDS: usize = 40;
+pub(super) const ROUNDS: usize = 40;
 /// What a Stack points to is not watched; this often it is looked at.
 const REFERENCES_EVERY: Duration = Duration::from_secs(300);
 /// The same while something is wrong that a new Secret or ConfigMap may mend.
@@ -66,7 +69,7 @@ pub fn on_error(_: Arc<DeserializeGuard<Stack>>, error: &Infallible, _: Arc<Cont
 }
 
 /// When to look again although nothing has happened.
-type Again = Option<Duration>;
+pub(super) type Again = Option<Duration>;
 
 async fn run(guard: &DeserializeGuard<Stack>, context: &Context) -> Result<Again, NotLeader> {
     let id = StackId { namespace: guard.namespace().unwrap_or_default(), name: guard.name_any() };
@@ -87,7 +90,8 @@ async fn run(guard: &DeserializeGuard<Stack>, context: &Context) -> Result<Again
 
 /// From spec to running blocks.
 async fn converge(stack: &Stack, context: &Context, memory: &mut Memory) -> Result<Again, NotLeader> {
-    let (inputs, digest) = match dereferenced(stack, context).await {
+    let reach = Reach::of(stack, context).await;
+    let (inputs, digest) = match dereferenced(stack, &reach, context).await {
         Ok(inputs) => inputs,
         Err(error) => return failed(stack, &error, context).await,
     };
@@ -97,23 +101,24 @@ async fn converge(stack: &Stack, context: &Context, memory: &mut Memory) -> Resu
     };
     let approved = approval(stack, &plan);
     let newest = Running { stack: stack.clone(), inputs, plan };
-    let before = match yes_before(&newest, &approved, memory, context).await {
+    let before = match yes_before(&newest, &approved, &reach, memory, context).await {
         Ok(before) => before,
         Err(error) => return failed(stack, &error, context).await,
     };
     let gate = Gate { paused: stack.spec.paused, approved: approved.is_open() || before.is_some() };
-    carry_out(stack, before.unwrap_or(newest), approved, gate, context, memory).await
+    carry_out(stack, before.unwrap_or(newest), approved, gate, &reach, context, memory).await
 }
 
 /// What runs while the newest plan waits for a yes. One that has it is kept, for when the next one waits.
 async fn yes_before(
     newest: &Running,
     approved: &ApprovalState,
+    reach: &Reach,
     memory: &mut Memory,
     context: &Context,
 ) -> Result<Option<Running>, CallError> {
     if !approved.is_open() {
-        return approved::before(&newest.stack, memory, context).await;
+        return approved::before(&newest.stack, reach, memory, context).await;
     }
     memory.approved = None;
     match newest.stack.spec.change_policy.approval {
@@ -129,38 +134,52 @@ async fn carry_out(
     running: Running,
     approved: ApprovalState,
     gate: Gate,
+    reach: &Reach,
     context: &Context,
     memory: &mut Memory,
 ) -> Result<Again, NotLeader> {
     let Running { stack: source, inputs, plan } = running;
+    let approved_steps = stack.status.iter().flat_map(|s| s.approved_steps.iter().cloned()).collect();
+    let mut elsewhere = elsewhere(reach, &plan.stack, Some(&plan), &approved_steps, memory).await;
+    let sources = reach.sources(Some(&plan), context.clusters.home());
     let mut looked_up = LookedUp::default();
     let (mut rounds, mut held) = (0, false);
     let (observed, decisions) = loop {
         let mut observed = observe(context, &plan.stack, Some(&plan), memory, &mut looked_up).await;
-        observed.approved_steps =
-            stack.status.iter().flat_map(|s| s.approved_steps.iter().cloned()).collect();
+        observed.approved_steps.clone_from(&approved_steps);
+        observed.elsewhere = std::mem::take(&mut elsewhere);
         let mut decisions = decide(&plan, &observed, &gate);
         if add_claims(context, &decisions.actions, &mut observed).await {
             decisions = decide(&plan, &observed, &gate);
         }
-        if decisions.actions.is_empty() || rounds == ROUNDS {
-            break (observed, decisions);
-        }
-        if !held {
-            if let Err(error) = hold(stack, context).await {
+        if !held && decisions.all_actions().next().is_some() {
+            if let Err(error) = take_hold(stack, &plan, &decisions, reach, context).await {
                 return failed(stack, &error, context).await;
             }
             held = true;
         }
+        if decisions.actions.is_empty() || rounds == ROUNDS {
+            break (observed, decisions);
+        }
         let actions = &decisions.actions;
         let written = context
             .applier
-            .execute(&plan.stack, Some(&plan), actions, &mut memory.failures, observed.now)
+            .execute(&plan.stack, Some(&plan), actions, &sources, &mut memory.failures, observed.now)
             .await?;
         // Without success there is one more look, for the messages; what failed waits for its time.
         rounds = if written == 0 { ROUNDS } else { rounds + 1 };
+        elsewhere = observed.elsewhere;
     };
+    for (cluster, actions) in &decisions.elsewhere {
+        let (stack, plan, actions) = (plan.stack.clone(), Some(plan.clone()), actions.clone());
+        let errand = Errand { stack, plan, actions, sources: sources.clone(), now: observed.now };
+        memory.lanes.send(cluster, errand, context);
+    }
     forget_stale(memory, &plan, &observed);
+    memory.lanes.forget_stale(&plan, &observed);
+    if let Err(error) = claims::settle(&plan.stack, Some(&plan), &observed, reach, context).await {
+        return failed(stack, &error, context).await;
+    }
     let moved = advance(&plan, &observed);
     if let Err(error) = carry_on(&source, &plan, &inputs, &moved, memory, context).await {
         return failed(stack, &error, context).await;
@@ -168,7 +187,8 @@ async fn carry_out(
     if let Err(error) = use_up(stack, &plan, context).await {
         return failed(stack, &error, context).await;
     }
-    let soonest = [decisions.look_again, memory.failures.next_retry()].into_iter().flatten().min();
+    let retries = [memory.failures.next_retry(), memory.lanes.next_retry()];
+    let soonest = retries.into_iter().chain([decisions.look_again]).flatten().min();
     let pause = soonest.map(|at| Duration::from_secs(u64::try_from(at - observed.now).unwrap_or(0).max(1)));
     let references = look_at_references(&source, &plan, &inputs.declared);
     let outcome = Outcome::Planned { plan: &plan, decisions: &decisions, observed: &observed, approved };
@@ -213,14 +233,14 @@ fn until(exchange: &Compiled, declared: &Declared) -> Again {
 }
 
 /// The inputs of the plan, after moves of data that are over are said to be: from then on they bind nobody.
-async fn dereferenced(stack: &Stack, context: &Context) -> Result<(Inputs, u64), CallError> {
-    let found = dereference(stack, context).await?;
+async fn dereferenced(stack: &Stack, reach: &Reach, context: &Context) -> Result<(Inputs, u64), CallError> {
+    let found = dereference(stack, reach, context).await?;
     let settled = settle(stack, &found.0);
     if settled.is_empty() {
         return Ok(found);
     }
     moving::write_all(context, stack, &settled).await?;
-    dereference(stack, context).await
+    dereference(stack, reach, context).await
 }
 
 /// What follows from Jobs that have brought data, or could not. Who approved that it is brought approved what comes of it:
@@ -289,7 +309,7 @@ fn approval(stack: &Stack, plan: &Plan) -> ApprovalState {
     }
 }
 
-async fn observe(
+pub(super) async fn observe(
     context: &Context,
     stack: &StackId,
     plan: Option<&Plan>,
@@ -297,14 +317,41 @@ async fn observe(
     looked_up: &mut LookedUp,
 ) -> Observed {
     let (now, _) = now();
-    let mut observed = context.clusters.home().observer.observe(stack, plan, looked_up, now).await;
+    let wanted: Vec<_> = plan.into_iter().flat_map(|plan| plan.objects_on(None)).collect();
+    let mut observed = context.clusters.home().observer.observe(stack, &wanted, looked_up, now).await;
     observed.failures = memory.failures.view();
     observed
 }
 
+/// What is on the other clusters.
+pub(super) async fn elsewhere(
+    reach: &Reach,
+    stack: &StackId,
+    plan: Option<&Arc<Plan>>,
+    approved_steps: &BTreeSet<String>,
+    memory: &mut Memory,
+) -> BTreeMap<String, Observed> {
+    let (now, _) = now();
+    let mut elsewhere = memory.lanes.observe(reach, stack, plan, now).await;
+    elsewhere.values_mut().for_each(|observed| observed.approved_steps.clone_from(approved_steps));
+    elsewhere
+}
+
+/// Before the first write: the finalizer, and on each cluster what is about to be there.
+async fn take_hold(
+    stack: &Stack,
+    plan: &Plan,
+    decisions: &Decisions,
+    reach: &Reach,
+    context: &Context,
+) -> Result<(), CallError> {
+    hold(stack, context).await?;
+    claims::hold(&plan.stack, plan, decisions, reach, context).await
+}
+
 /// Before a namespace goes, whatever volume claims are in it are looked at, ours or not. True when that changed the
 /// picture. When they cannot be listed the namespace is not to be deleted: it counts as unreachable.
-async fn add_claims(context: &Context, actions: &[Action], observed: &mut Observed) -> bool {
+pub(super) async fn add_claims(context: &Context, actions: &[Action], observed: &mut Observed) -> bool {
     let mut changed = false;
     for action in actions {
         let Action::Delete { key, .. } = action else { continue };
@@ -353,83 +400,12 @@ async fn hold(stack: &Stack, context: &Context) -> Result<(), CallError> {
 
 /// Failures of objects that are neither planned nor there keep nobody busy.
 fn forget_stale(memory: &mut Memory, plan: &Plan, observed: &Observed) {
-    let planned: std::collections::HashSet<_> = plan.objects().map(|desired| &desired.key).collect();
+    let planned: HashSet<_> = plan.objects_on(None).map(|desired| &desired.key).collect();
     memory.failures.retain(|key| {
         planned.contains(key)
             || observed.live.contains_key(key)
             || key.name.starts_with(plinth_runtime::inventory::CHUNK)
     });
-}
-
-/// A Stack that goes, with what it deployed. The spec is not needed: inventories and labels are enough.
-async fn take_down(
-    stack: &Stack,
-    delete_data: bool,
-    context: &Context,
-    memory: &mut Memory,
-) -> Result<Again, NotLeader> {
-    let id = id_of(stack);
-    if !stack.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER) {
-        context.forget(&id);
-        return Ok(None);
-    }
-    let mut rounds = 0;
-    let (observed, state): (Observed, Teardown) = loop {
-        let mut observed = observe(context, &id, None, memory, &mut LookedUp::default()).await;
-        let mut state = teardown(&id, &observed, delete_data);
-        if add_claims(context, &state.actions, &mut observed).await {
-            state = teardown(&id, &observed, delete_data);
-        }
-        if state.actions.is_empty() || rounds == ROUNDS {
-            break (observed, state);
-        }
-        let written =
-            context.applier.execute(&id, None, &state.actions, &mut memory.failures, observed.now).await?;
-        rounds = if written == 0 { ROUNDS } else { rounds + 1 };
-    };
-    let again = tell(stack, Outcome::Deleting { teardown: &state }, None, context).await?;
-    let declared = context.agencies.declared(&id, observed.now);
-    let compiled = compile(stack, &catalogue(context), &declared);
-    let ground = Ground::Deleting { compiled: &compiled, stack: &id };
-    let again = soonest_of([again, agencies::tell(ground, &declared, context).await?]);
-    if !state.done {
-        let pause = memory.failures.next_retry().map_or(30, |at| (at - observed.now).clamp(1, 30));
-        return Ok(soonest_of([again, Some(Duration::from_secs(pause.unsigned_abs()))]));
-    }
-    match release(stack, context).await {
-        Ok(()) => {
-            context.forget(&id);
-            Ok(None)
-        }
-        Err(CallError::NotLeader(error)) => Err(error),
-        Err(error) => {
-            tracing::warn!(stack = %id, %error, "the finalizer cannot be removed; it is tried again");
-            Ok(Some(Duration::from_secs(1)))
-        }
-    }
-}
-
-/// Takes our finalizer off, others stay.
-async fn release(stack: &Stack, context: &Context) -> Result<(), CallError> {
-    let key = stack_key(&id_of(stack));
-    let home = context.clusters.home();
-    let Some(served) = home.kinds.served(&key.api_version, &key.kind).await? else { return Ok(()) };
-    // Read anew: our own status write has just moved the version.
-    let Some(lean) = home.caller.get::<Lean>(&served, &key, Answer::Whole).await? else { return Ok(()) };
-    let finalizers = lean.body().pointer("/metadata/finalizers").and_then(Value::as_array);
-    let others: Vec<&Value> =
-        finalizers.into_iter().flatten().filter(|f| f.as_str() != Some(names::FINALIZER)).collect();
-    let patch = json!({ "metadata": {
-        "uid": stack.metadata.uid,
-        "resourceVersion": lean.resource_version(),
-        "finalizers": others,
-    } });
-    let writer = context.applier.writer();
-    let bytes = patch.to_string().into_bytes();
-    match writer.merge::<serde::de::IgnoredAny>(&served, &key, bytes, Answer::Metadata).await {
-        Err(error) if !error.is_not_found() => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// A Stack that this version of Plinth cannot read. What runs is left alone; a deletion is carried out all the same.
@@ -497,7 +473,7 @@ async fn failed(stack: &Stack, error: &CallError, context: &Context) -> Result<A
 }
 
 /// Report: the way out of every reconcile. Status first, then events about what changed in it.
-async fn tell(
+pub(super) async fn tell(
     stack: &Stack,
     outcome: Outcome<'_>,
     planned: Option<(&Plan, &Decisions)>,
@@ -555,6 +531,6 @@ fn shown(stack: &Stack, plan: &Plan, blocks: BTreeMap<String, BuildingBlockStatu
     blocks.into_iter().map(|(block, status)| Shown { spec: spec(&block), block, status }).collect()
 }
 
-fn soonest_of<const N: usize>(pauses: [Again; N]) -> Again {
+pub(super) fn soonest_of<const N: usize>(pauses: [Again; N]) -> Again {
     pauses.into_iter().flatten().min()
 }

@@ -11,7 +11,7 @@ use plinth::run::{Options, run_until};
 use plinth_api::v1alpha1::operation::OperationPhase;
 use plinth_api::{
     BuildingBlock, ExchangeAgreement, Member, Operation, OperationStatus, Product, PublicService, Registry,
-    Stack, names,
+    Stack, WorkloadCluster, names,
 };
 use plinth_cluster::testing::{self, TestCluster};
 use plinth_runtime::clusters::Access;
@@ -34,11 +34,14 @@ pub(crate) struct Operator {
 
 impl Operator {
     pub(crate) fn start(cluster: &TestCluster, identity: &str) -> Self {
-        let options = Options {
+        Self::run(Options {
             access: Access { kubeconfig: Some(cluster.kubeconfig()), context: None },
             identity: Some(identity.to_owned()),
             ..Options::default()
-        };
+        })
+    }
+
+    pub(crate) fn run(options: Options) -> Self {
         let stop = CancellationToken::new();
         Self { task: tokio::spawn(run_until(options, stop.clone())), stop }
     }
@@ -69,7 +72,8 @@ pub(crate) async fn prepare(cluster: &TestCluster) -> Result<Client> {
             && served::<Member>(&client).await
             && served::<ExchangeAgreement>(&client).await
             && served::<Registry>(&client).await
-            && served::<PublicService>(&client).await;
+            && served::<PublicService>(&client).await
+            && served::<WorkloadCluster>(&client).await;
         Ok(served.then_some(()))
     })
     .await?;

@@ -10,15 +10,16 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use plinth_api::condition::Reason;
-use plinth_plan::model::{Action, BlockPlan, Desired, Inventory, ObjectKey, Plan, StackId};
+use plinth_plan::model::{Action, BlockPlan, Desired, Inventory, ObjectKey, Plan, StackId, UnitId};
 use tokio::sync::Semaphore;
 
 use crate::call::{Applying, CallError, Served, Writer};
 use crate::clusters::Cluster;
+use crate::inventory;
 use crate::lease::NotLeader;
 use crate::metrics::Metrics;
 use crate::observe::ingest::{Ingest, Lean};
-use crate::{inventory, secrets};
+use crate::secrets::{self, Sources};
 use classify::{Trouble, classify, kind_missing};
 pub use failures::Failures;
 
@@ -74,8 +75,8 @@ impl Applier {
     }
 
     /// Carries out `actions`: blocks side by side, in each block first the inventory, then the namespace, then the rest
-    /// at once. Failures are kept in `failures`. The answers are in the cache when this returns. Returns how many writes
-    /// succeeded.
+    /// at once. What Secrets are composed of is read from `sources`. Failures are kept in `failures`. The answers are in the
+    /// cache when this returns. Returns how many writes succeeded.
     ///
     /// # Errors
     /// [`NotLeader`] when the lease was lost: the rest was not written.
@@ -84,16 +85,18 @@ impl Applier {
         stack: &StackId,
         plan: Option<&Plan>,
         actions: &[Action],
+        sources: &Sources,
         failures: &mut Failures,
         now: i64,
     ) -> Result<usize, NotLeader> {
         self.writer.check()?;
         let wanted: HashSet<&ObjectKey> = actions.iter().filter_map(applied).collect();
-        let desired: HashMap<&ObjectKey, &Desired> = plan
+        // By unit, too: what is imported from another cluster stands in a namespace of the same name.
+        let desired: HashMap<(&UnitId, &ObjectKey), &Desired> = plan
             .into_iter()
-            .flat_map(Plan::objects)
-            .filter(|desired| wanted.contains(&desired.key))
-            .map(|desired| (&desired.key, desired))
+            .flat_map(Plan::units)
+            .flat_map(|unit| unit.objects.iter().map(move |desired| ((&unit.id, &desired.key), desired)))
+            .filter(|((_, key), _)| wanted.contains(key))
             .collect();
         let mut batches: BTreeMap<&str, Batch<'_>> = BTreeMap::new();
         let mut deletes = Vec::new();
@@ -103,7 +106,7 @@ impl Applier {
                     batches.entry(block).or_default().inventory = Some(inventory);
                 }
                 Action::Apply { unit, key, exists, force } => {
-                    let Some(desired) = desired.get(key).copied() else { continue };
+                    let Some(desired) = desired.get(&(unit, key)).copied() else { continue };
                     let job = Job { desired, exists: *exists, force: *force };
                     let batch = batches.entry(&unit.block).or_default();
                     let is_namespace = key.kind == "Namespace" && key.api_version == "v1";
@@ -116,8 +119,10 @@ impl Applier {
             batch.block = plan.and_then(|plan| plan.blocks.iter().find(|block| block.name == *name));
         }
 
-        let mut blocks: FuturesUnordered<_> =
-            batches.iter().map(|(name, batch)| self.block(stack, name, batch, failures, now)).collect();
+        let mut blocks: FuturesUnordered<_> = batches
+            .iter()
+            .map(|(name, batch)| self.block(stack, name, batch, failures, (sources, now)))
+            .collect();
         let mut removals: FuturesUnordered<_> =
             deletes.iter().map(|(key, uid)| self.delete(key, uid)).collect();
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(actions.len());
@@ -151,14 +156,14 @@ impl Applier {
         name: &str,
         batch: &Batch<'_>,
         failures: &Failures,
-        now: i64,
+        (sources, now): (&Sources, i64),
     ) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         // An inventory lives beside what it lists. Where the namespace does not exist yet it is the one object that
         // precedes its record; its own labels and claim say whose it is.
         let absent = batch.namespaces.iter().any(|job| !job.exists);
         if absent {
-            outcomes.extend(self.all(&batch.namespaces, now).await);
+            outcomes.extend(self.all(&batch.namespaces, sources, now).await);
             if outcomes.iter().any(|outcome| outcome.result.is_err()) {
                 return outcomes;
             }
@@ -189,30 +194,33 @@ impl Applier {
             }
         }
         if !absent {
-            outcomes.extend(self.all(&batch.namespaces, now).await);
+            outcomes.extend(self.all(&batch.namespaces, sources, now).await);
         }
-        outcomes.extend(self.all(&batch.rest, now).await);
+        outcomes.extend(self.all(&batch.rest, sources, now).await);
         outcomes
     }
 
-    async fn all(&self, jobs: &[Job<'_>], now: i64) -> Vec<Outcome> {
+    async fn all(&self, jobs: &[Job<'_>], sources: &Sources, now: i64) -> Vec<Outcome> {
         let outcome = |job: &Job<'_>, result| Outcome {
             key: job.desired.key.clone(),
             hash: job.desired.hash.clone(),
             result,
         };
-        let running: FuturesUnordered<_> =
-            jobs.iter().map(|job| async move { outcome(job, self.apply(*job, now).await) }).collect();
+        let running: FuturesUnordered<_> = jobs
+            .iter()
+            .map(|job| async move { outcome(job, self.apply(*job, sources, now).await) })
+            .collect();
         running.collect().await
     }
 
-    async fn apply(&self, job: Job<'_>, now: i64) -> Result<(), Trouble> {
+    async fn apply(&self, job: Job<'_>, sources: &Sources, now: i64) -> Result<(), Trouble> {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
         let key = &job.desired.key;
         let result = match self.served(key).await? {
             served if !job.desired.secret.is_empty() => {
-                secrets::apply(&self.cluster, &self.writer, &served, job.desired, job.force, now).await
+                let place = secrets::Place { cluster: &self.cluster, writer: &self.writer, sources };
+                secrets::apply(place, &served, job.desired, job.force, now).await
             }
             served => self.patch(&served, job).await.map_err(|error| classify(key, &error)),
         };

@@ -18,7 +18,7 @@ use futures::stream::FuturesUnordered;
 use kube::Client;
 use kube::runtime::watcher::{Config, InitialListStrategy};
 use plinth_api::names;
-use plinth_plan::model::{Live, ObjectKey, Observed, Plan, StackId};
+use plinth_plan::model::{Desired, Live, ObjectKey, Observed, StackId};
 use serde::Deserialize;
 use tokio::sync::watch as channel;
 use tokio::time::Instant;
@@ -68,6 +68,7 @@ pub struct Observer {
 }
 
 struct Inner {
+    cluster: String,
     client: Client,
     caller: Caller,
     kinds: Kinds,
@@ -124,13 +125,21 @@ struct Gaps {
 pub struct LookedUp(BTreeMap<ObjectKey, Option<Live>>);
 
 impl Observer {
-    pub(crate) fn new(client: Client, caller: Caller, kinds: Kinds, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        cluster: String,
+        client: Client,
+        caller: Caller,
+        kinds: Kinds,
+        metrics: Metrics,
+        triggers: Triggers,
+    ) -> Self {
         let inner = Inner {
+            cluster,
             client,
             caller,
             kinds,
             store: Arc::default(),
-            triggers: Triggers::new(metrics.clone()),
+            triggers,
             metrics,
             watches: Mutex::default(),
             definitions: Mutex::default(),
@@ -159,11 +168,12 @@ impl Observer {
         self.ensure(&kinds).await;
     }
 
-    /// What is, for one Stack. `plan` names the kinds to look at; without one (teardown) the inventories do.
+    /// What is on this cluster, for one Stack. `wanted`, what is planned here, names the kinds to look at; without any
+    /// (teardown) the inventories do.
     pub async fn observe(
         &self,
         stack: &StackId,
-        plan: Option<&Plan>,
+        wanted: &[&Desired],
         looked_up: &mut LookedUp,
         now: i64,
     ) -> Observed {
@@ -173,7 +183,7 @@ impl Observer {
         // Inventories first: they name further kinds.
         let mut gaps = self.ensure(&kinds).await;
         let mut more = self.inner.store.inventoried_kinds(stack);
-        for desired in plan.into_iter().flat_map(Plan::objects) {
+        for desired in wanted {
             let (version, kind) = (&desired.key.api_version, &desired.key.kind);
             if !more.contains(&(version.clone(), kind.clone())) {
                 more.insert((version.clone(), kind.clone()));
@@ -185,12 +195,10 @@ impl Observer {
         self.note_lacking(stack, &gaps);
 
         let mut observed = self.inner.store.snapshot(stack);
-        if let Some(plan) = plan {
-            show_secret_types(plan, &mut observed);
-            match self.look_up(plan, &observed, looked_up).await {
-                Ok(found) => observed.live.extend(found),
-                Err(error) => gaps.unreachable = gaps.unreachable.or(Some(error.to_string())),
-            }
+        show_secret_types(wanted, &mut observed);
+        match self.look_up(wanted, &observed, looked_up).await {
+            Ok(found) => observed.live.extend(found),
+            Err(error) => gaps.unreachable = gaps.unreachable.or(Some(error.to_string())),
         }
         match self.simulated().await {
             Ok(simulated) => observed.simulated = simulated,
@@ -199,7 +207,7 @@ impl Observer {
         observed.missing_kinds = gaps.missing;
         observed.unreachable = gaps.unreachable;
         observed.now = now;
-        self.inner.metrics.cached(self.inner.store.len());
+        self.inner.metrics.cached(&self.inner.cluster, self.inner.store.len());
         observed
     }
 
@@ -315,12 +323,12 @@ impl Observer {
     /// is somebody else's must be seen before the first write, not after.
     async fn look_up(
         &self,
-        plan: &Plan,
+        wanted: &[&Desired],
         observed: &Observed,
         looked_up: &mut LookedUp,
     ) -> Result<BTreeMap<ObjectKey, Live>, CallError> {
-        let wanted: Vec<&ObjectKey> = plan
-            .objects()
+        let wanted: Vec<&ObjectKey> = wanted
+            .iter()
             .map(|desired| &desired.key)
             .filter(|key| key.namespace.is_none() && !observed.live.contains_key(*key))
             .collect();
@@ -372,11 +380,27 @@ impl Observer {
         self.listed(stack, "ConfigMap").await
     }
 
+    /// The namespaces of every Stack's blocks, with whose each is, as [`Self::namespaces`] has those of one.
+    ///
+    /// # Errors
+    /// As [`Self::namespaces`].
+    pub async fn everyones_namespaces(&self) -> Result<Vec<(StackId, Live)>, CallError> {
+        let kind = ("v1".to_owned(), "Namespace".to_owned());
+        self.known(&kind).await?;
+        Ok(self.inner.store.all_of_kind(&kind))
+    }
+
     async fn listed(&self, stack: &StackId, name: &str) -> Result<Vec<Live>, CallError> {
         let kind = ("v1".to_owned(), name.to_owned());
-        match self.ensure_one(&kind).await.1 {
-            Ok(true) => Ok(self.inner.store.of_kind(stack, &kind)),
-            Ok(false) => Err(CallError::Lost(format!("{name} is not served"))),
+        self.known(&kind).await?;
+        Ok(self.inner.store.of_kind(stack, &kind))
+    }
+
+    /// Until the cache knows all objects of a kind.
+    async fn known(&self, kind: &KindName) -> Result<(), CallError> {
+        match self.ensure_one(kind).await.1 {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(CallError::Lost(format!("{} is not served", kind.1))),
             Err(why) => Err(CallError::Lost(why)),
         }
     }
@@ -401,6 +425,19 @@ impl Observer {
                 _ => None,
             })
             .collect())
+    }
+
+    /// What was seen last, of a cluster that does not answer.
+    pub fn last_seen(&self, stack: &StackId, wanted: &[&Desired], why: String, now: i64) -> Observed {
+        let mut observed = self.inner.store.snapshot(stack);
+        show_secret_types(wanted, &mut observed);
+        Observed { unreachable: Some(why), now, ..observed }
+    }
+
+    /// Ends the watches of a cluster that does not answer; what they have shown stays.
+    pub fn rest(&self) {
+        self.lock_watches().clear();
+        self.inner.definitions.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// An answer to a write of ours.
@@ -450,8 +487,8 @@ impl Observer {
 
 /// Metadata does not tell a Secret's type. It cannot change once the Secret exists, so an applied Secret has the one that
 /// was applied.
-fn show_secret_types(plan: &Plan, observed: &mut Observed) {
-    for desired in plan.objects().filter(|desired| desired.key.kind == "Secret") {
+fn show_secret_types(wanted: &[&Desired], observed: &mut Observed) {
+    for desired in wanted.iter().filter(|desired| desired.key.kind == "Secret") {
         let Some(wanted) = desired.body.get("type") else { continue };
         let Some(live) = observed.live.get_mut(&desired.key) else { continue };
         if let Some(body) = Arc::make_mut(&mut live.body).as_object_mut() {

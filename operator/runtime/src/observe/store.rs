@@ -289,6 +289,17 @@ impl Store {
         live.filter(|(key, _)| is_kind(key)).map(|(_, (_, live))| live.clone()).collect()
     }
 
+    /// Every Stack's objects of one kind, with whose each is.
+    pub fn all_of_kind(&self, kind: &KindName) -> Vec<(StackId, Live)> {
+        let inner = self.lock();
+        let owners = inner.kinds.get(kind).into_iter().flat_map(|kind| &kind.owners);
+        let live = owners.filter_map(|(key, stack)| {
+            let (_, live) = inner.stacks.get(stack)?.live.get(key)?;
+            Some((stack.clone(), live.clone()))
+        });
+        live.collect()
+    }
+
     /// The inventory ConfigMaps of one block.
     pub fn chunks(&self, stack: &StackId, block: &str) -> Vec<(ObjectKey, Chunk)> {
         let inner = self.lock();

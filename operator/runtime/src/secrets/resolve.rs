@@ -201,7 +201,9 @@ impl Hand<'_> {
                     namespace: Some(wanted.namespace.clone()),
                     name: wanted.name.clone(),
                 };
-                let read = self.cluster.caller.get(self.served, &key, Answer::Whole).await;
+                let home = self.sources.of(&wanted.namespace)?;
+                // Every cluster serves Secrets in the same way.
+                let read = home.caller.get(self.served, &key, Answer::Whole).await;
                 slot.insert(read.map_err(|error| classify(&key, &error))?);
             }
             others.get(&place).and_then(Option::as_ref).and_then(|live| live.value(&wanted.key))

@@ -23,6 +23,7 @@ use plinth_runtime::clusters::{Access, Clients, Cluster, HOME};
 use plinth_runtime::lease::Fence;
 use plinth_runtime::metrics::Metrics;
 use plinth_runtime::observe::LookedUp;
+use plinth_runtime::secrets::{Place, Sources};
 use serde_json::{Value, json};
 
 /// Longest wait for anything.
@@ -61,13 +62,24 @@ impl House {
         Self { cluster, applier, writer, metrics, failures: Failures::default(), later: 0 }
     }
 
+    /// Everything is on this one cluster.
+    pub fn sources(&self) -> Sources {
+        Sources::hub(self.cluster.clone())
+    }
+
+    /// Where Secrets are rotated.
+    pub fn place<'a>(&'a self, sources: &'a Sources) -> Place<'a> {
+        Place { cluster: &self.cluster, writer: &self.writer, sources }
+    }
+
     pub fn client(&self) -> Client {
         self.cluster.clients.requests.clone()
     }
 
     pub async fn observe(&self, stack: &StackId, plan: Option<&Plan>) -> Observed {
         let now = now() + self.later;
-        let mut observed = self.cluster.observer.observe(stack, plan, &mut LookedUp::default(), now).await;
+        let wanted: Vec<_> = plan.into_iter().flat_map(Plan::objects).collect();
+        let mut observed = self.cluster.observer.observe(stack, &wanted, &mut LookedUp::default(), now).await;
         observed.failures = self.failures.view();
         observed
     }
@@ -88,7 +100,7 @@ impl House {
             let actions = &decisions.actions;
             let written = self
                 .applier
-                .execute(&plan.stack, Some(plan), actions, &mut self.failures, observed.now)
+                .execute(&plan.stack, Some(plan), actions, &self.sources(), &mut self.failures, observed.now)
                 .await?;
             total += written;
             if written == 0 {
@@ -111,7 +123,8 @@ impl House {
             if started.elapsed() > LIMIT {
                 bail!("not gone within {LIMIT:?}: {:?}", state.waiting_for);
             }
-            self.applier.execute(stack, None, &state.actions, &mut self.failures, observed.now).await?;
+            let (actions, sources) = (&state.actions, self.sources());
+            self.applier.execute(stack, None, actions, &sources, &mut self.failures, observed.now).await?;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
