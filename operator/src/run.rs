@@ -108,6 +108,8 @@ pub async fn run_until(options: Options, stop: CancellationToken) -> anyhow::Res
     let catalogue = Catalogue::builtin()
         .map_err(|findings| anyhow::anyhow!("the built-in catalogue is broken: {}", findings[0]))?;
 
+    metrics.built(env!("CARGO_PKG_VERSION"), catalogue.revision());
+
     // Not the given token: the lease outlives the last write.
     let retire = CancellationToken::new();
     let lease = LeaseOptions {
@@ -271,6 +273,7 @@ impl House {
         term.cancel();
         context.errands.close();
         let _ = tokio::join!(following, following_declared, attending, context.errands.wait());
+        self.metrics.forget_stacks();
     }
 }
 

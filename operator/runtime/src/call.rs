@@ -2,7 +2,7 @@
 //! a write needs a [`Writer`], and a `Writer` looks at the lease first.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Method, Request, header};
 use kube::Client;
@@ -201,9 +201,12 @@ impl Caller {
         if let Some(why) = self.pulse.silence() {
             return Err(CallError::Lost(why));
         }
-        tokio::time::timeout(self.timeout, self.exchange(request))
+        let method = request.method().clone();
+        let answer = tokio::time::timeout(self.timeout, self.exchange(request))
             .await
-            .unwrap_or_else(|_| Err(CallError::Lost(format!("none within {:?}", self.timeout))))
+            .unwrap_or_else(|_| Err(CallError::Lost(format!("none within {:?}", self.timeout))));
+        self.metrics.requested(method.as_str(), answer.as_ref().err().map(CallError::code));
+        answer
     }
 
     async fn exchange(&self, request: Request<Body>) -> Result<Vec<u8>, CallError> {
@@ -360,8 +363,10 @@ impl Writer {
         request: Request<Body>,
     ) -> Result<Vec<u8>, CallError> {
         self.fence.check()?;
+        let began = Instant::now();
         let result = self.caller.send(request).await;
-        self.caller.metrics.wrote(verb, kind, result.as_ref().err().map(|e| e.code()));
+        let error = result.as_ref().err().map(CallError::code);
+        self.caller.metrics.wrote(verb, kind, error, began.elapsed());
         result
     }
 }

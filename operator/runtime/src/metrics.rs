@@ -1,8 +1,11 @@
 //! Metrics: everything continuous. Status records transitions only.
 
+mod stacks;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use plinth_plan::model::StackId;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -11,11 +14,31 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+pub use self::stacks::Sight;
+use self::stacks::Stacks;
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct WriteLabels {
     verb: &'static str,
     kind: String,
     outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    method: String,
+    outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct VerbLabels {
+    verb: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
+    catalogue: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -37,7 +60,10 @@ struct ClusterLabels {
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Arc<Registry>,
+    build: Family<BuildLabels, Gauge>,
+    requests: Family<RequestLabels, Counter>,
     writes: Family<WriteLabels, Counter>,
+    write_durations: Family<VerbLabels, Histogram, fn() -> Histogram>,
     reconciles: Family<ControllerLabels, Counter>,
     durations: Family<ControllerLabels, Histogram, fn() -> Histogram>,
     failures: Family<FailureLabels, Counter>,
@@ -47,6 +73,7 @@ pub struct Metrics {
     objects: Family<ClusterLabels, Gauge>,
     reachable: Family<ClusterLabels, Gauge>,
     heartbeats: Family<ClusterLabels, Histogram, fn() -> Histogram>,
+    stacks: Stacks,
 }
 
 fn seconds() -> Histogram {
@@ -56,8 +83,18 @@ fn seconds() -> Histogram {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("plinth");
+        let build = Family::default();
+        registry.register("build_info", "1, with the version of Plinth and of its catalogue", build.clone());
+        let requests = Family::default();
+        registry.register("requests", "Requests to API servers, by method and outcome", requests.clone());
         let writes = Family::default();
         registry.register("writes", "Mutating requests, by verb, kind and outcome", writes.clone());
+        let write_durations = Family::new_with_constructor(seconds as fn() -> Histogram);
+        registry.register(
+            "write_duration_seconds",
+            "Time from sending a mutating request to its answer, by verb",
+            write_durations.clone(),
+        );
         let reconciles = Family::default();
         registry.register("reconciles", "Reconciles that ended", reconciles.clone());
         let durations = Family::new_with_constructor(seconds as fn() -> Histogram);
@@ -84,9 +121,14 @@ impl Default for Metrics {
             "Time until a cluster has answered its heartbeat, or was given up",
             heartbeats.clone(),
         );
+        let stacks = Stacks::default();
+        stacks.register(&mut registry);
         Self {
             registry: Arc::new(registry),
+            build,
+            requests,
             writes,
+            write_durations,
             reconciles,
             durations,
             failures,
@@ -96,19 +138,43 @@ impl Default for Metrics {
             objects,
             reachable,
             heartbeats,
+            stacks,
         }
     }
 }
 
 impl Metrics {
-    /// A write ended; `error` is the HTTP status of a failure, where there was one.
-    pub fn wrote(&self, verb: &'static str, kind: &str, error: Option<Option<u16>>) {
-        let outcome = match error {
-            None => "ok".to_owned(),
-            Some(Some(code)) => code.to_string(),
-            Some(None) => "lost".to_owned(),
-        };
-        self.writes.get_or_create(&WriteLabels { verb, kind: kind.to_owned(), outcome }).inc();
+    /// Which Plinth this is.
+    pub fn built(&self, version: &'static str, catalogue: &str) {
+        self.build.get_or_create(&BuildLabels { version, catalogue: catalogue.to_owned() }).set(1);
+    }
+
+    /// A request was answered, or not; `error` is the HTTP status of a failure, where there was one.
+    pub fn requested(&self, method: &str, error: Option<Option<u16>>) {
+        let labels = RequestLabels { method: method.to_owned(), outcome: outcome(error) };
+        self.requests.get_or_create(&labels).inc();
+    }
+
+    /// A write ended after so long; `error` as in [`Self::requested`].
+    pub fn wrote(&self, verb: &'static str, kind: &str, error: Option<Option<u16>>, took: Duration) {
+        self.write_durations.get_or_create(&VerbLabels { verb }).observe(took.as_secs_f64());
+        let labels = WriteLabels { verb, kind: kind.to_owned(), outcome: outcome(error) };
+        self.writes.get_or_create(&labels).inc();
+    }
+
+    /// A Stack as it is at the end of a reconcile.
+    pub fn stack(&self, id: &StackId, sight: &Sight) {
+        self.stacks.show(id, sight);
+    }
+
+    /// A Stack is gone.
+    pub fn forget(&self, id: &StackId) {
+        self.stacks.forget(id);
+    }
+
+    /// Another process leads: what was last known here is no longer what is.
+    pub fn forget_stacks(&self) {
+        self.stacks.forget_all();
     }
 
     /// A reconcile begins.
@@ -163,6 +229,14 @@ impl Metrics {
     /// All of them in OpenMetrics text.
     pub fn render(&self) -> String {
         text(&self.registry)
+    }
+}
+
+fn outcome(error: Option<Option<u16>>) -> String {
+    match error {
+        None => "ok".to_owned(),
+        Some(Some(code)) => code.to_string(),
+        Some(None) => "lost".to_owned(),
     }
 }
 

@@ -144,6 +144,7 @@ impl Context {
     pub fn forget(&self, stack: &StackId) {
         self.stacks.lock().unwrap_or_else(PoisonError::into_inner).remove(stack);
         self.status.forget(stack);
+        self.metrics.forget(stack);
     }
 }
 

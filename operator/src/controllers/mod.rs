@@ -9,6 +9,7 @@ pub mod context;
 pub mod dereference;
 pub mod documents;
 mod lanes;
+mod measure;
 pub mod moving;
 pub mod operation;
 mod reach;

@@ -40,7 +40,7 @@ use super::documents::points_outside;
 use super::lanes::Errand;
 use super::reach::Reach;
 use super::teardown::take_down;
-use super::{agencies, claims, moving};
+use super::{agencies, claims, measure, moving};
 
 /// Rounds of observe, decide, apply in one reconcile. Each round writes something, so this many are never needed; a
 /// fight with another controller is cut off here and goes on after a pause.
@@ -482,7 +482,9 @@ pub(super) async fn tell(
     let id = id_of(stack);
     let (_, now) = now();
     let previous: BTreeMap<String, BuildingBlockStatus> = context.status.blocks(&id);
+    let sight = measure::of_outcome(&outcome);
     let Report { stack: status, blocks } = report(stack, outcome, &previous, now);
+    context.metrics.stack(&id, &measure::with_status(sight, &status));
     let shown = planned.map(|(plan, _)| shown(stack, plan, blocks));
     let before = stack.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
     // Blocks first: a Stack is not said to be Ready before each of its blocks is.
