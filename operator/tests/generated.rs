@@ -48,3 +48,19 @@ fn printed_definitions_are_those_of_the_files() {
     }
     assert_eq!(ran.out.matches("\nkind: CustomResourceDefinition\n").count(), files);
 }
+
+#[test]
+fn what_the_chart_and_the_pages_take_from_the_program_is_fresh() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let fresh = tempfile::tempdir().unwrap();
+    let ran = plinth(&["generate", fresh.path().to_str().unwrap()]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let written: Vec<&str> = ran.err.lines().filter_map(|line| line.strip_prefix("wrote ")).collect();
+    assert!(written.len() >= 3, "{}", ran.err);
+    for path in written {
+        let name = Path::new(path).strip_prefix(fresh.path()).unwrap();
+        let kept = std::fs::read_to_string(root.join(name)).unwrap_or_default();
+        let fresh = std::fs::read_to_string(path).unwrap();
+        assert!(kept == fresh, "{} is stale; renew it with `cargo run -- generate .`", name.display());
+    }
+}

@@ -4,10 +4,17 @@ use serde_json::{Value, json};
 
 use crate::names;
 
-/// Every admission object, for an operator that runs as the user `operator`.
+/// How the API server's names of service accounts begin.
+const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
+
+/// Every admission object, for an operator that runs as the user `operator`. A person who runs it is not confined to what is
+/// Plinth's: the same person may administer the cluster.
 pub fn objects(operator: &str) -> Vec<Value> {
     let mut objects = author();
     objects.extend(only_the_operator(operator));
+    if operator.starts_with(SERVICE_ACCOUNT) {
+        objects.extend(confined(operator));
+    }
     objects
 }
 
@@ -88,6 +95,68 @@ fn only_the_operator(operator: &str) -> Vec<Value> {
                     "message": "spec: a BuildingBlock is written by Plinth alone; change spec.blocks of its Stack",
                     "reason": "Forbidden",
                 }],
+            },
+        }),
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": { "name": name },
+            "spec": { "policyName": name, "validationActions": ["Deny"] },
+        }),
+    ]
+}
+
+/// The operator writes what carries its label, and takes over nothing but what is in a namespace of a block or was handed over. RBAC
+/// cannot say that: it knows no labels.
+fn confined(operator: &str) -> Vec<Value> {
+    let name = "plinth-operator";
+    let (label, ours, owner) = (names::LABEL_MANAGED_BY, names::MANAGED_BY, names::ANNOTATION_OWNER);
+    let labelled = |object: &str| {
+        format!(
+            "has({object}.metadata.labels) && '{label}' in {object}.metadata.labels && \
+             {object}.metadata.labels['{label}'] == '{ours}'"
+        )
+    };
+    let handed_over = format!(
+        "request.kind.kind == 'Namespace' && has(oldObject.metadata.annotations) && \
+         '{owner}' in oldObject.metadata.annotations"
+    );
+    let own_groups = format!("['{}', 'events.k8s.io', 'coordination.k8s.io']", names::GROUP);
+    vec![
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": { "name": name },
+            "spec": {
+                "matchConstraints": {
+                    "resourceRules": [{
+                        "apiGroups": ["*"],
+                        "apiVersions": ["*"],
+                        "operations": ["CREATE", "UPDATE", "DELETE"],
+                        "resources": ["*"],
+                    }],
+                },
+                "matchConditions": [
+                    { "name": "operator", "expression": format!("request.userInfo.username == '{operator}'") },
+                    { "name": "rendered", "expression": format!("!(request.resource.group in {own_groups})") },
+                    { "name": "stored", "expression": "!(request.resource.resource in ['subjectaccessreviews', 'selfsubjectreviews'])" },
+                ],
+                "failurePolicy": "Fail",
+                "validations": [
+                    {
+                        "expression": format!("object == null || ({})", labelled("object")),
+                        "message": format!("Plinth writes only what carries the label {label}={ours}"),
+                        "reason": "Forbidden",
+                    },
+                    {
+                        "expression": format!(
+                            "oldObject == null || ({}) || ({handed_over}) || (namespaceObject != null && {})",
+                            labelled("oldObject"), labelled("namespaceObject"),
+                        ),
+                        "message": "it exists and is not Plinth's: delete it, or choose another name",
+                        "reason": "Forbidden",
+                    },
+                ],
             },
         }),
         json!({

@@ -4,6 +4,7 @@
 pub mod admission;
 pub mod condition;
 pub mod names;
+pub mod rights;
 pub mod v1alpha1;
 
 pub use v1alpha1::{

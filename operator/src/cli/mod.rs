@@ -18,6 +18,7 @@ mod diff;
 mod directory;
 mod down;
 mod exit;
+mod generate;
 mod graph;
 mod images;
 mod input;
@@ -30,6 +31,7 @@ mod plan;
 mod preflight;
 mod problem;
 mod progress;
+mod rbac;
 mod report;
 mod run;
 mod schema;
@@ -96,6 +98,11 @@ enum Verb {
     Approve(approve::Args),
     /// Print the definitions of Plinth's kinds, or write one file for each.
     Crds(crds::Args),
+    /// Print the roles that the operator needs on a cluster, or what a file needs beyond them.
+    Rbac(rbac::Args),
+    /// Write the files of this repository that follow from the program: the chart's rules and policies, and pages of docs/.
+    #[command(hide = true)]
+    Generate(generate::Args),
     /// Take a step of onboarding: what a Job that Plinth renders runs.
     #[command(hide = true)]
     Onboard(onboard::Args),
@@ -152,6 +159,8 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Anchor(args) => wait_for(anchor::run(args, out, cli.output)),
         Verb::Approve(args) => wait_for(approve::run(args, out)),
         Verb::Crds(args) => crds::run(&args, out, cli.output),
+        Verb::Rbac(args) => rbac::run(&args, out, cli.output),
+        Verb::Generate(args) => generate::run(&args),
         Verb::Onboard(args) => wait_for(onboard::run(args)),
         Verb::Authorise(args) => wait_for(authorise::run(args)),
         Verb::Catalogue(args) => catalogue::run(&args, out),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use plinth_api::rights;
 use plinth_api::v1alpha1::product::{RawObject, Route};
 use serde_json::{Map, Value, json};
 
@@ -15,29 +16,6 @@ use crate::model::{FOUNDATION, Finding, SecretSource, UnitId};
 use crate::naming::keyed;
 use crate::requirement::requires_of;
 use crate::token;
-
-/// Kinds that an entry's `objects` may have. Everything else is refused, so that a catalogue entry cannot widen what the
-/// operator may do.
-const ALLOWED_KINDS: &[(&str, &str)] = &[
-    ("v1", "ConfigMap"),
-    ("v1", "Service"),
-    ("networking.k8s.io/v1", "NetworkPolicy"),
-    ("helm.toolkit.fluxcd.io/v2", "HelmRelease"),
-    ("source.toolkit.fluxcd.io/v1", "HelmRepository"),
-    ("source.toolkit.fluxcd.io/v1", "OCIRepository"),
-    ("source.toolkit.fluxcd.io/v1", "GitRepository"),
-    ("gateway.networking.k8s.io/v1", "Gateway"),
-    ("gateway.networking.k8s.io/v1", "HTTPRoute"),
-    ("gateway.networking.k8s.io/v1", "TLSRoute"),
-    ("cert-manager.io/v1", "Certificate"),
-    ("cert-manager.io/v1", "Issuer"),
-    ("postgresql.cnpg.io/v1", "Cluster"),
-    ("postgresql.cnpg.io/v1", "Database"),
-    ("kafka.strimzi.io/v1", "Kafka"),
-    ("kafka.strimzi.io/v1", "KafkaNodePool"),
-    ("kafka.strimzi.io/v1", "KafkaTopic"),
-    ("kafka.strimzi.io/v1", "KafkaUser"),
-];
 
 /// One product instance being rendered.
 pub struct Product<'a> {
@@ -261,8 +239,9 @@ impl<'a> Product<'a> {
         };
         let api_version = take(&mut body, "apiVersion")?;
         let kind = take(&mut body, "kind")?;
-        if !ALLOWED_KINDS.contains(&(api_version.as_str(), kind.as_str())) {
-            let known: Vec<String> = ALLOWED_KINDS.iter().map(|(a, k)| format!("{a} {k}")).collect();
+        if !rights::kind(&api_version, &kind).is_some_and(|known| known.in_products) {
+            let allowed = rights::KINDS.iter().filter(|known| known.in_products);
+            let known: Vec<String> = allowed.map(|k| format!("{} {}", k.api_version, k.kind)).collect();
             return Err(format!(
                 "{api_version} {kind} is not an allowed kind; allowed are {}",
                 listed(&known)

@@ -1,0 +1,89 @@
+//! What the operator may do is what it does: under the account that `plinth rbac` prints, on the real API server with the admission
+//! policies, nothing is refused, and no right stays unused without a reason.
+
+mod account;
+mod audit;
+#[path = "../../plan/tests/closure_stacks/mod.rs"]
+mod closure_stacks;
+mod confined;
+#[path = "../reconcile/house.rs"]
+#[allow(dead_code, reason = "each test that runs an operator uses its part")]
+mod house;
+mod stages;
+mod unused;
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use house::{Operator, eventually, prepare};
+use plinth::run::Options;
+use plinth_api::rights::{self, Cluster, KINDS};
+use plinth_cluster::Nodes;
+use plinth_cluster::testing::TestCluster;
+use plinth_runtime::clusters::Access;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_refused_and_no_right_is_unused() -> Result<()> {
+    let options = |options: plinth_cluster::Options| {
+        options.nodes(Nodes::Simulated(3)).gateway_api(true).ecosystem(true)
+    };
+    let cluster = TestCluster::start_with(options).await?;
+    let client = prepare(&cluster).await?;
+    let folder = tempfile::tempdir()?;
+    let extensions: BTreeSet<&str> = KINDS.iter().filter_map(|kind| kind.extension).collect();
+    let kubeconfig = account::install(&cluster, &client, &extensions, folder.path()).await?;
+
+    // A process of the same account waits beside: it may take the lease, and does.
+    let start = |identity: &str| {
+        Operator::run(Options {
+            access: Access { kubeconfig: Some(kubeconfig.clone()), context: None },
+            lease_namespace: Some(account::NAMESPACE.to_owned()),
+            identity: Some(identity.to_owned()),
+            ..Options::default()
+        })
+    };
+    let first = start("one");
+    stages::a_stack_comes_up(&client).await?;
+    let second = start("two");
+    first.stop().await?;
+    stages::it_is_changed_drifts_and_is_approved(&cluster, &client).await?;
+    stages::what_agencies_declare_is_told(&client).await?;
+    stages::every_kind_is_made(&client).await?;
+    confined::what_is_not_plinths_is_safe(&kubeconfig, &client).await?;
+    stages::all_of_it_goes(&client).await?;
+    second.stop().await?;
+
+    let user = account::account().user();
+    let granted: BTreeSet<audit::Right> = rights::rules(Cluster::Hub)
+        .iter()
+        .chain(&rights::own_rules())
+        .chain(&extensions.iter().flat_map(|name| rights::rules_of(name)).collect::<Vec<_>>())
+        .flat_map(audit::of_rule)
+        .collect();
+    // A watch is written down when it has ended.
+    let seen = eventually("the watches have ended", async || {
+        let seen = audit::Seen::of(&cluster, &user)?;
+        Ok(seen.used.contains(&audit::Right::of("plinth.dev", "stacks", "watch")).then_some(seen))
+    })
+    .await?;
+    ensure!(seen.refused.is_empty(), "refused: {:#?}", seen.refused);
+    let beyond: Vec<_> = seen.used.difference(&granted).collect();
+    ensure!(beyond.is_empty(), "used, and granted by something else: {beyond:#?}");
+    let mut idle = Vec::new();
+    let mut reasons = BTreeSet::new();
+    for right in granted.difference(&seen.used) {
+        match unused::reason(right) {
+            Some(why) => drop(reasons.insert(why)),
+            None => idle.push(right),
+        }
+    }
+    ensure!(idle.is_empty(), "granted and not used, without a reason: {idle:#?}");
+    println!(
+        "{} rights granted, {} used over {} requests, {} not seen here for these reasons: {reasons:#?}",
+        granted.len(),
+        seen.used.len(),
+        seen.requests,
+        granted.difference(&seen.used).count(),
+    );
+    Ok(())
+}
