@@ -1,6 +1,7 @@
 //! `plinth plan --diff`: what a plan would change on a cluster, asked of its API server by dry run, in words.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -26,6 +27,22 @@ use super::progress;
 
 /// Dry runs under way at once: kind to the API server, and quick enough for a thousand objects.
 const AT_ONCE: usize = 16;
+
+/// Arguments of `diff`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// File or folder with Stacks and Products; `-` is standard input.
+    #[arg(short, long, value_name = "FILE|FOLDER")]
+    file: PathBuf,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// `plinth diff`, which is `plinth plan --diff`. Exit code 5 when something would change.
+pub fn main(args: Args, out: Out) -> Result<Exit> {
+    let input = Input::read(&args.file)?.some(&args.file)?;
+    super::wait_for(run(&args.cluster, input, out))
+}
 
 /// What would happen to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

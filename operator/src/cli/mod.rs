@@ -22,9 +22,12 @@ mod generate;
 mod graph;
 mod images;
 mod input;
+mod kubectl;
+mod logs;
 mod lookup;
 mod names;
 mod onboard;
+mod operations;
 mod output;
 mod page;
 mod plan;
@@ -40,13 +43,16 @@ mod tree;
 mod up;
 mod validate;
 mod views;
+mod why;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use self::exit::{Exit, Failure};
+use self::kubectl::Called;
 use self::output::{Format, Out};
 
 /// Turns a country's declaration of its digital public infrastructure into running building blocks.
@@ -74,12 +80,19 @@ enum Verb {
     Plan(plan::Args),
     /// List every image that a Stack runs, for a mirror, and what products would fetch when they start. Offline.
     Images(images::Args),
+    /// Show what applying a file would change on a cluster, in words: `plan --diff`.
+    Diff(diff::Args),
     /// Check Stacks and Products, offline.
     Validate(validate::Args),
     /// Check whether a cluster can carry a Stack, and name every shortfall.
     Preflight(preflight::Args),
     /// Show a Stack as a tree of blocks and components, with the reason for everything that is not ready.
+    #[command(visible_alias = "tree")]
     Status(status::Args),
+    /// Name what is at fault, the worst first, and what to do. Exit code 4 when something is.
+    Why(why::Args),
+    /// Print what the containers of a block say.
+    Logs(logs::Args),
     /// Show what is seen of GovStack's cross-functional requirements, block by block, with evidence.
     Conformance(conformance::Args),
     /// Draw a country: who asks, who answers, who may call what.
@@ -96,6 +109,8 @@ enum Verb {
     Anchor(anchor::Args),
     /// Approve the plan that a Stack holds.
     Approve(approve::Args),
+    /// List what people have asked for once: who, why, and how it ended.
+    Operations(operations::Args),
     /// Print the definitions of Plinth's kinds, or write one file for each.
     Crds(crds::Args),
     /// Print the roles that the operator needs on a cluster, or what a file needs beyond them.
@@ -117,7 +132,21 @@ enum Verb {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let mut command = Cli::command();
+    match kubectl::called_as(words.first().map(OsString::as_os_str)) {
+        Called::Plinth => {}
+        Called::Plugin => command = command.bin_name("kubectl plinth"),
+        Called::Completer => {
+            command.build();
+            let words: Vec<String> =
+                words.into_iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+            let offered = Out::new(None).text(&kubectl::completions(&command, &words));
+            return ExitCode::from(if offered.is_ok() { Exit::Ok } else { Exit::Failed }.code());
+        }
+    }
+    let parsed = Cli::from_arg_matches(&command.get_matches_from(words));
+    let cli = parsed.unwrap_or_else(|error| error.exit());
     let exit = match dispatch(cli) {
         Ok(exit) => exit,
         Err(error) => {
@@ -147,8 +176,11 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Run(args) => wait_for(run::main(args)),
         Verb::Plan(args) => plan::run(args, out),
         Verb::Images(args) => images::run(&args, out),
+        Verb::Diff(args) => diff::main(args, out),
         Verb::Validate(args) => validate::run(&args, out),
         Verb::Preflight(args) => wait_for(preflight::run(args, out)),
+        Verb::Why(args) => wait_for(why::run(args, out)),
+        Verb::Logs(args) => wait_for(logs::run(args, out)),
         Verb::Status(args) => wait_for(status::run(args, out)),
         Verb::Conformance(args) => wait_for(conformance::run(args, out)),
         Verb::Graph(args) => wait_for(graph::run(args, out, cli.output)),
@@ -158,6 +190,7 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Directory(args) => wait_for(directory::run(args, out)),
         Verb::Anchor(args) => wait_for(anchor::run(args, out, cli.output)),
         Verb::Approve(args) => wait_for(approve::run(args, out)),
+        Verb::Operations(args) => wait_for(operations::run(args, out)),
         Verb::Crds(args) => crds::run(&args, out, cli.output),
         Verb::Rbac(args) => rbac::run(&args, out, cli.output),
         Verb::Generate(args) => generate::run(&args),
