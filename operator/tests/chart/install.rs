@@ -11,8 +11,8 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use plinth::run::Options;
 use plinth_api::Stack;
-use plinth_cluster::{ControlPlane, Nodes};
 use plinth_cluster::testing::TestCluster;
+use plinth_cluster::{ControlPlane, Nodes};
 use plinth_runtime::clusters::Access;
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ async fn what_the_chart_installs_brings_a_stack_up_is_upgraded_and_leaves_it_whe
     // Nodes are simulated, so that the pods run nothing. The same program runs here, as the account that the chart made.
     let dpi: Namespace = serde_json::from_value(json!({ "metadata": { "name": "dpi" } }))?;
     Api::all(client.clone()).create(&PostParams::default(), &dpi).await?;
-    let operator = Operator::start_with(Options {
+    let operator = Operator::run(Options {
         access: Access {
             kubeconfig: Some(kubeconfig_of_the_account(&cluster, &client, folder.path()).await?),
             context: None,

@@ -138,7 +138,7 @@ async fn every_query_of_the_dashboard_finds_what_a_running_operator_exports() ->
     let exchange = serde_json::json!({ "name": "information-mediator", "product": "gateway-exchange" });
     wanted.spec.blocks.push(serde_json::from_value(exchange)?);
     let (operators, server) = (free_port()?, free_port()?);
-    let operator = Operator::start_with(Options {
+    let operator = Operator::run(Options {
         access: Access { kubeconfig: Some(cluster.kubeconfig()), context: None },
         identity: Some("me".to_owned()),
         metrics: Some(([127, 0, 0, 1], operators).into()),

@@ -27,7 +27,8 @@ const TAKEN_OVER: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a real node, and Helm, which is built: e2e/all chart"]
-async fn the_operator_is_a_pod_that_brings_a_stack_up_and_is_followed_by_another_when_it_is_killed() -> Result<()> {
+async fn the_operator_is_a_pod_that_brings_a_stack_up_and_is_followed_by_another_when_it_is_killed()
+-> Result<()> {
     let image = tokio::task::spawn_blocking(image).await??;
     TestCluster::run(Nodes::Real, async |cluster| {
         cluster.import_image(&image).await?;
@@ -41,8 +42,10 @@ async fn the_operator_is_a_pod_that_brings_a_stack_up_and_is_followed_by_another
         }
         let port = cluster.server_url().rsplit(':').next().unwrap_or_default().to_owned();
         let ports = format!("networkPolicy.apiServerPorts={{443,{port}}}");
-        let image = "image.repository=plinth.local/plinth-dev/plinth,image.tag=onboard-1,image.pullPolicy=Never";
-        let arguments = ["install", "plinth", CHART, "--wait", "--timeout=5m", "--set", image, "--set", &ports];
+        let image =
+            "image.repository=plinth.local/plinth-dev/plinth,image.tag=onboard-1,image.pullPolicy=Never";
+        let arguments =
+            ["install", "plinth", CHART, "--wait", "--timeout=5m", "--set", image, "--set", &ports];
         helm(cluster, &arguments).await?;
         let deployment = Api::<Deployment>::namespaced(client.clone(), NAMESPACE).get("plinth").await?;
         ensure!(deployment.status.as_ref().and_then(|status| status.ready_replicas) == Some(2));

@@ -5,13 +5,16 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use plinth_cluster::{ControlPlane, free_port};
+use plinth_journey::Waiting;
 use serde_json::{Value, json};
 
 /// A component that keeps crashing, as simulated nodes know it.
 const BROKEN: &str = "crash-loop";
 
 pub struct Machine {
-    home: tempfile::TempDir,
+    /// Of its cluster.
+    name: String,
+    folder: tempfile::TempDir,
     pub plane: ControlPlane,
     /// Where the console is.
     pub address: String,
@@ -21,18 +24,25 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Brings an example up, and serves a console beside its operator.
-    pub async fn with(example: &str) -> Result<Self> {
-        let home = tempfile::tempdir()?;
-        let up = plinth(&home).args(["up", example, "--nodes", "simulated", "--detach"]).output()?;
-        ensure!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
-        let plane = ControlPlane::attach_at(&home.path().join("plinth/clusters/plinth")).await?;
+    /// Brings an example up, says yes to what waits for a second person, and serves a console beside its operator.
+    pub async fn with(example: &'static str, namespace: &str, stack: &str) -> Result<Self> {
+        let (name, folder) = (format!("console-{}", std::process::id()), tempfile::tempdir()?);
+        let waiting = Waiting { cluster: &name, namespace, stack };
+        let up = tokio::task::spawn_blocking({
+            let name = name.clone();
+            move || plinth(&["up", example, "--nodes", "simulated", "--detach", "--name", &name])
+        });
+        tokio::select! {
+            up = up => up??,
+            error = waiting.approve() => return Err(error),
+        };
+        let plane = ControlPlane::attach(&name).await?;
         let port = free_port()?;
-        let mut run = plinth(&home);
+        let mut run = Command::new(env!("CARGO_BIN_EXE_plinth"));
         run.args(["run", "--identity", "console", "--console", &format!("127.0.0.1:{port}"), "--kubeconfig"]);
         let console = run.arg(plane.kubeconfig()).stderr(Stdio::null()).spawn()?;
         let address = format!("http://127.0.0.1:{port}/");
-        let mut machine = Self { home, plane, address, token: String::new(), console };
+        let mut machine = Self { name, folder, plane, address, token: String::new(), console };
         let verbs = "--verb=list";
         let kinds = "--resource=stacks.plinth.dev,buildingblocks.plinth.dev,operations.plinth.dev,events";
         machine.kubectl(&["create", "serviceaccount", "on-duty"], None)?;
@@ -50,7 +60,7 @@ impl Machine {
     }
 
     fn kubectl(&self, arguments: &[&str], input: Option<&Value>) -> Result<String> {
-        let file: Option<PathBuf> = input.map(|_| self.home.path().join("input.json"));
+        let file: Option<PathBuf> = input.map(|_| self.folder.path().join("input.json"));
         let mut kubectl = Command::new(self.plane.binaries().kubectl());
         kubectl.arg("--kubeconfig").arg(self.plane.kubeconfig()).args(arguments);
         if let Some((file, input)) = file.zip(input) {
@@ -112,12 +122,20 @@ impl Drop for Machine {
     fn drop(&mut self) {
         let _ = self.console.kill();
         let _ = self.console.wait();
-        let _ = plinth(&self.home).args(["down", "--purge"]).output();
+        if let Err(error) = plinth(&["down", "--name", &self.name, "--purge"]) {
+            eprintln!("{error:#}");
+        }
     }
 }
 
-fn plinth(home: &tempfile::TempDir) -> Command {
+fn plinth(arguments: &[&str]) -> Result<()> {
     let mut plinth = Command::new(env!("CARGO_BIN_EXE_plinth"));
-    plinth.env("XDG_STATE_HOME", home.path()).env_remove("KUBECONFIG").stdin(Stdio::null());
-    plinth
+    let output = plinth.args(arguments).env_remove("KUBECONFIG").stdin(Stdio::null()).output()?;
+    ensure!(
+        output.status.success(),
+        "plinth {}: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
 }

@@ -25,7 +25,7 @@ const LANGUAGES: [(&str, &str); 4] = [("uk", "Стеки"), ("es", "Stacks"), ("
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes: e2e/all console"]
 async fn whoever_is_on_duty_sees_the_object_at_fault() -> Result<()> {
-    let machine = Machine::with(UKRAINE).await?;
+    let machine = Machine::with(UKRAINE, "dpi", "ukraine").await?;
     let browser = Browser::with(&[]).await?;
     let page = Page { browser: &browser, address: machine.address.clone() };
     page.sign_in(&machine.token).await?;
