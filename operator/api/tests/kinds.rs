@@ -144,7 +144,7 @@ async fn every_example_survives_the_schema_and_the_type() {
             }
         }
     }
-    for kind in ["Stack", "Member", "ExchangeAgreement", "Registry", "PublicService"] {
+    for kind in ["Stack", "WorkloadCluster", "Member", "ExchangeAgreement", "Registry", "PublicService"] {
         assert!(seen.contains(kind), "there is no example of kind {kind}");
     }
 }

@@ -147,6 +147,26 @@ fn each_wrong_field_is_named_with_its_value_and_what_is_allowed() {
             "spec.catalogue.replaces: `echo` is replaced by nothing: apply a Product of that name",
         ),
         (
+            "a place for a block that there is none of",
+            |s| {
+                s["spec"]["placement"] = json!({ "blocks": [{ "block": "registry", "clusters": ["north"] }] })
+            },
+            "spec.placement.blocks[registry].block: `registry` is no block; allowed are registration",
+        ),
+        (
+            "a cluster that has to have what there is none of",
+            |s| s["spec"]["placement"] = json!({ "default": { "capabilities": ["gateway"] } }),
+            "spec.placement.default.capabilities: `gateway` is no capability of a cluster; allowed are cert-manager",
+        ),
+        (
+            "a law for a block that there is none of",
+            |s| {
+                let rule = json!({ "name": "home", "blocks": ["registry"], "jurisdiction": ["EE"] });
+                s["spec"]["placement"] = json!({ "residency": [rule] });
+            },
+            "spec.placement.residency[home].blocks: `registry` is no block; allowed are registration",
+        ),
+        (
             "no digest where one is required",
             |s| s["spec"]["images"] = json!({ "requireDigest": true }),
             "`example.org/echo:1.0` has no digest and spec.images.requireDigest is true",

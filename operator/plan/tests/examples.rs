@@ -22,11 +22,27 @@ fn plans() -> Vec<(String, Plan)> {
         for stack in example.of::<Stack>() {
             let plan = plinth_plan::plan(&stack, &example.inputs())
                 .unwrap_or_else(|findings| panic!("{}: {findings:?}", example.name));
-            plans.push((example.name.clone(), plan));
+            plans.extend(by_cluster(plan).into_iter().map(|plan| (example.name.clone(), plan)));
         }
     }
     assert!(!plans.is_empty());
     plans
+}
+
+/// The part of a plan on each cluster, as a plan of one. What it waits for elsewhere is there.
+fn by_cluster(plan: Plan) -> Vec<Plan> {
+    let clusters: BTreeSet<Option<String>> = plan.blocks.iter().map(|block| block.cluster.clone()).collect();
+    let part = |cluster: Option<String>| {
+        let mut part = plan.clone();
+        part.blocks.retain(|block| block.cluster == cluster);
+        let own: BTreeSet<UnitId> = part.units().map(|unit| unit.id.clone()).collect();
+        for block in &mut part.blocks {
+            block.cluster = None;
+            block.units.iter_mut().for_each(|unit| unit.after.retain(|before| own.contains(before)));
+        }
+        part
+    };
+    clusters.into_iter().map(part).collect()
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn readable(plan: &Plan) -> Value {
                     })
                 })
                 .collect();
-            json!({
+            let mut readable = json!({
                 "block": block.name,
                 "product": block.product,
                 "version": block.version,
@@ -82,7 +82,14 @@ fn readable(plan: &Plan) -> Value {
                 "endpoints": block.endpoints,
                 "blocked": block.blocked,
                 "units": units,
-            })
+            });
+            if let Some(cluster) = &block.cluster {
+                readable["cluster"] = json!(cluster);
+            }
+            if !block.standby.is_empty() {
+                readable["standby"] = json!(block.standby);
+            }
+            readable
         })
         .collect();
     json!({ "stack": plan.stack, "blocks": blocks })
@@ -95,6 +102,9 @@ fn brief(plan: &Plan, of: impl Fn(&BlockPlan) -> bool) -> String {
     for block in plan.blocks.iter().filter(|block| of(block)) {
         let version = block.version.as_deref().unwrap_or("external");
         let _ = writeln!(text, "block {} {} {version}", block.name, block.product.as_deref().unwrap_or("-"));
+        if let Some(cluster) = &block.cluster {
+            let _ = writeln!(text, "  cluster {cluster}");
+        }
         for endpoint in &block.endpoints {
             let _ = writeln!(text, "  endpoint {endpoint}");
         }

@@ -133,6 +133,14 @@ pub async fn run(cluster: &ClusterArgs, input: Input, out: Out) -> Result<Exit> 
     let world = World::of(&connection.client).await?;
     let mut diffs = Vec::new();
     for Planned { plan, .. } in &planned {
+        for block in &plan.blocks {
+            if let Some(elsewhere) = &block.cluster {
+                note(&format!(
+                    "warning: block {} is on cluster `{elsewhere}`, which is not compared",
+                    block.name
+                ));
+            }
+        }
         diffs.push(diff(&world, plan).await?);
     }
     let same = diffs.iter().all(|diff| diff.objects.iter().all(|line| line.change == Change::Unchanged));
@@ -162,8 +170,14 @@ impl World {
     }
 }
 
+/// What is planned for the cluster that is compared with.
+fn on_hub(plan: &Plan) -> impl Iterator<Item = &Desired> {
+    let blocks = plan.blocks.iter().filter(|block| block.cluster.is_none());
+    blocks.flat_map(|block| &block.units).flat_map(|unit| &unit.objects)
+}
+
 async fn diff(world: &World, plan: &Plan) -> Result<Diff> {
-    let objects: Vec<&Desired> = plan.objects().collect();
+    let objects: Vec<&Desired> = on_hub(plan).collect();
     let bar = progress::counted("Comparing", objects.len() as u64);
     let asked = stream::iter(objects.iter().map(|desired| async {
         let line = compare(world, desired).await;
@@ -290,7 +304,7 @@ async fn removed(world: &World, plan: &Plan) -> Result<Vec<Line>> {
             return Ok(Vec::new());
         }
     };
-    let planned: BTreeSet<&ObjectKey> = plan.objects().map(|desired| &desired.key).collect();
+    let planned: BTreeSet<&ObjectKey> = on_hub(plan).map(|desired| &desired.key).collect();
     let mut lines = Vec::new();
     for text in chunks.items.iter().filter_map(|chunk| chunk.data.as_ref()?.get("entries")) {
         let entries: Vec<InventoryEntry> = serde_json::from_str(text).context("reading an inventory")?;

@@ -18,6 +18,7 @@ mod diff;
 mod directory;
 mod down;
 mod exit;
+mod explain;
 mod generate;
 mod graph;
 mod images;
@@ -78,6 +79,8 @@ enum Verb {
     Run(run::Args),
     /// Show every object that a Stack becomes, by cluster and wave. Offline; with --diff against a cluster.
     Plan(plan::Args),
+    /// Say why a plan is as it is: on which cluster each block is placed, and why on no other.
+    Explain(explain::Args),
     /// List every image that a Stack runs, for a mirror, and what products would fetch when they start. Offline.
     Images(images::Args),
     /// Show what applying a file would change on a cluster, in words: `plan --diff`.
@@ -175,6 +178,7 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Down(args) => wait_for(down::run(args, out)),
         Verb::Run(args) => wait_for(run::main(args)),
         Verb::Plan(args) => plan::run(args, out),
+        Verb::Explain(args) => explain::run(&args, out),
         Verb::Images(args) => images::run(&args, out),
         Verb::Diff(args) => diff::main(args, out),
         Verb::Validate(args) => validate::run(&args, out),

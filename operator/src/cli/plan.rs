@@ -1,6 +1,6 @@
 //! `plinth plan`: every object that a Stack becomes, before it becomes anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use super::exit::Exit;
 use super::input::{Input, Planned};
 use super::output::{Format, Out, count, lines, note, table};
 
-/// The one cluster that this version places blocks on.
+/// The cluster that Plinth itself runs on.
 const HOME: &str = "home";
 
 /// Arguments of `plan`.
@@ -106,6 +106,8 @@ struct BlockLine<'a> {
     product: Option<&'a str>,
     version: Option<&'a str>,
     namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<&'a str>,
     external: bool,
     paused: bool,
     components: usize,
@@ -128,10 +130,15 @@ struct WaveView<'a> {
 
 fn view(plan: &Plan) -> PlanView<'_> {
     let waves = graph::waves(plan);
-    let mut by_wave: BTreeMap<usize, Vec<&Unit>> = BTreeMap::new();
-    for unit in plan.units() {
-        by_wave.entry(waves.get(&unit.id).copied().unwrap_or(0)).or_default().push(unit);
+    let mut clusters: BTreeMap<Option<&str>, BTreeMap<usize, Vec<&Unit>>> =
+        BTreeMap::from([(None, BTreeMap::new())]);
+    for block in &plan.blocks {
+        let by_wave = clusters.entry(block.cluster.as_deref()).or_default();
+        for unit in &block.units {
+            by_wave.entry(waves.get(&unit.id).copied().unwrap_or(0)).or_default().push(unit);
+        }
     }
+    let numbers: BTreeSet<usize> = clusters.values().flat_map(|by_wave| by_wave.keys().copied()).collect();
     let mut kinds = BTreeMap::new();
     for object in plan.objects() {
         *kinds.entry(object.key.kind.as_str()).or_default() += 1;
@@ -141,6 +148,7 @@ fn view(plan: &Plan) -> PlanView<'_> {
         product: block.product.as_deref(),
         version: block.version.as_deref(),
         namespace: block.namespace.as_deref(),
+        cluster: block.cluster.as_deref(),
         external: block.product.is_none(),
         paused: block.paused,
         components: block.units.iter().filter(|unit| unit.component).count(),
@@ -156,14 +164,17 @@ fn view(plan: &Plan) -> PlanView<'_> {
         summary: Summary {
             objects: plan.objects().count(),
             components: plan.units().filter(|unit| unit.component).count(),
-            waves: by_wave.len(),
+            waves: numbers.len(),
             kinds,
             blocks: blocks.collect(),
         },
-        clusters: vec![ClusterView {
-            name: HOME,
-            waves: by_wave.into_iter().map(|(wave, units)| WaveView { wave, units }).collect(),
-        }],
+        clusters: clusters
+            .into_iter()
+            .map(|(name, by_wave)| ClusterView {
+                name: name.unwrap_or(HOME),
+                waves: by_wave.into_iter().map(|(wave, units)| WaveView { wave, units }).collect(),
+            })
+            .collect(),
     }
 }
 
@@ -216,10 +227,10 @@ fn summary_text(view: &PlanView<'_>) -> String {
     let mut table = table(["BLOCK", "PRODUCT", "VERSION", "NAMESPACE", "COMPONENTS", "OBJECTS", "NOTES"]);
     for block in &view.summary.blocks {
         let note = match block {
-            block if !block.blocked.is_empty() => "blocked",
-            block if block.external => "external",
-            block if block.paused => "paused",
-            _ => "",
+            block if !block.blocked.is_empty() => "blocked".to_owned(),
+            block if block.external => "external".to_owned(),
+            block if block.paused => "paused".to_owned(),
+            block => block.cluster.map(|cluster| format!("on {cluster}")).unwrap_or_default(),
         };
         let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
         table.add_row([
@@ -229,7 +240,7 @@ fn summary_text(view: &PlanView<'_>) -> String {
             or_dash(block.namespace),
             block.components.to_string(),
             block.objects.to_string(),
-            note.to_owned(),
+            note,
         ]);
     }
     let kinds = view.summary.kinds.iter().map(|(kind, count)| format!("{count} {kind}"));

@@ -85,7 +85,6 @@ pub struct PlacementRule {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!(has(self.clusters) && has(self.selector))").message("give clusters (their names, the preferred first) or selector (their labels), not both"),
     validation = Rule::new("!has(self.with) || self.with != self.block").message("with: names another block"),
 )]
 pub struct BlockPlacement {

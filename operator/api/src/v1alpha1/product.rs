@@ -311,6 +311,10 @@ pub struct Provision {
     /// Component (a Job, say) or object that must have finished before a consumer starts, where it is not `component`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_after: Option<String>,
+    /// Callers prove who they are, by a certificate, a token or a password. What believes whoever reaches it is used on its own
+    /// cluster alone: across a border the network lets more through than the pods that are meant.
+    #[serde(default)]
+    pub callers_prove: bool,
     /// Further outputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]

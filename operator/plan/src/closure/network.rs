@@ -9,7 +9,7 @@ use super::text::{self, Host, Role};
 use super::world::{Place, Run, Service, Setting, World, is_peer, items, matches};
 use crate::exchange::compile::Where;
 use crate::expr::listed;
-use crate::model::{Finding, ObjectKey};
+use crate::model::{Desired, Finding, ObjectKey, Piece, SecretSource, UnitId};
 use crate::onboarding::step_of;
 use crate::placement::links::CLUSTERSET;
 use crate::placement::shown as cluster_shown;
@@ -33,7 +33,9 @@ pub fn hosts(world: &World<'_>, findings: &mut Vec<Finding>) {
     // Objects without pods: only existence can be asked for.
     for unit in world.plan.units() {
         for object in &unit.objects {
-            if !matches!(object.key.kind.as_str(), "Deployment" | "StatefulSet" | "Job" | "Secret") {
+            if object.key.kind == "Secret" {
+                findings.extend(told_across(world, &unit.id, object));
+            } else if !matches!(object.key.kind.as_str(), "Deployment" | "StatefulSet" | "Job") {
                 let named = text::cluster_hosts(&object.body.to_string()).into_iter();
                 findings.extend(named.filter_map(|h| {
                     lookup(world, &h).err().map(|message| world.on(&unit.id, object, "data", message))
@@ -41,6 +43,22 @@ pub fn hosts(world: &World<'_>, findings: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+/// What a Secret says of Services of other clusters: whoever reads it, an agency's own pods say, is not always in the plan.
+fn told_across(world: &World<'_>, unit: &UnitId, object: &Desired) -> Vec<Finding> {
+    let mut wrong = Vec::new();
+    for (key, source) in &object.secret {
+        let SecretSource::Compose { pieces } = source else { continue };
+        let texts = pieces.iter().filter_map(|piece| match piece {
+            Piece::Text(text) => Some(text),
+            Piece::Secret(_) => None,
+        });
+        let named = texts.flat_map(|text| text::cluster_hosts(text)).filter(is_exported);
+        let missing = named.filter_map(|host| lookup(world, &host).err());
+        wrong.extend(missing.map(|message| world.on(unit, object, key, message)));
+    }
+    wrong
 }
 
 /// A name that is not exported answers on its own cluster alone.

@@ -14,7 +14,8 @@ use crate::exchange::Compiled;
 use crate::exchange::compile::{Where, called};
 use crate::expr::listed;
 use crate::model::Finding;
-use crate::resolve::{Binding, Inputs, Resolved, finding};
+use crate::render::RUNS_REGISTRIES;
+use crate::resolve::{Binding, Inputs, Instance, Resolved, finding};
 
 /// DNS domain of what is exported.
 pub(crate) const CLUSTERSET: &str = "clusterset.local";
@@ -127,8 +128,7 @@ impl Crossings {
     }
 }
 
-/// Why parts of a plan cannot reach one another where they are: said of the one that calls, and of a registry that the
-/// exchange cannot call.
+/// Why parts of a plan cannot reach one another where they are: said of the one that calls, and of what the exchange cannot call.
 pub(crate) fn check(stack: &Stack, inputs: &Inputs, exchange: &Compiled, resolved: &mut [Resolved<'_>]) {
     if resolved.iter().all(|r| r.cluster.is_none()) {
         return;
@@ -136,30 +136,32 @@ pub(crate) fn check(stack: &Stack, inputs: &Inputs, exchange: &Compiled, resolve
     let sites = sites(stack, inputs);
     let of_block = |name: &str| resolved.iter().position(|r| r.block.name == name);
     let mut wrong: Vec<(usize, Finding)> = Vec::new();
-    let mut look = |at: usize, caller: usize, called: usize| {
+    let mut look = |at: usize, caller: usize, called: usize, capability: Option<&str>| {
         let (caller, called) = (&resolved[caller], &resolved[called]);
-        let lacking = lacking(&sites, caller, called);
-        wrong.extend(lacking.into_iter().map(|finding| (at, finding)));
+        wrong.extend(lacking(&sites, caller, called, capability).map(|finding| (at, finding)));
     };
     for (i, r) in resolved.iter().enumerate() {
-        let mains = r.installed.iter().filter_map(|installed| installed.instances.first());
-        for binding in mains.flat_map(|main| main.bindings.values()) {
-            if let Binding::Block { name, .. } = binding
+        let Some(main) = main(r) else { continue };
+        for binding in main.bindings.values() {
+            if let Binding::Block { name, claim } = binding
                 && let Some(provider) = of_block(name)
             {
-                look(i, i, provider);
+                let required = main.entry.spec.requires.iter().find(|r| r.name == claim.requirement);
+                look(i, i, provider, required.map(|required| required.capability.as_str()));
             }
         }
     }
     if let Some(server) = exchange.server.as_ref().and_then(|server| of_block(&server.block)) {
         for place in called(exchange) {
-            let answers = match place {
-                Where::Registry { block, .. } => of_block(block),
-                Where::Service { namespace, .. } => resolved.iter().position(|r| r.namespace == *namespace),
-                Where::Host { .. } => None,
+            let (answers, capability) = match place {
+                Where::Registry { block, .. } => (of_block(block), Some(RUNS_REGISTRIES)),
+                Where::Service { namespace, .. } => {
+                    (resolved.iter().position(|r| r.namespace == *namespace), None)
+                }
+                Where::Host { .. } => continue,
             };
             if let Some(answers) = answers {
-                look(answers, server, answers);
+                look(answers, server, answers, capability);
             }
         }
     }
@@ -170,20 +172,32 @@ pub(crate) fn check(stack: &Stack, inputs: &Inputs, exchange: &Compiled, resolve
     }
 }
 
+fn main<'r, 'a>(resolved: &'r Resolved<'a>) -> Option<&'r Instance<'a>> {
+    resolved.installed.as_ref()?.instances.first()
+}
+
+/// What is in the way between a caller and what it calls on another cluster. `capability` is what is called; an agency's own
+/// Service is none, and takes the exchange's word as every system behind it does.
 fn lacking(
     sites: &BTreeMap<String, ClusterFacts>,
     caller: &Resolved<'_>,
     called: &Resolved<'_>,
+    capability: Option<&str>,
 ) -> Option<Finding> {
     if caller.cluster == called.cluster {
         return None;
     }
     let (from, to) = (shown(caller.cluster.as_deref()), shown(called.cluster.as_deref()));
     let both = || [from, to].into_iter().filter_map(|name| Some((name, sites.get(name)?)));
-    let deaf: Vec<&str> = both().filter(|(_, facts)| !facts.has(MCS_API)).map(|(name, _)| name).collect();
-    let closed: Vec<&str> =
-        both().filter(|(_, facts)| facts.cidrs.is_empty()).map(|(name, _)| name).collect();
+    let names = |of: &dyn Fn(&ClusterFacts) -> bool| -> Vec<&str> {
+        both().filter(|(_, facts)| of(facts)).map(|(name, _)| name).collect()
+    };
+    let (deaf, closed) = (names(&|facts| !facts.has(MCS_API)), names(&|facts| facts.cidrs.is_empty()));
     let mut lacks = Vec::new();
+    if !callers_prove(called, capability) {
+        let what = capability.map_or_else(|| "it".to_owned(), |capability| format!("its `{capability}`"));
+        lacks.push(format!("{what} believes whoever reaches it (no callersProve)"));
+    }
     if !deaf.is_empty() {
         lacks.push(format!("{} has no {MCS_API} (Multicluster Services); install it there", listed(&deaf)));
     }
@@ -197,6 +211,13 @@ fn lacking(
         lacks.join("; ")
     );
     (!lacks.is_empty()).then(|| finding("spec.placement", message))
+}
+
+/// Whether who calls a capability has to prove who it is. A block that is itself blocked is asked when it is there.
+fn callers_prove(called: &Resolved<'_>, capability: Option<&str>) -> bool {
+    let Some(capability) = capability else { return false };
+    let provides = main(called).map(|main| &main.entry.spec.provides);
+    provides.is_none_or(|all| all.iter().any(|p| p.capability == capability && p.callers_prove))
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::ResourceExt;
-use plinth_api::Product;
+use plinth_api::{Product, Stack, WorkloadCluster};
 use plinth_plan::Inputs;
 use plinth_plan::catalogue::Catalogue;
 use plinth_plan::exchange::Declared;
+use plinth_plan::placement::ClusterFacts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -35,7 +36,15 @@ impl Example {
     pub fn inputs(&self) -> Inputs {
         let products = self.of::<Product>().into_iter().map(|p| (p.name_any(), p.spec));
         let builtin = Catalogue::builtin().unwrap_or_else(|findings| panic!("{findings:?}"));
-        Inputs { catalogue: builtin.with_products(products), declared: self.declared(), ..Inputs::default() }
+        let stack = self.of::<Stack>().first().map(ResourceExt::name_any).unwrap_or_default();
+        let clusters = self.of::<WorkloadCluster>();
+        let clusters = clusters.iter().map(|c| (c.name_any(), ClusterFacts::of(c, &stack))).collect();
+        Inputs {
+            catalogue: builtin.with_products(products),
+            declared: self.declared(),
+            clusters,
+            ..Inputs::default()
+        }
     }
 
     /// What its agencies declare.
