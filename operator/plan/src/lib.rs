@@ -35,6 +35,7 @@ pub mod render;
 mod requirement;
 pub mod resolve;
 pub mod status;
+pub mod surge;
 pub mod token;
 
 pub use plan::plan;

@@ -40,6 +40,7 @@ mod report;
 mod run;
 mod schema;
 mod status;
+mod surge;
 mod tree;
 mod up;
 mod validate;
@@ -104,6 +105,8 @@ enum Verb {
     Can(can::Args),
     /// Agreements of the exchange: what is granted, and what is asked for and waits.
     Agreements(agreements::Args),
+    /// Say what bends first when many people come at once: services, registries, agreements.
+    Surge(surge::Args),
     /// Reports for the public.
     Report(report::Args),
     /// The public services of a country: what each does, how to reach it, what one needs, which data it uses.
@@ -190,6 +193,7 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Graph(args) => wait_for(graph::run(args, out, cli.output)),
         Verb::Can(args) => wait_for(can::run(args, out)),
         Verb::Agreements(args) => wait_for(agreements::run(args, out)),
+        Verb::Surge(args) => wait_for(surge::run(args, out)),
         Verb::Report(args) => wait_for(report::run(args, out)),
         Verb::Directory(args) => wait_for(directory::run(args, out)),
         Verb::Anchor(args) => wait_for(anchor::run(args, out, cli.output)),

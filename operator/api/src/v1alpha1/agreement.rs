@@ -151,7 +151,7 @@ fn consent_block() -> String {
     "consent".to_owned()
 }
 
-/// How often each consumer may call.
+/// So many requests in a span of time.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct RateLimit {

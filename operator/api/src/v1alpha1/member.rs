@@ -7,6 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::agreement::RateLimit;
 use super::exchange::{Backend, Endpoint, Group, StackRef, Texts};
 use super::schema;
 
@@ -129,6 +130,9 @@ pub struct Service {
     /// Its OpenAPI document: its operations are the endpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_api: Option<OpenApi>,
+    /// How many calls it bears. Nothing where nobody has measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<RateLimit>,
     /// Registry of this namespace that answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]

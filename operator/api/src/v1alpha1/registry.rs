@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::agreement::RateLimit;
 use super::exchange::{Backend, StackRef, Texts};
 use super::schema;
 
@@ -80,6 +81,9 @@ pub struct RegistrySpec {
     /// How much depends on it: what is brought back first.
     #[serde(default)]
     pub priority: Priority,
+    /// How many calls it bears, through all of its services. Nothing where nobody has measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<RateLimit>,
     /// How long a record is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,

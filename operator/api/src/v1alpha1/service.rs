@@ -213,6 +213,10 @@ pub struct Use {
     /// What for: what the provider reads when it decides.
     #[schemars(length(min = 1, max = 512))]
     pub purpose: String,
+    /// Calls that are made for one person who comes; 1 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub calls_per_person: Option<u32>,
 }
 
 /// Level of an electronic signature. The words are eIDAS'.
