@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::v1alpha1::product::Requirement;
+use plinth_api::v1alpha1::stack::Block;
 use serde_json::{Map, Value};
 
 use crate::catalogue::Entry;
@@ -10,7 +11,7 @@ use crate::claim::Claim;
 use crate::expr::Scope;
 use crate::model::Finding;
 use crate::naming::claimed;
-use crate::resolve::{Binding, Instance, finding};
+use crate::resolve::{Binding, Inputs, Instance, block_path, finding};
 
 /// What is asked, and by which requirement.
 pub(crate) struct Need<'a> {
@@ -120,4 +121,27 @@ pub(crate) fn requires_of<'m>(
         .filter_map(|(name, claim)| Some((name.to_owned(), Value::Object(outputs(&claim)?.clone()))))
         .collect();
     (!own.is_empty()).then(|| all.clone().into_iter().chain(own).collect())
+}
+
+/// That nobody meets a requirement of a block, and who would.
+pub(crate) fn unmet(block: &Block, entry: &Entry, capability: &str, inputs: &Inputs) -> Finding {
+    let providers: Vec<String> = inputs
+        .catalogue
+        .providers(capability)
+        .iter()
+        .map(|e| format!("{} ({})", e.name, e.spec.block.as_deref().unwrap_or("any block")))
+        .collect();
+    let offer = if providers.is_empty() {
+        String::new()
+    } else {
+        format!(" Products that provide it: {}.", providers.join(", "))
+    };
+    finding(
+        &block_path(block, "product"),
+        format!(
+            "`{}` requires `{capability}` and no block of the Stack provides it: add a block that does, or one \
+             with external.provides[{capability}].{offer}",
+            entry.name
+        ),
+    )
 }

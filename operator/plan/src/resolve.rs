@@ -21,7 +21,7 @@ use crate::moving::Incoming;
 use crate::onboarding::expanded;
 use crate::parameters::parameters;
 use crate::placement::{Choice, choose, links, residency};
-use crate::requirement::{Need, needs};
+use crate::requirement::{Need, needs, unmet};
 
 pub use crate::inputs::Inputs;
 
@@ -448,28 +448,6 @@ fn refused<'a>(
     refusals
 }
 
-fn unmet(block: &Block, entry: &Entry, capability: &str, inputs: &Inputs) -> Finding {
-    let providers: Vec<String> = inputs
-        .catalogue
-        .providers(capability)
-        .iter()
-        .map(|e| format!("{} ({})", e.name, e.spec.block.as_deref().unwrap_or("any block")))
-        .collect();
-    let offer = if providers.is_empty() {
-        String::new()
-    } else {
-        format!(" Products that provide it: {}.", providers.join(", "))
-    };
-    finding(
-        &block_path(block, "product"),
-        format!(
-            "`{}` requires `{capability}` and no block of the Stack provides it: add a block that does, or one \
-             with external.provides[{capability}].{offer}",
-            entry.name
-        ),
-    )
-}
-
 fn version_of<'a>(block: &Block, entry: &'a Entry) -> Result<&'a Version, Finding> {
     let found = match &block.version {
         None => entry.spec.versions.first(),
@@ -595,6 +573,7 @@ pub fn finding(path: &str, message: impl Into<String>) -> Finding {
     Finding { path: path.to_owned(), message: message.into() }
 }
 
-fn block_path(block: &Block, field: &str) -> String {
+/// Path of a field of a block.
+pub(crate) fn block_path(block: &Block, field: &str) -> String {
     format!("spec.blocks[{}].{field}", block.name)
 }

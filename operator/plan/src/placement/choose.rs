@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::Stack;
-use plinth_api::v1alpha1::cluster::CAPABILITIES;
 use plinth_api::v1alpha1::placement::{Bound, PlacementRule, Spread, Standby};
-use plinth_api::v1alpha1::stack::Block;
 
 use super::facts::sites;
 use super::predicates::{Asked, Candidate, reasons};
+use super::rules::{in_order, installed, rule_of, with, wrong_names};
 use super::{ClusterFacts, HUB};
 use crate::expr::listed;
 use crate::model::Finding;
@@ -99,85 +98,6 @@ pub fn choose(stack: &Stack, inputs: &Inputs) -> Result<Vec<Choice>, Vec<Finding
     Ok(installed(stack).filter_map(|block| made.remove(block.name.as_str())).collect())
 }
 
-fn installed(stack: &Stack) -> impl Iterator<Item = &Block> {
-    stack.spec.blocks.iter().filter(|block| block.external.is_none())
-}
-
-/// The rule of a block with the path at which it stands.
-fn rule_of<'a>(stack: &'a Stack, block: &str) -> (Option<&'a PlacementRule>, String) {
-    let Some(placement) = &stack.spec.placement else { return (None, "spec.placement".to_owned()) };
-    if let Some(own) = placement.blocks.iter().find(|own| own.block == block) {
-        return (Some(&own.rule), format!("spec.placement.blocks[{block}]"));
-    }
-    let default = placement.default.as_ref();
-    (default, if default.is_some() { "spec.placement.default" } else { "spec.placement" }.to_owned())
-}
-
-/// Block whose cluster another shares; nobody shares their own.
-fn with<'a>(stack: &'a Stack, block: &str) -> Option<&'a str> {
-    rule_of(stack, block).0?.with.as_deref().filter(|with| *with != block)
-}
-
-/// Names of blocks and of capabilities that there are none of.
-fn wrong_names(stack: &Stack) -> Vec<Finding> {
-    let Some(placement) = &stack.spec.placement else { return Vec::new() };
-    let all: Vec<&str> = stack.spec.blocks.iter().map(|block| block.name.as_str()).collect();
-    let own: Vec<&str> = installed(stack).map(|block| block.name.as_str()).collect();
-    let mut findings = Vec::new();
-    let mut block = |path: String, name: &str, among: &[&str]| {
-        if among.contains(&name) {
-            return;
-        }
-        let why = if all.contains(&name) { "is external: Plinth does not place it" } else { "is no block" };
-        findings.push(finding(&path, format!("`{name}` {why}; allowed are {}", listed(among))));
-    };
-    for rule in &placement.blocks {
-        block(format!("spec.placement.blocks[{}].block", rule.block), &rule.block, &own);
-    }
-    for residency in &placement.residency {
-        for name in &residency.blocks {
-            block(format!("spec.placement.residency[{}].blocks", residency.name), name, &all);
-        }
-    }
-    let own_rules = placement.blocks.iter().map(|own| (format!("blocks[{}]", own.block), &own.rule));
-    let rules = placement.default.iter().map(|rule| ("default".to_owned(), rule)).chain(own_rules);
-    let known: Vec<&str> = CAPABILITIES.iter().map(|(name, ..)| *name).collect();
-    let mut unknown = Vec::new();
-    for (at, rule) in rules {
-        if let Some(with) = &rule.with {
-            block(format!("spec.placement.{at}.with"), with, &own);
-        }
-        for name in rule.capabilities.iter().filter(|name| !known.contains(&name.as_str())) {
-            let message = format!("`{name}` is no capability of a cluster; allowed are {}", listed(&known));
-            unknown.push(finding(&format!("spec.placement.{at}.capabilities"), message));
-        }
-    }
-    findings.extend(unknown);
-    findings
-}
-
-/// Blocks with those before them whose cluster they share.
-fn in_order(stack: &Stack) -> Result<Vec<&str>, Finding> {
-    let mut order: Vec<&str> = Vec::new();
-    for block in installed(stack) {
-        let mut chain = vec![block.name.as_str()];
-        while let Some(next) = chain.last().and_then(|last| with(stack, last)) {
-            if chain.contains(&next) {
-                chain.push(next);
-                let path = format!("spec.placement.blocks[{next}].with");
-                return Err(finding(&path, format!("goes round in a circle: {}", chain.join(" -> "))));
-            }
-            chain.push(next);
-        }
-        for name in chain.into_iter().rev() {
-            if !order.contains(&name) && installed(stack).any(|block| block.name == name) {
-                order.push(name);
-            }
-        }
-    }
-    Ok(order)
-}
-
 /// What of a block is where it runs.
 const AT_HOME: [Bound; 3] = [Bound::Primary, Bound::Logs, Bound::Keys];
 /// What of a block is where it stands by.
@@ -209,7 +129,9 @@ fn one(
         Ok(cluster) => choice.cluster = Some(cluster),
         Err((cluster, refused)) => (choice.cluster, choice.refused) = (cluster, refused),
     }
-    if let Some(other) = other.filter(|_| beside.is_none() && choice.refused.is_empty()) {
+    let alone = other.filter(|_| beside.is_none() && !choice.runs && choice.refused.is_empty());
+    if let Some(other) = alone {
+        choice.cluster = None;
         choice.refused.push(finding(&format!("{path}.with"), format!("block `{other}` has no place yet")));
     }
     mark(&mut considered, choice.cluster.as_deref(), choice.runs, choice.refused.is_empty());

@@ -5,7 +5,7 @@
 //! ```text
 //! facts        what is known of a cluster            `facts`
 //! predicates   may it hold the block, why not        `predicates`, `residency`
-//! choose       the one, its standbys, the others     `choose`
+//! choose       the one, its standbys, the others     `rules`, `choose`
 //! links        what crosses a border, and by what    `links`
 //! ```
 
@@ -14,6 +14,7 @@ mod facts;
 pub(crate) mod links;
 mod predicates;
 pub mod residency;
+mod rules;
 
 pub use choose::{Choice, Considered, Standing, choose};
 pub(crate) use facts::sites;
