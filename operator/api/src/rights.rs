@@ -3,7 +3,9 @@
 
 mod roles;
 
-pub use roles::{Account, Cluster, beyond, own_rules, people, roles, rules, rules_of};
+pub use roles::{
+    Account, Cluster, beyond, console, console_rules, own_rules, people, roles, rules, rules_of,
+};
 
 /// Where a right is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub enum Place {
     Hub,
     /// In the operator's own namespace.
     Own,
+    /// On the hub too, where the console is served.
+    Console,
 }
 
 /// Rights on some resources of one API group, and what they are needed for.
@@ -93,11 +97,20 @@ pub const RIGHTS: &[Right] = &[
             "registries/status",
             "publicservices/status",
             "buildingblocks/status",
+            "workloadclusters/status",
         ],
         verbs: &["patch"],
         names: &[],
         place: Place::Hub,
         why: "Plinth is the only author of status.",
+    },
+    Right {
+        group: "plinth.dev",
+        resources: &["workloadclusters"],
+        verbs: &["get", "list", "watch", "patch"],
+        names: &[],
+        place: Place::Hub,
+        why: "Clusters that blocks may be on. The patch sets and takes off the finalizer, so that none goes that something runs on.",
     },
     Right {
         group: "plinth.dev",
@@ -245,6 +258,22 @@ pub const RIGHTS: &[Right] = &[
         place: Place::Own,
         why: "The Lease is renewed and given back.",
     },
+    Right {
+        group: "authentication.k8s.io",
+        resources: &["tokenreviews"],
+        verbs: &["create"],
+        names: &[],
+        place: Place::Console,
+        why: "Whose token it is that a person looks with. What they may see is asked for by subjectaccessreviews.",
+    },
+    Right {
+        group: "",
+        resources: &["events"],
+        verbs: &["list", "watch"],
+        names: &[],
+        place: Place::Console,
+        why: "What happened, told to those who may list events themselves. Only events about Plinth's kinds are asked for.",
+    },
 ];
 
 const fn own(api_version: &'static str, kind: &'static str, plural: &'static str) -> Kind {
@@ -291,6 +320,13 @@ pub const KINDS: &[Kind] = &[
     of("strimzi", "kafka.strimzi.io/v1", "KafkaNodePool", "kafkanodepools"),
     of("strimzi", "kafka.strimzi.io/v1", "KafkaTopic", "kafkatopics"),
     of("strimzi", "kafka.strimzi.io/v1", "KafkaUser", "kafkausers"),
+    Kind {
+        api_version: "multicluster.x-k8s.io/v1alpha1",
+        kind: "ServiceExport",
+        plural: "serviceexports",
+        extension: Some("mcs-api"),
+        in_products: false,
+    },
 ];
 
 /// Extensions: operators and kinds that a cluster may have beside Kubernetes, by name, and what rights on them mean.
@@ -303,6 +339,7 @@ pub const EXTENSIONS: &[(&str, &str)] = &[
          a Stack has such a product, and have Flux act as an account of the block's namespace.",
     ),
     ("gateway-api", "What a Stack publishes, and the gateway that it is published through."),
+    ("mcs-api", "Services that blocks on other clusters call, exported by Multicluster Services."),
     ("strimzi", "Kafka by Strimzi, where a Stack chooses that operator."),
 ];
 

@@ -55,6 +55,7 @@ fn chart_rights() -> Value {
     json!({
         "hub": rights::rules(Cluster::Hub),
         "own": rights::own_rules(),
+        "console": rights::console_rules(),
         "extensions": extensions,
         "people": rights::people(),
     })
@@ -84,6 +85,7 @@ fn page() -> String {
         (Place::Everywhere, "On every cluster that hosts blocks"),
         (Place::Hub, "On the cluster that Plinth runs on"),
         (Place::Own, "In Plinth's own namespace"),
+        (Place::Console, "On the cluster that Plinth runs on, where the console is served"),
     ] {
         text += &format!(
             "\n## {title}\n\n| API group | resources | verbs | what for |\n| --- | --- | --- | --- |\n"

@@ -25,6 +25,9 @@ pub struct Args {
     /// What the cluster is to the operator.
     #[arg(long, value_enum, default_value_t = Role::Hub, value_name = "ROLE")]
     cluster: Role,
+    /// The console is served: what that needs is printed too.
+    #[arg(long, conflicts_with_all = ["file", "cluster"])]
+    console: bool,
     /// Namespace of the operator's service account.
     #[arg(long, default_value = "plinth-system", value_name = "NAMESPACE")]
     namespace: String,
@@ -45,7 +48,7 @@ enum Role {
 /// Prints the roles. YAML unless JSON is asked for: that is what `kubectl apply -f -` and people read.
 pub fn run(args: &Args, out: Out, asked: Option<Format>) -> Result<Exit> {
     let account = Account { namespace: args.namespace.clone(), name: args.account.clone() };
-    let objects = match &args.file {
+    let mut objects = match &args.file {
         None => rights::roles(
             &account,
             match args.cluster {
@@ -64,6 +67,9 @@ pub fn run(args: &Args, out: Out, asked: Option<Format>) -> Result<Exit> {
             rights::beyond(&account, &needed.into_keys().collect())
         }
     };
+    if args.console {
+        objects.extend(rights::console(&account));
+    }
     if asked == Some(Format::Json) {
         let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
         return out.print(&list, ToString::to_string).map(|()| Exit::Ok);

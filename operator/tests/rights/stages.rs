@@ -172,7 +172,10 @@ pub(crate) async fn every_kind_is_made(client: &Client) -> Result<()> {
 /// Nobody acts here on the kinds of other operators. What later objects wait for is said to be ready, as Flux, CloudNativePG and
 /// Strimzi would say it. Gateways are simulated by the cluster.
 async fn play(client: &Client, stack: &str) -> Result<()> {
-    for kind in KINDS.iter().filter(|kind| kind.extension.is_some_and(|name| name != "gateway-api")) {
+    for kind in KINDS
+        .iter()
+        .filter(|kind| kind.in_products && kind.extension.is_some_and(|name| name != "gateway-api"))
+    {
         for object in of_stack(client, kind, stack).await? {
             let metadata = &object.metadata;
             let (Some(namespace), Some(name)) = (&metadata.namespace, &metadata.name) else { continue };

@@ -4,14 +4,21 @@ use plinth_api::rights::KINDS;
 
 use super::audit::Right;
 
-/// Kinds that products of one's own may render and no built-in one does.
-pub(crate) const NOT_BUILT_IN: &[&str] = &["gitrepositories", "issuers", "kafkausers", "tlsroutes"];
+/// Kinds that products of one's own may render and no built-in one does, and what only blocks on other clusters need.
+pub(crate) const NOT_BUILT_IN: &[&str] =
+    &["gitrepositories", "issuers", "kafkausers", "serviceexports", "tlsroutes"];
 
 /// Why a right is given that was not used.
 pub(crate) fn reason(right: &Right) -> Option<&'static str> {
     let rendered = KINDS.iter().any(|kind| kind.group() == right.group && kind.plural == right.resource);
     let built_in = !NOT_BUILT_IN.contains(&right.resource.as_str());
     match right.verb.as_str() {
+        "get" | "patch" if right.resource.starts_with("workloadclusters") => {
+            Some("blocks on other clusters: operator/tests/sites has them")
+        }
+        _ if right.resource == "serviceexports" => Some(
+            "only what blocks on other clusters call is exported: no cluster here takes part in Multicluster Services",
+        ),
         "list" if right.resource != "nodes" => {
             Some("an API server without streaming lists is listed in pages; this one streams them")
         }

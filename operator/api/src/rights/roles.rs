@@ -72,7 +72,7 @@ pub fn rules(cluster: Cluster) -> Vec<Value> {
     let is_there = |right: &&Right| match right.place {
         Place::Everywhere => true,
         Place::Hub => cluster == Cluster::Hub,
-        Place::Own => false,
+        Place::Own | Place::Console => false,
     };
     RIGHTS.iter().filter(is_there).map(rule).collect()
 }
@@ -80,6 +80,17 @@ pub fn rules(cluster: Cluster) -> Vec<Value> {
 /// Rules for the operator's own namespace.
 pub fn own_rules() -> Vec<Value> {
     RIGHTS.iter().filter(|right| right.place == Place::Own).map(rule).collect()
+}
+
+/// What the account needs beyond [`roles`] to serve the console.
+pub fn console(account: &Account) -> Vec<Value> {
+    let name = format!("{NAME}-console");
+    vec![role("ClusterRole", &name, None, &console_rules()), binding("ClusterRole", &name, None, account)]
+}
+
+/// Rules for every namespace of the hub, where the console is served.
+pub fn console_rules() -> Vec<Value> {
+    RIGHTS.iter().filter(|right| right.place == Place::Console).map(rule).collect()
 }
 
 /// Rules for the kinds of an extension, one an API group.
@@ -99,7 +110,8 @@ pub fn people() -> Vec<Value> {
     let rule = |resources: &[&str], verbs: &[&str]| json!({ "apiGroups": [names::GROUP], "resources": resources, "verbs": verbs });
     let agencies = ["members", "exchangeagreements", "registries", "publicservices"];
     let write = ["create", "update", "patch", "delete"];
-    let all: Vec<&str> = agencies.into_iter().chain(["stacks", "buildingblocks", "operations"]).collect();
+    let all: Vec<&str> =
+        agencies.into_iter().chain(["stacks", "buildingblocks", "operations", "workloadclusters"]).collect();
     let aggregated = |name: &str, to: &str, rules: &[Value]| {
         let mut object = role("ClusterRole", &format!("{NAME}-{name}"), None, rules);
         object["metadata"]["labels"][format!("{API}/aggregate-to-{to}")] = "true".into();
@@ -108,7 +120,11 @@ pub fn people() -> Vec<Value> {
     vec![
         aggregated("view", "view", &[rule(&all, &["get", "list", "watch"])]),
         aggregated("edit", "edit", &[rule(&agencies, &write)]),
-        aggregated("admin", "admin", &[rule(&["stacks"], &write), rule(&["operations"], &["create"])]),
+        aggregated(
+            "admin",
+            "admin",
+            &[rule(&["stacks", "workloadclusters"], &write), rule(&["operations"], &["create"])],
+        ),
         role(
             "ClusterRole",
             &format!("{NAME}-approver"),
