@@ -7,6 +7,8 @@
 #[allow(dead_code, reason = "the account is one, each test takes its part")]
 mod account;
 mod alerts;
+mod flux;
+mod health;
 mod helm;
 #[path = "../reconcile/house.rs"]
 #[allow(dead_code, reason = "each test that runs an operator uses its part")]

@@ -1,4 +1,4 @@
-//! Helm, kubeconform and kube-score, built from their modules.
+//! Helm, kubeconform, kube-score and Flux's kstatus, built from their modules: three, because what they are built from does not agree.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -11,6 +11,12 @@ const HELM: [(&str, &str); 2] =
 const KUBE_SCORE: [(&str, &str); 2] = [
     ("go.mod", include_str!("tools/kube-score/go.mod")),
     ("go.sum", include_str!("tools/kube-score/go.sum")),
+];
+
+const KSTATUS: [(&str, &str); 3] = [
+    ("go.mod", include_str!("tools/kstatus/go.mod")),
+    ("go.sum", include_str!("tools/kstatus/go.sum")),
+    ("main.go", include_str!("tools/kstatus/main.go")),
 ];
 
 fn helm() -> Program {
@@ -35,9 +41,17 @@ fn kube_score() -> Program {
     }
 }
 
+fn kstatus() -> Program {
+    Program { title: "kstatus", binary: "kstatus", packages: &[], sources: &KSTATUS, ..helm() }
+}
+
 /// A command of one of them, with nothing of the user's settings.
 pub(crate) async fn tool(name: &str) -> Result<Command> {
-    let program = if name == "kube-score" { kube_score() } else { helm() };
+    let program = match name {
+        "kube-score" => kube_score(),
+        "kstatus" => kstatus(),
+        _ => helm(),
+    };
     let mut command = Command::new(program.ensure(&Lines::default()).await?.join(name));
     command.env_clear().env("HOME", std::env::temp_dir());
     Ok(command)
@@ -56,4 +70,5 @@ fn the_sources_are_all_there() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chart/tools");
     plinth_cluster::program::assert_all_named(&HELM, &folder.join("helm"));
     plinth_cluster::program::assert_all_named(&KUBE_SCORE, &folder.join("kube-score"));
+    plinth_cluster::program::assert_all_named(&KSTATUS, &folder.join("kstatus"));
 }
