@@ -13,7 +13,11 @@ pub const STATUS_MANAGER: &str = "plinth-status";
 pub const ROTATE_MANAGER: &str = "plinth-rotate";
 /// Field manager of [`ANNOTATION_MOVE`]: the state of a move outlives the next apply of what Plinth renders.
 pub const MOVE_MANAGER: &str = "plinth-move";
-/// Finalizer on a Stack: held until everything it deployed is gone or deliberately retained.
+/// Field manager of a Stack's claim in the status of a WorkloadCluster, followed by `:` and the name of the Stack: each says
+/// its own, and no two of them can lose one another's.
+pub const CLAIM_MANAGER: &str = "plinth-claim";
+/// Finalizer on a Stack: held until everything it deployed is gone or deliberately retained. On a WorkloadCluster, and on the
+/// Secret of its kubeconfig: held until nothing is claimed to be there.
 pub const FINALIZER: &str = "plinth.dev/teardown";
 
 /// Label: which tool manages the object (value [`MANAGED_BY`]). Every watch selects on it.
@@ -34,6 +38,8 @@ pub const LABEL_BLOCK: &str = "plinth.dev/block";
 pub const LABEL_COMPONENT: &str = "plinth.dev/component";
 /// Label: code of the registry that a ConfigMap says what its records are made of.
 pub const LABEL_REGISTRY: &str = "plinth.dev/registry";
+/// Label: WorkloadCluster that a Secret is held for as its kubeconfig.
+pub const LABEL_CLUSTER: &str = "plinth.dev/workload-cluster";
 /// Label: marks an inventory ConfigMap.
 pub const LABEL_INVENTORY: &str = "plinth.dev/inventory";
 
@@ -114,6 +120,7 @@ mod tests {
                 super::LABEL_INVENTORY,
                 super::LABEL_SIMULATED_NODE,
                 super::LABEL_REGISTRY,
+                super::LABEL_CLUSTER,
             ],
             [
                 super::ANNOTATION_HASH,
@@ -129,6 +136,7 @@ mod tests {
                 super::ANNOTATION_MOVE,
                 super::MOVE_MANAGER,
                 super::ANNOTATION_RENEW_AT,
+                super::CLAIM_MANAGER,
             ],
             (super::MAX_STACK_NAME, super::MAX_BLOCK_NAME, super::BLOCKS, super::EXTENSION_PREFIX),
         ));

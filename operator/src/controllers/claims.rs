@@ -6,12 +6,11 @@ use std::collections::BTreeSet;
 use kube::ResourceExt;
 use plinth_api::v1alpha1::cluster::ClusterClaim;
 use plinth_api::{WorkloadCluster, names};
-use plinth_plan::model::ObjectKey;
-use plinth_plan::model::{Decisions, Observed, Plan, StackId};
+use plinth_plan::model::{Decisions, ObjectKey, Observed, Plan, StackId};
 use plinth_runtime::call::{Answer, Applying, CallError, Served};
 use plinth_runtime::observe::own;
 use serde::de::IgnoredAny;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::context::Context;
 use super::reach::Reach;
@@ -81,11 +80,10 @@ fn planned<'a>(plan: &'a Plan, cluster: &'a str) -> impl Iterator<Item = String>
     there.filter(|block| !block.units.is_empty()).map(|block| block.name.clone())
 }
 
-/// Makes the claim of a Stack on a cluster say `blocks`. Other Stacks' claims stay: all are said each time, for the version
-/// that was read.
+/// Makes the claim of a Stack on a cluster say `blocks`. As a manager of its own: other Stacks' claims are theirs.
 ///
 /// # Errors
-/// The API server refused or did not answer; another Stack was faster.
+/// The API server refused or did not answer; the WorkloadCluster is gone.
 pub(super) async fn write(
     stack: &StackId,
     cluster: &str,
@@ -93,35 +91,24 @@ pub(super) async fn write(
     context: &Context,
 ) -> Result<(), CallError> {
     let key = key_of(&stack.namespace, cluster);
-    let Some(served) = served(&key, context).await? else { return Ok(()) };
-    let home = context.clusters.home();
-    let Some(found) = home.caller.get::<WorkloadCluster>(&served, &key, Answer::Whole).await? else {
-        return Ok(());
-    };
-    let before = found.status.clone().unwrap_or_default().claims;
-    let mut claims: Vec<ClusterClaim> =
-        before.iter().filter(|claim| claim.stack != stack.name).cloned().collect();
+    let gone = || CallError::Lost(format!("{key} is gone"));
+    let found = context.workload_cluster(&stack.namespace, cluster).ok_or_else(gone)?;
+    let served = served(&key, context).await?.ok_or_else(gone)?;
     if !blocks.is_empty() {
-        let blocks = blocks.iter().cloned().collect();
-        claims.push(ClusterClaim { stack: stack.name.clone(), blocks });
-        claims.sort_by(|one, other| one.stack.cmp(&other.stack));
         pin(&key, &found, &served, context).await?;
     }
-    if claims == before {
-        return Ok(());
-    }
+    let claim = ClusterClaim { stack: stack.name.clone(), blocks: blocks.iter().cloned().collect() };
+    let claims: Vec<ClusterClaim> =
+        Some(claim).filter(|claim| !claim.blocks.is_empty()).into_iter().collect();
     let body = json!({
         "apiVersion": key.api_version,
         "kind": key.kind,
         "metadata": { "name": key.name, "namespace": key.namespace, "uid": found.metadata.uid },
         "status": { "claims": claims },
     });
-    let how = Applying {
-        manager: names::FIELD_MANAGER,
-        force: true,
-        subresource: Some("status"),
-        answer: Answer::Metadata,
-    };
+    let manager = format!("{}:{}", names::CLAIM_MANAGER, stack.name);
+    let how =
+        Applying { manager: &manager, force: true, subresource: Some("status"), answer: Answer::Metadata };
     let writer = context.applier.writer();
     writer.apply::<IgnoredAny>(&served, &key, body.to_string().into_bytes(), how).await.map(drop)
 }
@@ -153,12 +140,25 @@ pub(super) async fn finalizer(
     context: &Context,
 ) -> Result<(), CallError> {
     let ours: &[&str] = if on { &[names::FINALIZER] } else { &[] };
-    let body = json!({
-        "apiVersion": key.api_version,
-        "kind": key.kind,
-        // With the uid, an object that was deleted meanwhile is not made again.
-        "metadata": { "name": key.name, "namespace": key.namespace, "uid": uid, "finalizers": ours },
-    });
+    held(key, uid, json!({ "finalizers": ours }), served, context).await
+}
+
+/// Says of the metadata of an object of the hub what is ours, and nothing else.
+///
+/// # Errors
+/// The API server refused or did not answer.
+pub(super) async fn held(
+    key: &ObjectKey,
+    uid: Option<&str>,
+    mut metadata: Value,
+    served: &Served,
+    context: &Context,
+) -> Result<(), CallError> {
+    metadata["name"] = key.name.as_str().into();
+    metadata["namespace"] = key.namespace.as_deref().into();
+    // With the uid, an object that was deleted meanwhile is not made again.
+    metadata["uid"] = uid.into();
+    let body = json!({ "apiVersion": key.api_version, "kind": key.kind, "metadata": metadata });
     let how = Applying { answer: Answer::Metadata, ..Applying::rendered(true) };
     let writer = context.applier.writer();
     match writer.apply::<IgnoredAny>(served, key, body.to_string().into_bytes(), how).await {

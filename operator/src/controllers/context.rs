@@ -112,10 +112,14 @@ impl Context {
         all.filter(|cluster| cluster.namespace().as_deref() == Some(namespace)).collect()
     }
 
+    /// A WorkloadCluster, where there is one that is understood.
+    pub fn workload_cluster(&self, namespace: &str, name: &str) -> Option<WorkloadCluster> {
+        self.sites.get(&ObjectRef::new(name).within(namespace))?.0.as_ref().ok().cloned()
+    }
+
     /// Blocks of a Stack that are claimed to be on a cluster.
     pub fn claimed(&self, (namespace, name): &ClusterId, stack: &str) -> BTreeSet<String> {
-        let guard = self.sites.get(&ObjectRef::new(name).within(namespace));
-        let status = guard.and_then(|guard| guard.0.as_ref().ok().and_then(|cluster| cluster.status.clone()));
+        let status = self.workload_cluster(namespace, name).and_then(|cluster| cluster.status);
         let claims = status.into_iter().flat_map(|status| status.claims);
         claims.filter(|claim| claim.stack == stack).flat_map(|claim| claim.blocks).collect()
     }

@@ -52,7 +52,7 @@ pub(super) async fn dereference(
     }
     let catalogue = with_products(context, products);
     let namespaces = context.clusters.home().observer.namespaces(&id_of(stack)).await?;
-    let elsewhere = reach.all(&id_of(stack), "Namespace");
+    let elsewhere = reach.namespaces(&id_of(stack));
     let bodies = || namespaces.iter().chain(&elsewhere).map(|live| &*live.body);
     let running = recorded(&id_of(stack), bodies());
     let moves = moving::recorded(&id_of(stack), bodies());
@@ -90,7 +90,7 @@ async fn declared(stack: &Stack, reach: &Reach, context: &Context) -> Result<Dec
     let mut declared = context.agencies.declared(&id, now);
     context.documents.fetch(stack, &mut declared, home).await?;
     let mut of_blocks = home.observer.config_maps(&id).await?;
-    of_blocks.extend(reach.all(&id, "ConfigMap"));
+    of_blocks.extend(reach.config_maps(&id));
     declared.applied = applied::recorded(of_blocks.iter().map(|live| &*live.body));
     declared.approved = approved(stack);
     Ok(declared)

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use kube::ResourceExt;
-use plinth_api::{Stack, WorkloadCluster};
+use plinth_api::{Stack, WorkloadCluster, names};
 use plinth_plan::model::{Live, Plan, StackId};
 use plinth_runtime::apply::Applier;
 use plinth_runtime::clusters::Cluster;
 use plinth_runtime::secrets::Sources;
 use plinth_runtime::status::id_of;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::context::Context;
@@ -62,11 +63,34 @@ impl Reach {
         self.0.iter()
     }
 
-    /// The Stack's objects of a core kind on every cluster that has answered, as they were seen last.
-    pub fn all(&self, stack: &StackId, kind: &str) -> Vec<Live> {
+    /// The namespaces of blocks, each on the cluster that the block is claimed to be on, as they were seen last. What another
+    /// cluster says of a block is not listened to: a site that is taken over must not speak for the others.
+    pub fn namespaces(&self, stack: &StackId) -> Vec<Live> {
+        let prefix = format!("{stack}/");
+        self.all(stack, "Namespace", |body| {
+            let owner = body.pointer("/metadata/annotations")?.get(names::ANNOTATION_OWNER)?.as_str()?;
+            owner.strip_prefix(&prefix)
+        })
+    }
+
+    /// Their ConfigMaps, as [`Self::namespaces`] has those.
+    pub fn config_maps(&self, stack: &StackId) -> Vec<Live> {
+        self.all(stack, "ConfigMap", |body| {
+            body.pointer("/metadata/labels")?.get(names::LABEL_BLOCK)?.as_str()
+        })
+    }
+
+    fn all(&self, stack: &StackId, kind: &str, block: impl Fn(&Value) -> Option<&str>) -> Vec<Live> {
         let kind = ("v1".to_owned(), kind.to_owned());
-        let hands = self.0.values().filter_map(|reached| reached.hand.as_ref());
-        hands.flat_map(|hand| hand.cluster().observer.store().of_kind(stack, &kind)).collect()
+        let of = |reached: &Reached| {
+            let store = reached.hand.as_ref().map(|hand| hand.cluster().observer.store().clone());
+            let mut live = store.map(|store| store.of_kind(stack, &kind)).unwrap_or_default();
+            live.retain(|live| {
+                block(&live.body).is_some_and(|block| reached.claimed.iter().any(|c| c == block))
+            });
+            live
+        };
+        self.0.values().flat_map(of).collect()
     }
 
     /// Where the Secrets of each namespace of a plan are.

@@ -61,15 +61,7 @@ impl Country {
     /// Tells the hub of the sites, as the files of a country in git do.
     pub(crate) async fn introduce(&self) -> Result<()> {
         for (name, site) in [("site-a", &self.a), ("site-b", &self.b)] {
-            let secrets: Api<Secret> = Api::namespaced(self.client.clone(), "dpi");
-            let secret =
-                json!({ "metadata": { "name": name }, "stringData": { "kubeconfig": site.kubeconfig()? } });
-            secrets.create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
-            let cluster = json!({
-                "apiVersion": "plinth.dev/v1alpha1", "kind": "WorkloadCluster", "metadata": { "name": name },
-                "spec": { "kubeconfigSecret": { "name": name }, "jurisdiction": "EE", "location": "EE", "site": name },
-            });
-            self.clusters().create(&PostParams::default(), &serde_json::from_value(cluster)?).await?;
+            self.make_known(name, &site.kubeconfig()?).await?;
         }
         Ok(())
     }
@@ -157,9 +149,12 @@ pub(crate) async fn has_namespace(client: &Client, name: &str) -> Result<bool> {
 
 impl Site {
     /// What the hub is given: the way through the wire.
-    fn kubeconfig(&self) -> Result<String> {
-        let text = std::fs::read_to_string(self.plane.kubeconfig())?;
-        Ok(text.replace(&self.plane.server_url(), &self.wire.url()))
+    pub(crate) fn kubeconfig(&self) -> Result<String> {
+        Ok(self.through_the_wire(&std::fs::read_to_string(self.plane.kubeconfig())?))
+    }
+
+    pub(crate) fn through_the_wire(&self, kubeconfig: &str) -> String {
+        kubeconfig.replace(&self.plane.server_url(), &self.wire.url())
     }
 }
 

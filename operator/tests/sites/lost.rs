@@ -11,6 +11,7 @@ use plinth_api::condition::State;
 use plinth_cluster::Component;
 
 use crate::country::{BLOCKS, Country, FAST, has_namespace, said};
+use crate::credentials;
 use crate::house::{eventually, ready, writes};
 use crate::wire::Passes;
 
@@ -36,6 +37,9 @@ async fn a_site_that_is_cut_off_is_told_of_holds_up_nobody_and_is_mended_when_it
     ensure!(claims.len() == 1 && claims[0].blocks == ["workflow"], "{claims:?}");
     let made = country.values().await?;
     ensure!(made.len() > 2, "{made:?}");
+
+    credentials::are_read_again(&country).await?;
+    credentials::must_open_a_cluster_of_its_own(&country).await?;
 
     let before = writes(&country.a.plane)?.len();
     country.a.wire.set(Passes::Questions);

@@ -2,6 +2,7 @@
 //! holds up nobody else, what was changed meanwhile is mended, and the Stack goes in every bad order.
 
 mod country;
+mod credentials;
 #[allow(dead_code, reason = "the tests of one cluster use all of it")]
 #[path = "../reconcile/house.rs"]
 mod house;

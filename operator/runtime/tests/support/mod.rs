@@ -43,6 +43,8 @@ pub struct House {
     pub failures: Failures,
     /// Seconds added to the clock: failures become due without waiting for it.
     pub later: i64,
+    /// Where Secrets are read, where that is not this one cluster.
+    pub elsewhere: Option<Sources>,
 }
 
 impl House {
@@ -59,12 +61,12 @@ impl House {
         let cluster = Cluster::new(HOME, clients, metrics.clone());
         let writer = Writer::new(cluster.caller.clone(), fence);
         let applier = Applier::new(cluster.clone(), writer.clone(), metrics.clone(), 32);
-        Self { cluster, applier, writer, metrics, failures: Failures::default(), later: 0 }
+        Self { cluster, applier, writer, metrics, failures: Failures::default(), later: 0, elsewhere: None }
     }
 
-    /// Everything is on this one cluster.
+    /// Everything is on this one cluster, unless somebody says otherwise.
     pub fn sources(&self) -> Sources {
-        Sources::hub(self.cluster.clone())
+        self.elsewhere.clone().unwrap_or_else(|| Sources::hub(self.cluster.clone()))
     }
 
     /// Where Secrets are rotated.

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::ResourceExt;
+use kube::core::PartialObjectMeta;
 use plinth_api::condition::Reason;
 use plinth_api::{WorkloadCluster, names};
 use plinth_plan::model::{ObjectKey, StackId};
@@ -12,10 +13,12 @@ use plinth_plan::placement::blocks_on;
 use plinth_runtime::apply::Applier;
 use plinth_runtime::call::{Answer, CallError, Writer};
 use plinth_runtime::clusters::{Cluster, ClusterId, config_from};
+use serde::Deserialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::title;
-use crate::controllers::claims::{self, finalizer, served};
+use crate::controllers::claims::{self, served};
 use crate::controllers::context::Context;
 
 /// Writes to one cluster under way at the same time. Fewer than to the hub: its link is longer, and others have theirs.
@@ -70,7 +73,7 @@ pub(super) async fn credentials(
     let claimed = cluster.status.as_ref().is_some_and(|status| !status.claims.is_empty());
     let is_pinned = secret.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER);
     if claimed && !is_pinned && secret.metadata.deletion_timestamp.is_none() {
-        pin_secret(cluster, true, context).await?;
+        pin(cluster, &secret, context).await?;
     }
     let Some(value) = secret.data.as_ref().and_then(|data| data.get(&named.key)) else {
         return Err(missing(format!("{place} has no key {} (spec.kubeconfigSecret.key)", named.key)));
@@ -99,20 +102,54 @@ fn secret_key(cluster: &WorkloadCluster) -> Option<ObjectKey> {
     })
 }
 
-/// Holds the Secret, so that it cannot go while something runs there, or lets it go.
+/// Holds the Secret of the kubeconfig, so that it cannot go while something runs there. One that was held before and is named
+/// no longer is let go.
 ///
 /// # Errors
 /// The API server refused or did not answer.
-pub(super) async fn pin_secret(
+async fn pin(cluster: &WorkloadCluster, secret: &Secret, context: &Context) -> Result<(), CallError> {
+    let Some(key) = secret_key(cluster) else { return Ok(()) };
+    let Some(served) = served(&key, context).await? else { return Ok(()) };
+    let ours = json!({
+        "finalizers": [names::FINALIZER],
+        "labels": { names::LABEL_CLUSTER: cluster.name_any() },
+    });
+    claims::held(&key, secret.metadata.uid.as_deref(), ours, &served, context).await?;
+    unpin(cluster, Some(&key.name), context).await
+}
+
+/// Lets go of the Secrets that were held for a cluster, but for one.
+///
+/// # Errors
+/// The API server refused or did not answer.
+pub(super) async fn unpin(
     cluster: &WorkloadCluster,
-    on: bool,
+    but: Option<&str>,
     context: &Context,
 ) -> Result<(), CallError> {
-    let Some(found) = secret(cluster, context).await? else { return Ok(()) };
-    let is_pinned = found.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER);
-    let Some(key) = secret_key(cluster).filter(|_| is_pinned != on) else { return Ok(()) };
+    #[derive(Deserialize)]
+    struct Held {
+        /// An empty list of metadata is `null`.
+        items: Option<Vec<PartialObjectMeta>>,
+    }
+    let namespace = cluster.namespace().unwrap_or_default();
+    let mut key = ObjectKey {
+        api_version: "v1".to_owned(),
+        kind: "Secret".to_owned(),
+        namespace: Some(namespace.clone()),
+        name: String::new(),
+    };
     let Some(served) = served(&key, context).await? else { return Ok(()) };
-    finalizer(&key, found.metadata.uid.as_deref(), on, &served, context).await
+    let selector = format!("{}={}", names::LABEL_CLUSTER, cluster.name_any());
+    let query = [("labelSelector", selector.as_str())];
+    let home = context.clusters.home();
+    let held: Held = home.caller.list(&served, Some(&namespace), &query, Answer::Metadata).await?;
+    let others = held.items.into_iter().flatten().filter(|secret| but != Some(&*secret.name_any()));
+    for secret in others {
+        key.name = secret.name_any();
+        claims::held(&key, secret.metadata.uid.as_deref(), json!({}), &served, context).await?;
+    }
+    Ok(())
 }
 
 /// Asks the cluster for the first time, and who it is.

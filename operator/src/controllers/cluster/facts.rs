@@ -64,11 +64,17 @@ fn summed(nodes: &[Node]) -> Capacity {
         let allocatable = nodes.iter().filter_map(|node| node.status.as_ref()?.allocatable.as_ref());
         allocatable.filter_map(|all| quantity(&all.get(resource)?.0)).sum()
     };
-    // Whole Mi and thousandths: what is finer is noise.
     Capacity {
-        cpu: format!("{:.0}m", sum("cpu") * 1000.0),
-        memory: format!("{:.0}Mi", sum("memory") / 1_048_576.0),
+        cpu: shown(sum("cpu") * 1000.0, 1000, ["m", ""]),
+        memory: shown(sum("memory") / 1_048_576.0, 1024, ["Mi", "Gi"]),
     }
+}
+
+/// In the larger unit where it comes out even; what is finer than the smaller one is noise.
+fn shown(amount: f64, step: u64, [small, large]: [&str; 2]) -> String {
+    // Whole and never negative; a cluster has fewer than 2^53 of anything.
+    let amount = amount.round() as u64;
+    if amount % step == 0 { format!("{}{large}", amount / step) } else { format!("{amount}{small}") }
 }
 
 /// A quantity as a number: `1500m` is 1.5, `2Ki` is 2048.
@@ -105,6 +111,7 @@ mod tests {
         };
         let nodes = [node("4", "16Gi"), node("3910m", "1048576Ki"), node("odd", "1G")];
         assert_eq!(summed(&nodes), Capacity { cpu: "7910m".to_owned(), memory: "18362Mi".to_owned() });
-        assert_eq!(summed(&[]), Capacity { cpu: "0m".to_owned(), memory: "0Mi".to_owned() });
+        assert_eq!(summed(&nodes[..1]), Capacity { cpu: "4".to_owned(), memory: "16Gi".to_owned() });
+        assert_eq!(summed(&[]), Capacity { cpu: "0".to_owned(), memory: "0Gi".to_owned() });
     }
 }

@@ -317,7 +317,7 @@ async fn let_go(cluster: &WorkloadCluster, id: &ClusterId, context: &Context) ->
 }
 
 async fn free(cluster: &WorkloadCluster, key: &ObjectKey, context: &Context) -> Result<(), CallError> {
-    connect::pin_secret(cluster, false, context).await?;
+    connect::unpin(cluster, None, context).await?;
     let Some(served) = served(key, context).await? else { return Ok(()) };
     finalizer(key, cluster.metadata.uid.as_deref(), false, &served, context).await
 }
