@@ -82,6 +82,8 @@ impl Waiting<'_> {
             step: Some(step),
             rotate: None,
             migrate_provider: None,
+            backup: None,
+            restore: None,
         };
         let generate_name = Some(format!("approve-{}-", self.stack));
         Operation {

@@ -119,7 +119,7 @@ impl World {
             plan.objects().filter(|o| o.key.kind == "NetworkPolicy").map(|o| o.body.clone()).collect();
         let mut namespaces = Namespaces::of(plan, declared);
         let mut pods = Vec::new();
-        for object in plan.objects().filter(|o| o.body.pointer("/spec/template/spec/containers").is_some()) {
+        for object in plan.objects().filter(|o| o.pod_template().is_some()) {
             pods.push(namespaces.workload(object)?);
         }
         let mut world = Self { policies, pods };
@@ -270,7 +270,7 @@ impl Namespaces {
 
     /// The pod of a workload's template.
     fn workload(&mut self, object: &Desired) -> Result<Pod> {
-        let template = &object.body["spec"]["template"];
+        let template = object.pod_template().with_context(|| format!("{} has no pods", object.key))?;
         let namespace =
             object.key.namespace.as_deref().with_context(|| format!("{} has no namespace", object.key))?;
         ensure!(self.labels.contains_key(namespace), "{} is in a namespace that is not planned", object.key);

@@ -26,6 +26,8 @@ pub const ONBOARDED: &str = "Onboarded";
 pub const FEDERATED: &str = "Federated";
 /// A cluster answers.
 pub const REACHABLE: &str = "Reachable";
+/// The data of every block has been backed up as recently as the Stack asks, and proven restorable where it asks for that.
+pub const BACKED_UP: &str = "BackedUp";
 /// Nodes are simulated: readiness proves order, never content.
 pub const SIMULATED: &str = "Simulated";
 

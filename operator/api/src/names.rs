@@ -16,6 +16,8 @@ pub const MOVE_MANAGER: &str = "plinth-move";
 /// Field manager of a Stack's claim in the status of a WorkloadCluster, followed by `:` and the name of the Stack: each says
 /// its own, and no two of them can lose one another's.
 pub const CLAIM_MANAGER: &str = "plinth-claim";
+/// Field manager of [`ANNOTATION_RESTORE`]: the state of a restore outlives the next apply of what Plinth renders.
+pub const RESTORE_MANAGER: &str = "plinth-restore";
 /// Finalizer on a Stack: held until everything it deployed is gone or deliberately retained. On a WorkloadCluster, and on the
 /// Secret of its kubeconfig: held until nothing is claimed to be there.
 pub const FINALIZER: &str = "plinth.dev/teardown";
@@ -55,6 +57,9 @@ pub const ANNOTATION_FIXED: &str = "plinth.dev/fixed-parameters";
 /// Annotation on a block's namespace, beside the data that it is about: how far an Operation of type MigrateProvider is, as
 /// a JSON object.
 pub const ANNOTATION_MOVE: &str = "plinth.dev/backing-move";
+/// Annotation on a block's namespace, beside the data that it is about: how far an Operation of type Restore is, as a JSON
+/// object.
+pub const ANNOTATION_RESTORE: &str = "plinth.dev/restore";
 /// Annotation: the Operation that rotated a Secret last; on a pod template, the one that restarted it.
 pub const ANNOTATION_REVISION: &str = "plinth.dev/revision";
 /// Annotation on a Secret: when something in it ends so soon that it is made anew, RFC 3339.
@@ -137,6 +142,8 @@ mod tests {
                 super::MOVE_MANAGER,
                 super::ANNOTATION_RENEW_AT,
                 super::CLAIM_MANAGER,
+                super::ANNOTATION_RESTORE,
+                super::RESTORE_MANAGER,
             ],
             (super::MAX_STACK_NAME, super::MAX_BLOCK_NAME, super::BLOCKS, super::EXTENSION_PREFIX),
         ));

@@ -92,7 +92,7 @@ struct View<'a> {
     silence: Option<String>,
 }
 
-/// What a unit is to a block whose data is brought to another backing service.
+/// What a unit is to a block whose data is brought to another backing service, or back from a backup.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     /// Nothing; or no data is brought.
@@ -105,9 +105,9 @@ enum Role {
 
 impl Role {
     fn of(unit: &Unit, block: &BlockPlan) -> Self {
-        match &block.moving {
-            Some(moving) if moving.stopped.contains(&unit.id) => Role::Stopped,
-            Some(moving) if moving.jobs.contains(&unit.id) => Role::Mover,
+        match block.standstill() {
+            Some((stopped, _)) if stopped.contains(&unit.id) => Role::Stopped,
+            Some((_, jobs)) if jobs.contains(&unit.id) => Role::Mover,
             _ => Role::Bystander,
         }
     }
@@ -430,9 +430,9 @@ impl<'a> House<'a> {
     /// What a unit that has yet to start waits for: the first of its `after` that is not ready.
     fn waits_to_start(&self, unit: &Unit, role: Role) -> Option<String> {
         unit.after.iter().find_map(|id| match self.views.get(id) {
-            Some(view) if view.role == Role::Stopped && role != Role::Mover => Some(format!(
-                "waits for {id}, which is stopped while its data is brought to another provider"
-            )),
+            Some(view) if view.role == Role::Stopped && role != Role::Mover => {
+                Some(format!("waits for {id}, which is stopped while its data is brought"))
+            }
             Some(view) => {
                 let unsettled =
                     || view.unsettled().map(|j| view.silence.as_ref().unwrap_or(&j.message).clone());

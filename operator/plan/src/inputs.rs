@@ -8,6 +8,7 @@ use crate::exchange::Declared;
 use crate::fixed::Fixed;
 use crate::moving::Moves;
 use crate::placement::ClusterFacts;
+use crate::restoring::Restores;
 
 /// What the Stack refers to, fetched before planning.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +25,8 @@ pub struct Inputs {
     pub fixed: Fixed,
     /// Data that is being brought from one backing service to another.
     pub moves: Moves,
+    /// Data that is being brought back from backups.
+    pub restores: Restores,
     /// What agencies have declared about the Stack's exchange; nothing when nobody looked.
     pub declared: Declared,
     /// WorkloadClusters of the Stack's namespace, by name.

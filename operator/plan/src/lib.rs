@@ -11,6 +11,7 @@
 //! ```
 
 pub mod backing;
+pub mod backup;
 pub mod catalogue;
 pub mod claim;
 pub mod closure;
@@ -34,6 +35,7 @@ pub mod ready;
 pub mod render;
 mod requirement;
 pub mod resolve;
+pub mod restoring;
 pub mod status;
 pub mod surge;
 pub mod token;

@@ -12,8 +12,10 @@ use plinth_api::v1alpha1::stack::DriftPolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::backup::Coverage;
 use crate::exchange::{Compiled, Subject};
 use crate::moving::Move;
+use crate::restoring::Restore;
 pub use observed::{Failure, Live, Observed, PodBrief};
 
 /// Identity of an object on one cluster.
@@ -167,6 +169,32 @@ pub struct BlockPlan {
     /// Its data is being brought from one backing service to another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moving: Option<Moving>,
+    /// A database of it is being brought back from a backup.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restoring: Option<Restoring>,
+    /// What is backed up of it.
+    #[serde(skip)]
+    pub backups: Coverage,
+}
+
+impl BlockPlan {
+    /// What has no pods while its data is worked on, and the Jobs that work on it.
+    pub fn standstill(&self) -> Option<(&BTreeSet<UnitId>, &BTreeSet<UnitId>)> {
+        let moving = self.moving.as_ref().map(|moving| (&moving.stopped, &moving.jobs));
+        moving.or(self.restoring.as_ref().map(|restoring| (&restoring.stopped, &restoring.jobs)))
+    }
+}
+
+/// What a block's plan is like while a database of it is brought back from a backup.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Restoring {
+    /// As it stands on the namespace.
+    pub record: Restore,
+    /// Whatever could write: it has no pods while the restored database is put in place.
+    pub stopped: BTreeSet<UnitId>,
+    /// The Job that fills the database, or puts it in place.
+    pub jobs: BTreeSet<UnitId>,
 }
 
 /// What a block's plan is like while data of it is brought from one backing service to another.
@@ -261,6 +289,20 @@ pub struct Desired {
     pub ready_when: Option<String>,
 }
 
+impl Desired {
+    /// The template of its pods, where it runs some.
+    pub fn pod_template(&self) -> Option<&Value> {
+        pod_template(&self.body)
+    }
+}
+
+/// The template of the pods that an object runs.
+pub fn pod_template(body: &Value) -> Option<&Value> {
+    let templates = ["/spec/template", "/spec/jobTemplate/spec/template"];
+    let mut found = templates.iter().filter_map(|path| body.pointer(path));
+    found.find(|template| template.pointer("/spec/containers").is_some())
+}
+
 /// Where the value of one key of a Secret comes from. The plan never holds a secret value.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -299,6 +341,15 @@ pub enum SecretSource {
         /// The key that it is sealed with.
         seal: SecretKeyRef,
     },
+    /// Other secret values, encrypted so that whoever holds this one cannot read them. Kept as long as they are the same.
+    Escrowed {
+        /// The values.
+        keys: Vec<SecretKeyRef>,
+        /// X25519 public keys of age, of those who can read them.
+        recipients: Vec<String>,
+        /// What it is of them.
+        part: Escrow,
+    },
     /// Text with secret values inside it, resolved in `apply`. One text piece alone is a plain value.
     Compose {
         /// The pieces, in order.
@@ -306,7 +357,22 @@ pub enum SecretSource {
     },
 }
 
+/// What a key of a Secret holds of values in escrow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Escrow {
+    /// A List of Secrets (JSON) with all of them, encrypted.
+    Archive,
+    /// A digest of all of them, by which it shows that the archive is of other values.
+    Digest,
+}
+
 impl SecretSource {
+    /// Whether the value cannot be had again from anywhere when it is lost.
+    pub fn is_unique(&self) -> bool {
+        self.is_born() || matches!(self, Self::Captured { .. })
+    }
+
     /// Whether Plinth makes the value, so that it cannot be had again when it is lost.
     pub fn is_born(&self) -> bool {
         matches!(self, Self::Generate { .. } | Self::KeyPair { .. })
@@ -331,6 +397,7 @@ impl SecretSource {
                 vec![&signer.certificate, &signer.key]
             }
             Self::Captured { seal, .. } => vec![seal],
+            Self::Escrowed { keys, .. } => keys.iter().collect(),
             Self::Generate { .. } | Self::KeyPair { .. } | Self::PublicKey { .. } | Self::Certificate(_) => {
                 Vec::new()
             }

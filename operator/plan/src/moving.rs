@@ -8,7 +8,7 @@
 //! Copying, Failed, Moved -> Aborted   the Stack asks for the old provider again
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::v1alpha1::operation::MigrateTarget;
 use plinth_api::v1alpha1::product;
@@ -22,7 +22,7 @@ use crate::catalogue::Catalogue;
 use crate::claim::Claim;
 use crate::exchange::compile;
 use crate::expr::Scope;
-use crate::model::{BlockPlan, Finding, Observed, Plan, StackId};
+use crate::model::{BlockPlan, Finding, Observed, Plan, StackId, UnitId};
 use crate::resolve::{Binding, Inputs, Instance, finding, resolve};
 
 /// Earlier Operations that are remembered: an annotation must not grow without end.
@@ -307,9 +307,31 @@ pub fn advance(plan: &Plan, observed: &Observed) -> Moves {
 
 fn advanced(block: &BlockPlan, observed: &Observed) -> Option<Move> {
     let moving = block.moving.as_ref().filter(|moving| moving.record.phase == Phase::Copying)?;
-    let units = block.units.iter().filter(|unit| moving.jobs.contains(&unit.id));
+    match worked(block, &moving.jobs, observed) {
+        Work::UnderWay => None,
+        Work::Failed(why) => Some(moving.record.in_phase(Phase::Failed, Some(why))),
+        Work::Done => Some(moving.record.in_phase(Phase::Moved, None)),
+    }
+}
+
+/// How far Jobs are.
+pub(crate) enum Work {
+    /// One has not ended.
+    UnderWay,
+    /// One has given up; why, and where to look.
+    Failed(String),
+    /// All have ended well.
+    Done,
+}
+
+/// How far the Jobs of some units of a block are, as this plan has them.
+pub(crate) fn worked(block: &BlockPlan, jobs: &BTreeSet<UnitId>, observed: &Observed) -> Work {
+    let units = block.units.iter().filter(|unit| jobs.contains(&unit.id));
     let jobs = units.flat_map(|unit| &unit.objects).filter(|object| object.key.kind == "Job");
-    let mut all_complete = true;
+    let (mut all_complete, mut jobs) = (true, jobs.peekable());
+    if jobs.peek().is_none() {
+        return Work::UnderWay;
+    }
     for job in jobs {
         let live = observed.live.get(&job.key).filter(|live| live.applied_hash() == Some(&*job.hash));
         let holds = |kind: &str| {
@@ -320,11 +342,11 @@ fn advanced(block: &BlockPlan, observed: &Observed) -> Option<Move> {
             let says = failed["message"].as_str().unwrap_or("it gave up");
             let namespace = job.key.namespace.as_deref().unwrap_or_default();
             let why = format!("{}: {says}; see `kubectl -n {namespace} logs job/{}`", job.key, job.key.name);
-            return Some(moving.record.in_phase(Phase::Failed, Some(why)));
+            return Work::Failed(why);
         }
         all_complete &= holds("Complete").is_some();
     }
-    all_complete.then(|| moving.record.in_phase(Phase::Moved, None))
+    if all_complete { Work::Done } else { Work::UnderWay }
 }
 
 /// How to go on after a move that failed.

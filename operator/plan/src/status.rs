@@ -13,6 +13,7 @@ use plinth_api::v1alpha1::stack::{BlockSummary, Stack, StackStatus};
 
 use self::block::Assessment;
 pub use self::cluster::{ClusterSeen, Looked, workload_cluster};
+use crate::backup;
 use crate::decide::Teardown;
 use crate::exchange::Subject;
 use crate::exchange::federation::Trust;
@@ -131,8 +132,10 @@ pub fn report(
         Outcome::Planned { plan, decisions, observed, approved } => {
             let mut assessments = block::assess(plan, decisions, observed);
             assessments.retain(|assessment| !assessment.is_tenant());
-            let mut report = planned(plan, &assessments, &approved, &previous, previous_blocks, &now);
-            let verdicts = stack_verdicts(plan, &assessments, observed, &approved);
+            let mut report =
+                planned(plan, &assessments, observed, &approved, &previous, previous_blocks, &now);
+            let mut verdicts = stack_verdicts(plan, &assessments, observed, &approved);
+            verdicts.extend(backup::verdict(stack.spec.backup.as_ref(), plan, observed));
             report.stack.conditions = merged(verdicts, &previous.conditions, generation, &now);
             report.stack.observed_generation = Some(generation);
             report
@@ -160,6 +163,7 @@ fn rank(kind: &str) -> usize {
         condition::SECRETS_INTACT,
         condition::ONBOARDED,
         condition::FEDERATED,
+        condition::BACKED_UP,
         condition::SIMULATED,
     ];
     ORDER.iter().position(|k| *k == kind).unwrap_or(ORDER.len())
@@ -254,6 +258,7 @@ pub(crate) fn listed<T: ToString>(items: &[T]) -> String {
 fn planned(
     plan: &Plan,
     assessments: &[Assessment<'_>],
+    observed: &Observed,
     approved: &ApprovalState,
     previous: &StackStatus,
     previous_blocks: &BTreeMap<String, BuildingBlockStatus>,
@@ -298,6 +303,7 @@ fn planned(
             plan_hash: Some(approved.held_beside(plan).unwrap_or(&plan.hash).to_owned()),
             approved_hash,
             approved_steps: approved_steps(plan, previous),
+            backups: backup::known(plan, observed),
             blocks: assessments.iter().map(summary_of).collect(),
         },
         blocks: blocks.collect(),

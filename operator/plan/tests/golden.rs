@@ -10,7 +10,7 @@ use plinth_api::v1alpha1::product::Role;
 use plinth_plan::Inputs;
 use plinth_plan::catalogue::{Catalogue, hex};
 use plinth_plan::exchange::compile;
-use plinth_plan::model::{BlockPlan, Desired, FOUNDATION, Plan};
+use plinth_plan::model::{BlockPlan, Desired, FOUNDATION, Plan, pod_template};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -134,9 +134,8 @@ fn line(object: &Desired) -> String {
     if let Some(replicas) = body["spec"]["replicas"].as_u64() {
         let _ = write!(line, " x{replicas}");
     }
-    for container in
-        body.pointer("/spec/template/spec/containers").and_then(Value::as_array).into_iter().flatten()
-    {
+    let pod = pod_template(&body).map_or(&Value::Null, |template| &template["spec"]);
+    for container in pod["containers"].as_array().into_iter().flatten() {
         let resources = &container["resources"];
         let size = |path: &str| resources.pointer(path).and_then(Value::as_str).unwrap_or("?").to_owned();
         let _ = write!(

@@ -4,7 +4,7 @@
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use plinth_api::condition;
+use plinth_api::condition::{self, Reason};
 
 use crate::call::{Writer, chain};
 
@@ -82,6 +82,8 @@ fn is_warning(condition: &Condition) -> bool {
     match condition.type_.as_str() {
         condition::STALLED | condition::CONFLICT | condition::DRIFTED => condition.status == "True",
         condition::PLANNED | condition::SECRETS_INTACT => condition.status == "False",
+        // That the first backup has not been made yet is no news.
+        condition::BACKED_UP => condition.status == "False" && condition.reason == Reason::Unhealthy.as_str(),
         condition::READY => condition.status == "Unknown",
         _ => false,
     }

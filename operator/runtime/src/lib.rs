@@ -14,6 +14,7 @@
 //! metrics, serve
 //! authorise  the exchange's authoriser: what its gateway asks about every call
 //! onboard    the calls of one step, made inside the block by a Job
+//! store      backups: what a Job encrypts and sends, fetches, checks and decrypts
 //! ```
 
 pub mod apply;
@@ -32,3 +33,4 @@ pub mod onboard;
 pub mod secrets;
 pub mod serve;
 pub mod status;
+pub mod store;

@@ -5,6 +5,8 @@ mod stacks;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use plinth_api::v1alpha1::backup::BackupSummary;
 use plinth_plan::model::StackId;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -56,6 +58,14 @@ struct ClusterLabels {
     cluster: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DatabaseLabels {
+    namespace: String,
+    stack: String,
+    /// `<block>/<requirement>`.
+    database: String,
+}
+
 /// Every metric, cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -74,6 +84,8 @@ pub struct Metrics {
     reachable: Family<ClusterLabels, Gauge>,
     heartbeats: Family<ClusterLabels, Histogram, fn() -> Histogram>,
     stacks: Stacks,
+    backed_up: Family<DatabaseLabels, Gauge>,
+    proven: Family<DatabaseLabels, Gauge>,
 }
 
 fn seconds() -> Histogram {
@@ -123,6 +135,13 @@ impl Default for Metrics {
         );
         let stacks = Stacks::default();
         stacks.register(&mut registry);
+        let backed_up = Family::default();
+        let words =
+            "Seconds since the Unix epoch of the last whole backup of a database, 0 where there is none";
+        registry.register("backup_last_success_timestamp_seconds", words, backed_up.clone());
+        let proven = Family::default();
+        let words = "Seconds since the Unix epoch at which a backup was last brought back with every row, 0 where none was";
+        registry.register("restore_last_proven_timestamp_seconds", words, proven.clone());
         Self {
             registry: Arc::new(registry),
             build,
@@ -139,6 +158,8 @@ impl Default for Metrics {
             reachable,
             heartbeats,
             stacks,
+            backed_up,
+            proven,
         }
     }
 }
@@ -224,6 +245,20 @@ impl Metrics {
         self.objects.remove(&labels);
         self.reachable.remove(&labels);
         self.heartbeats.remove(&labels);
+    }
+
+    /// What is known of the backups of a Stack.
+    pub fn backups(&self, stack: &StackId, known: &[BackupSummary]) {
+        let seconds = |time: Option<&Time>| time.map_or(0, |time| time.0.as_second());
+        for database in known {
+            let labels = DatabaseLabels {
+                namespace: stack.namespace.clone(),
+                stack: stack.name.clone(),
+                database: database.name.clone(),
+            };
+            self.backed_up.get_or_create(&labels).set(seconds(database.last_backup.as_ref()));
+            self.proven.get_or_create(&labels).set(seconds(database.last_proven.as_ref()));
+        }
     }
 
     /// All of them in OpenMetrics text.

@@ -5,6 +5,7 @@
 //! which cannot hit a Secret that appeared meanwhile; after an answer that was lost the Secret is read again before
 //! anything else. A write to an existing Secret names the version that was read.
 
+pub mod escrow;
 mod random;
 mod resolve;
 mod sources;

@@ -1,19 +1,16 @@
 //! `plinth approve`: lets a held plan, or a held step of onboarding, run, with a reason, for the audit trail.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context as _, Result};
-use kube::api::PostParams;
 use kube::{Api, ResourceExt as _};
 use plinth_api::condition;
-use plinth_api::v1alpha1::operation::{Operation, OperationPhase, OperationSpec, OperationType};
+use plinth_api::v1alpha1::operation::{OperationPhase, OperationSpec, OperationType};
 use plinth_api::v1alpha1::stack::Stack;
 use serde::Serialize;
 
+use super::ask::submit;
 use super::connect::ClusterArgs;
 use super::exit::{Exit, Failure};
 use super::output::{Out, note};
-use super::progress;
 
 /// Arguments of `approve`.
 #[derive(Debug, clap::Args)]
@@ -60,9 +57,6 @@ struct Outcome {
 
 /// Creates the Operation and waits for its outcome.
 pub async fn run(args: Args, out: Out) -> Result<Exit> {
-    if args.reason.trim().is_empty() {
-        return Err(Failure::new(Exit::Usage, "--reason is empty; say why, for the audit trail").into());
-    }
     let client = args.cluster.connect().await?.client;
     let namespace = args.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let stacks: Api<Stack> = Api::namespaced(client.clone(), &namespace);
@@ -76,38 +70,19 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
     let what = what.or(hash.as_ref().map(|hash| format!("plan {hash}"))).unwrap_or_default();
     note(&format!("approving {what} of Stack {namespace}/{}", args.stack));
 
-    let mut operation = Operation::new(
-        "",
-        OperationSpec {
-            stack: args.stack.clone(),
-            kind: OperationType::Approve,
-            reason: args.reason.clone(),
-            plan_hash: hash.clone(),
-            step: args.step.clone(),
-            rotate: None,
-            migrate_provider: None,
-        },
-    );
-    operation.metadata.name = None;
-    operation.metadata.generate_name = Some(format!("approve-{}-", args.stack));
-    let operations: Api<Operation> = Api::namespaced(client, &namespace);
-    let created =
-        operations.create(&PostParams::default(), &operation).await.context("creating the Operation")?;
-    let name = created.name_any();
-
-    let until = Instant::now() + Duration::from_secs(args.timeout);
-    let bar = progress::spinner("Waiting for the operator");
-    let ended = loop {
-        let now = operations.get(&name).await.with_context(|| format!("reading Operation {name}"))?;
-        let status = now.status.unwrap_or_default();
-        if !matches!(status.phase, OperationPhase::Pending | OperationPhase::Running)
-            || Instant::now() >= until
-        {
-            break status;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+    let spec = OperationSpec {
+        stack: args.stack.clone(),
+        kind: OperationType::Approve,
+        reason: args.reason.clone(),
+        plan_hash: hash.clone(),
+        step: args.step.clone(),
+        rotate: None,
+        migrate_provider: None,
+        backup: None,
+        restore: None,
     };
-    bar.finish_and_clear();
+    let (name, ended) =
+        submit(&client, &namespace, spec, &format!("approve-{}", args.stack), args.timeout).await?;
     let outcome = Outcome {
         namespace,
         stack: args.stack,

@@ -109,7 +109,7 @@ fn listing(planned: &[Planned]) -> Listing {
 pub(super) fn images_of(plan: &Plan) -> impl Iterator<Item = (&str, &str)> {
     plan.units().flat_map(|unit| {
         unit.objects.iter().flat_map(move |object| {
-            let pod = object.body.pointer("/spec/template/spec").unwrap_or(&Value::Null);
+            let pod = object.pod_template().map_or(&Value::Null, |template| &template["spec"]);
             ["containers", "initContainers"]
                 .into_iter()
                 .filter_map(|field| pod[field].as_array())

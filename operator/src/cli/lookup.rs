@@ -21,7 +21,7 @@ use plinth_plan::model::StackId;
 use plinth_plan::moving::{self, settle};
 use plinth_plan::placement::{ClusterFacts, blocks_on};
 use plinth_plan::resolve::stack_id;
-use plinth_plan::{Inputs, backing, fixed};
+use plinth_plan::{Inputs, backing, fixed, restoring};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
@@ -64,6 +64,8 @@ pub async fn inputs(client: &Client, input: &Input, stack: &Stack) -> Result<Inp
     inputs.placed = placed(client, &id).await?;
     // The operator says of moves that are over that they are, before it plans.
     inputs.moves.extend(settle(stack, &inputs));
+    inputs.restores = restoring::recorded(&id, &namespaces);
+    inputs.restores.extend(restoring::settle(stack, &inputs));
     Ok(inputs)
 }
 

@@ -5,7 +5,9 @@ mod agreements;
 mod anchor;
 mod apply;
 mod approve;
+mod ask;
 mod authorise;
+mod backup;
 mod can;
 mod catalogue;
 mod completion;
@@ -40,6 +42,7 @@ mod report;
 mod run;
 mod schema;
 mod status;
+mod store;
 mod surge;
 mod tree;
 mod up;
@@ -117,6 +120,10 @@ enum Verb {
     Approve(approve::Args),
     /// List what people have asked for once: who, why, and how it ended.
     Operations(operations::Args),
+    /// Backups: take one now, list them, verify one.
+    Backup(backup::Args),
+    /// Bring a database back from a backup. What served is kept.
+    Restore(backup::RestoreArgs),
     /// Print the definitions of Plinth's kinds, or write one file for each.
     Crds(crds::Args),
     /// Print the roles that the operator needs on a cluster, or what a file needs beyond them.
@@ -127,6 +134,9 @@ enum Verb {
     /// Take a step of onboarding: what a Job that Plinth renders runs.
     #[command(hide = true)]
     Onboard(onboard::Args),
+    /// Take a backup, or bring one back: what a Job that Plinth renders runs.
+    #[command(hide = true)]
+    Store(store::Args),
     /// Answer the reference exchange whether a call may pass: what its authoriser runs.
     #[command(hide = true)]
     Authorise(authorise::Args),
@@ -199,10 +209,13 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Anchor(args) => wait_for(anchor::run(args, out, cli.output)),
         Verb::Approve(args) => wait_for(approve::run(args, out)),
         Verb::Operations(args) => wait_for(operations::run(args, out)),
+        Verb::Backup(args) => wait_for(backup::run(args, out)),
+        Verb::Restore(args) => wait_for(backup::restore(args, out)),
         Verb::Crds(args) => crds::run(&args, out, cli.output),
         Verb::Rbac(args) => rbac::run(&args, out, cli.output),
         Verb::Generate(args) => generate::run(&args),
         Verb::Onboard(args) => wait_for(onboard::run(args)),
+        Verb::Store(args) => wait_for(store::run(args)),
         Verb::Authorise(args) => wait_for(authorise::run(args)),
         Verb::Catalogue(args) => catalogue::run(&args, out),
         Verb::Completion(args) => completion::run(&args, &mut Cli::command()),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use plinth_plan::graph;
-use plinth_plan::model::{Certificate, Desired, Finding, Piece, Plan, SecretSource, Signer, Unit};
+use plinth_plan::model::{Certificate, Desired, Escrow, Finding, Piece, Plan, SecretSource, Signer, Unit};
 use serde::Serialize;
 
 use super::connect::ClusterArgs;
@@ -279,6 +279,12 @@ pub fn recipe(source: &SecretSource) -> String {
             format!("{what} {of} ({by}{days})")
         }
         SecretSource::Captured { step, value, .. } => format!("{value}, as {step} captures it"),
+        SecretSource::Escrowed { keys, recipients, part: Escrow::Archive } => {
+            format!("{} values, encrypted to {} keys", keys.len(), recipients.len())
+        }
+        SecretSource::Escrowed { keys, part: Escrow::Digest, .. } => {
+            format!("a digest of {} values", keys.len())
+        }
         SecretSource::Compose { pieces } => {
             let references: Vec<String> = pieces
                 .iter()

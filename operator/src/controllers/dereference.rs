@@ -15,7 +15,7 @@ use plinth_plan::exchange::declared::approved;
 use plinth_plan::exchange::references::{Kind, Reference};
 use plinth_plan::exchange::{Declared, applied};
 use plinth_plan::placement::blocks_on;
-use plinth_plan::{fixed, moving};
+use plinth_plan::{fixed, moving, restoring};
 use plinth_runtime::call::CallError;
 use plinth_runtime::status::id_of;
 
@@ -57,6 +57,8 @@ pub(super) async fn dereference(
     let running = recorded(&id_of(stack), bodies());
     let moves = moving::recorded(&id_of(stack), bodies());
     moves.hash(&mut digest);
+    let restores = restoring::recorded(&id_of(stack), bodies());
+    restores.hash(&mut digest);
     let fixed = fixed::recorded(&id_of(stack), bodies());
     fixed.hash(&mut digest);
     let declared = declared(stack, reach, context).await?;
@@ -73,6 +75,7 @@ pub(super) async fn dereference(
         running,
         fixed,
         moves,
+        restores,
         declared,
         clusters,
         hub,
@@ -144,6 +147,11 @@ impl References {
         let mut references = Self::default();
         references.secrets.extend(spec.site.pull_secrets.iter().cloned());
         references.config_maps.extend(spec.site.extra_ca_config_map.clone());
+        if let Some(policy) = &spec.backup {
+            references.secrets.insert(policy.target.credentials_secret.clone());
+            references.secrets.extend(policy.rehearsal.as_ref().map(|r| r.identity_secret.clone()));
+            references.config_maps.extend(policy.target.ca_config_map.clone());
+        }
         for block in &spec.blocks {
             references.secrets.extend(block.secrets.iter().map(|secret| secret.secret_name.clone()));
             block

@@ -3,6 +3,7 @@
 
 pub mod agencies;
 mod approved;
+mod backup;
 mod claims;
 pub mod cluster;
 pub mod context;
@@ -14,6 +15,7 @@ pub mod moving;
 pub mod operation;
 mod reach;
 mod read;
+pub mod restoring;
 mod sites;
 pub mod stack;
 mod teardown;

@@ -10,6 +10,7 @@ use plinth_runtime::apply::Applier;
 use plinth_runtime::call::{Applying, CallError};
 use plinth_runtime::observe::ingest::{Ingest, Lean};
 use plinth_runtime::status::id_of;
+use serde::Serialize;
 use serde_json::json;
 
 use super::context::Context;
@@ -110,15 +111,29 @@ pub async fn write_all(context: &Context, stack: &Stack, changed: &Moves) -> Res
     Ok(())
 }
 
-/// As a manager of its own: what Plinth renders does not name the annotation and leaves it alone.
 async fn write(context: &Context, stack: &Stack, block: &str, record: &Move) -> Result<(), CallError> {
+    annotate(context, stack, block, (names::ANNOTATION_MOVE, names::MOVE_MANAGER), record).await?;
+    let id = id_of(stack);
+    tracing::info!(stack = %id, block, operation = record.operation, phase = ?record.phase, "a move goes on");
+    Ok(())
+}
+
+/// Writes a record on a block's namespace, as a manager of its own: what Plinth renders does not name the annotation and leaves
+/// it alone.
+pub(super) async fn annotate(
+    context: &Context,
+    stack: &Stack,
+    block: &str,
+    (annotation, manager): (&str, &'static str),
+    record: &impl Serialize,
+) -> Result<(), CallError> {
     let key = ObjectKey {
         api_version: "v1".to_owned(),
         kind: "Namespace".to_owned(),
         namespace: None,
         name: namespace_of(stack, block),
     };
-    let id: StackId = id_of(stack);
+    let id = id_of(stack);
     let missing = || CallError::Lost(format!("{key} is not there"));
     let (hand, live) = beside_data(&id, &key, context).ok_or_else(missing)?;
     let cluster = hand.cluster();
@@ -128,14 +143,13 @@ async fn write(context: &Context, stack: &Stack, block: &str, record: &Move) -> 
         "apiVersion": key.api_version,
         "kind": key.kind,
         // With the uid, a namespace that is gone meanwhile is not made again.
-        "metadata": { "name": key.name, "uid": live.uid, "annotations": { names::ANNOTATION_MOVE: text } },
+        "metadata": { "name": key.name, "uid": live.uid, "annotations": { annotation: text } },
     });
-    let how = Applying { manager: names::MOVE_MANAGER, ..Applying::rendered(true) };
+    let how = Applying { manager, ..Applying::rendered(true) };
     let lean: Lean = hand.writer().apply(&served, &key, body.to_string().into_bytes(), how).await?;
     if let Some(seen) = lean.seen(&key.api_version, &key.kind) {
         cluster.observer.wrote(seen);
     }
-    tracing::info!(stack = %id, block, operation = record.operation, phase = ?record.phase, "a move goes on");
     Ok(())
 }
 

@@ -23,8 +23,10 @@ use plinth_runtime::observe::own;
 use plinth_runtime::secrets::{self, Place, Sources};
 use serde_json::{Value, json};
 
+use super::backup::backup;
 use super::context::{Context, now};
 use super::moving::migrate;
+use super::restoring::restore;
 
 /// A step that cannot be taken yet is tried again so often.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -145,6 +147,8 @@ async fn attempt(
         OperationType::Approve => approve(operation, by, &id, &stack, context).await,
         OperationType::Rotate => rotate(operation, &id, context).await,
         OperationType::MigrateProvider => migrate(operation, before, &stack, context).await,
+        OperationType::Backup => backup(operation, &stack, context).await,
+        OperationType::Restore => restore(operation, before, &stack, context).await,
     }
 }
 

@@ -24,6 +24,7 @@ use plinth_plan::exchange::report::Ground;
 use plinth_plan::exchange::{Compiled, Declared, compile};
 use plinth_plan::model::{Action, Decisions, Finding, Observed, Plan, StackId};
 use plinth_plan::moving::{Moves, advance, settle};
+use plinth_plan::restoring::{self, Restores};
 use plinth_plan::status::{ApprovalState, Outcome, Report, approved_steps, report};
 use plinth_runtime::call::{Answer, Applying, CallError};
 use plinth_runtime::events::transitions;
@@ -180,7 +181,7 @@ async fn carry_out(
     if let Err(error) = claims::settle(&plan.stack, Some(&plan), &observed, reach, context).await {
         return failed(stack, &error, context).await;
     }
-    let moved = advance(&plan, &observed);
+    let moved = Records { moves: advance(&plan, &observed), restores: restoring::advance(&plan, &observed) };
     if let Err(error) = carry_on(&source, &plan, &inputs, &moved, memory, context).await {
         return failed(stack, &error, context).await;
     }
@@ -235,12 +236,29 @@ fn until(exchange: &Compiled, declared: &Declared) -> Again {
 /// The inputs of the plan, after moves of data that are over are said to be: from then on they bind nobody.
 async fn dereferenced(stack: &Stack, reach: &Reach, context: &Context) -> Result<(Inputs, u64), CallError> {
     let found = dereference(stack, reach, context).await?;
-    let settled = settle(stack, &found.0);
+    let settled = Records { moves: settle(stack, &found.0), restores: restoring::settle(stack, &found.0) };
     if settled.is_empty() {
         return Ok(found);
     }
-    moving::write_all(context, stack, &settled).await?;
+    settled.write(stack, context).await?;
     dereference(stack, reach, context).await
+}
+
+/// Records of data that is brought to another provider, or back from a backup, by block: those that change.
+struct Records {
+    moves: Moves,
+    restores: Restores,
+}
+
+impl Records {
+    fn is_empty(&self) -> bool {
+        self.moves.is_empty() && self.restores.is_empty()
+    }
+
+    async fn write(&self, stack: &Stack, context: &Context) -> Result<(), CallError> {
+        moving::write_all(context, stack, &self.moves).await?;
+        super::restoring::write_all(context, stack, &self.restores).await
+    }
 }
 
 /// What follows from Jobs that have brought data, or could not. Who approved that it is brought approved what comes of it:
@@ -249,7 +267,7 @@ async fn carry_on(
     stack: &Stack,
     plan: &Plan,
     inputs: &Inputs,
-    moved: &Moves,
+    moved: &Records,
     memory: &mut Memory,
     context: &Context,
 ) -> Result<(), CallError> {
@@ -258,7 +276,8 @@ async fn carry_on(
     }
     if stack.spec.change_policy.approval == Approval::Required {
         let mut inputs = inputs.clone();
-        inputs.moves.extend(moved.clone());
+        inputs.moves.extend(moved.moves.clone());
+        inputs.restores.extend(moved.restores.clone());
         let next = plinth_plan::plan(stack, &inputs).map(|next| next.hash).unwrap_or_default();
         let approved = stack.status.as_ref().and_then(|status| status.approved_hash.as_deref());
         match approved {
@@ -278,7 +297,7 @@ async fn carry_on(
             _ => return Ok(()),
         }
     }
-    moving::write_all(context, stack, moved).await?;
+    moved.write(stack, context).await?;
     context.clusters.home().observer.triggers().poke(plan.stack.clone());
     Ok(())
 }
@@ -485,6 +504,7 @@ pub(super) async fn tell(
     let sight = measure::of_outcome(&outcome);
     let Report { stack: status, blocks } = report(stack, outcome, &previous, now);
     context.metrics.stack(&id, &measure::with_status(sight, &status));
+    context.metrics.backups(&id, &status.backups);
     let shown = planned.map(|(plan, _)| shown(stack, plan, blocks));
     let before = stack.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
     // Blocks first: a Stack is not said to be Ready before each of its blocks is.

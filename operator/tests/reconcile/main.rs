@@ -2,6 +2,7 @@
 
 mod agencies;
 mod approval;
+mod backups;
 mod console;
 mod examples;
 mod federation;

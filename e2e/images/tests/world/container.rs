@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use plinth_plan::model::pod_template;
 use serde_json::Value;
 
 use super::World;
@@ -12,7 +13,7 @@ use super::volumes::{Mount, mounts};
 
 const POLL: Duration = Duration::from_millis(300);
 /// For what runs once.
-const ONCE: &str = "900";
+pub(super) const ONCE: &str = "900";
 
 /// Mounts and starts: the root and what the image's file system gets laid over, the mounts in pairs, the command.
 const SCRIPT: &str = r#"set -eu
@@ -36,16 +37,16 @@ exec setpriv --inh-caps=-all --no-new-privs chroot --userspec="$user:$group" --g
 
 /// What a container is, by the plan.
 pub struct Spec {
-    component: String,
+    pub(super) component: String,
     container: Value,
-    init: Vec<Value>,
-    pod: Value,
+    pub(super) init: Vec<Value>,
+    pub(super) pod: Value,
 }
 
 impl Spec {
     /// The first container of a workload's pod.
     pub fn of(component: &str, workload: &Value) -> Self {
-        let pod = workload["spec"]["template"]["spec"].clone();
+        let pod = pod_template(workload).map(|template| template["spec"].clone()).expect("pods");
         let init = pod["initContainers"].as_array().cloned().unwrap_or_default();
         Self { component: component.to_owned(), container: pod["containers"][0].clone(), init, pod }
     }
@@ -62,7 +63,8 @@ impl Spec {
         if ran.status.success() { Ok(text(&ran.stdout)) } else { Err(text(&ran.stdout) + &text(&ran.stderr)) }
     }
 
-    fn command(
+    /// How a container of the pod is run, for so many seconds where it is to end by itself.
+    pub(super) fn command(
         &self,
         world: &World,
         container: &Value,

@@ -2,8 +2,12 @@
 //! with the pod's arguments, variables, mounts, user and rights, in a mount, process and network space of its own. Nobody
 //! schedules and nobody restarts; the order is the test's.
 
+#![allow(dead_code, unused_imports, reason = "every test file uses its own part")]
+
 mod container;
+mod pod;
 mod rootfs;
+mod store;
 mod volumes;
 
 use std::cell::RefCell;
@@ -18,12 +22,16 @@ use plinth_cluster::Lines;
 use plinth_images::{Images, Recipe};
 use plinth_plan::Inputs;
 use plinth_plan::catalogue::Catalogue;
-use plinth_plan::model::{Desired, Piece, Plan, SecretKeyRef, SecretSource};
+use plinth_plan::model::{Desired, Escrow, Piece, Plan, SecretKeyRef, SecretSource};
+use plinth_plan::restoring::{Restore, Restores};
 use plinth_runtime::certificates::{self, Authority};
+use plinth_runtime::secrets::escrow;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 pub use container::{Running, Spec};
+pub use store::{Keys, Store, id_of};
 
 /// What the images of this repository need of a Stack: one rule for each registry.
 const RULES: &str = include_str!("../../rewrites.yaml");
@@ -33,6 +41,8 @@ pub struct World {
     folder: tempfile::TempDir,
     /// Holds the network open; it ends when its standard input closes, with this process.
     network: Child,
+    stack: Stack,
+    inputs: Inputs,
     plan: Plan,
     secrets: RefCell<BTreeMap<(String, String), String>>,
 }
@@ -40,7 +50,12 @@ pub struct World {
 impl World {
     /// Plans a Stack of these blocks (a YAML list).
     pub fn of(blocks: &str) -> Self {
-        Self::planned(Catalogue::builtin().expect("a catalogue"), blocks)
+        Self::planned(Catalogue::builtin().expect("a catalogue"), blocks, "")
+    }
+
+    /// As [`World::of`], with `spec.backup` (YAML in one line).
+    pub fn backed_up(blocks: &str, policy: &str) -> Self {
+        Self::planned(Catalogue::builtin().expect("a catalogue"), blocks, &format!("  backup: {policy}\n"))
     }
 
     /// As [`World::of`], with a product of one's own beside the catalogue's.
@@ -48,23 +63,40 @@ impl World {
         let product: Product = serde_yaml::from_str(product).expect("a Product");
         let name = product.metadata.name.expect("a name");
         let catalogue = Catalogue::builtin().expect("a catalogue").with_products([(name, product.spec)]);
-        Self::planned(catalogue, blocks)
+        Self::planned(catalogue, blocks, "")
     }
 
-    fn planned(catalogue: Catalogue, blocks: &str) -> Self {
+    fn planned(catalogue: Catalogue, blocks: &str, more: &str) -> Self {
         let stack = format!(
             "apiVersion: plinth.dev/v1alpha1\nkind: Stack\nmetadata: {{ name: trial, namespace: trial }}\nspec:\n  \
              country: {{ code: EE, languages: [et], currencies: [EUR] }}\n  profile: sandbox\n  images:\n    \
-             rewrites:\n{}\n  blocks: {blocks}\n",
+             rewrites:\n{}\n  blocks: {blocks}\n{more}",
             RULES.lines().map(|line| format!("      {line}\n")).collect::<String>()
         );
         let stack: Stack = serde_yaml::from_str(&stack).expect("a Stack");
         let inputs = Inputs { catalogue, ..Inputs::default() };
         let plan = plinth_plan::plan(&stack, &inputs).unwrap_or_else(|findings| panic!("{findings:#?}"));
         let folder = tempfile::tempdir().unwrap();
-        let world = Self { folder, network: network(), plan, secrets: RefCell::default() };
+        let world = Self { folder, network: network(), stack, inputs, plan, secrets: RefCell::default() };
         std::fs::write(world.folder.path().join("hosts"), world.hosts()).unwrap();
         world
+    }
+
+    /// Plans anew while a block's database is brought back from a backup.
+    pub fn restoring(&mut self, block: &str, record: Restore) {
+        self.inputs.restores = Restores::from([(block.to_owned(), record)]);
+        self.plan =
+            plinth_plan::plan(&self.stack, &self.inputs).unwrap_or_else(|findings| panic!("{findings:#?}"));
+    }
+
+    /// Puts a value into a Secret of the Stack's namespace, which the plan does not make.
+    pub fn supply(&self, name: &str, key: &str, value: &str) {
+        self.secrets.borrow_mut().insert((name.to_owned(), key.to_owned()), value.to_owned());
+    }
+
+    /// A Secret is made anew when it is read again: what it is a copy of has changed.
+    pub fn forget(&self, name: &str) {
+        self.secrets.borrow_mut().retain(|(secret, _), _| secret != name);
     }
 
     /// The pod of a component; its volumes stay what they were, if it ran before.
@@ -150,6 +182,17 @@ impl World {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
                 certificates::issue(wanted, private.as_bytes(), authority, now).unwrap()
             }
+            SecretSource::Escrowed { keys, recipients, part } => {
+                let values: Vec<_> =
+                    keys.iter().map(|key| (key, Zeroizing::new(other(key).into_bytes()))).collect();
+                match part {
+                    Escrow::Digest => escrow::digest(&values, recipients),
+                    // What is kept as text here is bytes; every byte is a character of its own.
+                    Escrow::Archive => {
+                        escrow::sealed(&values, recipients).unwrap().into_iter().map(char::from).collect()
+                    }
+                }
+            }
             other => panic!("no trial needs this kind of secret yet: {other:?}"),
         }
     }
@@ -164,7 +207,7 @@ impl World {
     /// The workload of that name, or the Job whose name begins so.
     fn spec(&self, name: &str) -> Spec {
         let is = |object: &&Desired| match object.key.kind.as_str() {
-            "StatefulSet" | "Deployment" => object.key.name == name,
+            "StatefulSet" | "Deployment" | "CronJob" => object.key.name == name,
             _ => false,
         };
         let job = |object: &&Desired| object.key.kind == "Job" && object.key.name.starts_with(name);

@@ -3,6 +3,7 @@
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
+use plinth_plan::model::SecretSource;
 use serde_json::Value;
 
 use super::World;
@@ -54,8 +55,16 @@ fn fill(world: &World, folder: &Path, volumes: &Value, name: &str, group: Option
         }
     } else if let Some(secret) = of("secret", "secretName") {
         let object = world.object("Secret", |found| found == secret);
-        for key in object.secret.keys() {
-            std::fs::write(folder.join(key), world.secret(secret, key)).unwrap();
+        let items = volume.and_then(|volume| volume["secret"]["items"].as_array());
+        let wanted = |key: &str| items.is_none_or(|items| items.iter().any(|item| item["key"] == key));
+        for (key, source) in object.secret.iter().filter(|(key, _)| wanted(key)) {
+            let value = world.secret(secret, key);
+            // An archive is bytes, kept as a character each.
+            let bytes = match source {
+                SecretSource::Escrowed { .. } => value.chars().map(|c| c as u8).collect(),
+                _ => value.into_bytes(),
+            };
+            std::fs::write(folder.join(key), bytes).unwrap();
         }
     } else {
         chown(folder, None, group).unwrap();

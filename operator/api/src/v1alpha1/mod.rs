@@ -1,10 +1,12 @@
 //! Version `v1alpha1` of the kinds.
 
 pub mod agreement;
+pub mod backup;
 pub mod block;
 pub mod cluster;
 pub mod component;
 pub mod conformance;
+pub mod dump;
 pub mod exchange;
 pub mod member;
 pub mod moves;

@@ -33,6 +33,8 @@ use super::schema;
         .message("planHash, step: type Approve needs one of them, other types have none"),
     validation = Rule::new("(self.type == 'Rotate') == has(self.rotate)").message("rotate: required exactly for type Rotate"),
     validation = Rule::new("(self.type == 'MigrateProvider') == has(self.migrateProvider)").message("migrateProvider: required exactly for type MigrateProvider"),
+    validation = Rule::new("self.type == 'Backup' || !has(self.backup)").message("backup: for type Backup only"),
+    validation = Rule::new("(self.type == 'Restore') == has(self.restore)").message("restore: required exactly for type Restore"),
 )]
 pub struct OperationSpec {
     /// Stack in the same namespace.
@@ -59,6 +61,12 @@ pub struct OperationSpec {
     /// Whose data is brought to the provider that the Stack chooses by now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migrate_provider: Option<MigrateTarget>,
+    /// What is backed up; everything where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupScope>,
+    /// What is restored, and from which backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<RestoreTarget>,
 }
 
 /// What an Operation asks.
@@ -70,6 +78,10 @@ pub enum OperationType {
     Rotate,
     /// Bring a block's data from the provider that runs to the one that the Stack chooses by now.
     MigrateProvider,
+    /// Back up now what is backed up on schedule.
+    Backup,
+    /// Bring a database back from a backup.
+    Restore,
 }
 
 /// Which secret is rotated.
@@ -93,6 +105,48 @@ pub struct MigrateTarget {
     pub block: String,
     /// Capability whose provider changes, for example `postgresql`.
     pub capability: String,
+}
+
+/// What is backed up.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupScope {
+    /// Block name.
+    pub block: String,
+    /// Requirement of the block whose database it is; every one of the block when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requirement: Option<String>,
+}
+
+/// What is restored, and from which backup.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreTarget {
+    /// Block name.
+    pub block: String,
+    /// Requirement of the block whose database it is, as `plinth backup list` shows it.
+    #[schemars(length(min = 1, max = 52))]
+    pub requirement: String,
+    /// Backup, as `plinth backup list` shows it, for example `20261130T020000Z`.
+    #[schemars(regex(pattern = r"^[0-9]{8}T[0-9]{6}Z$"))]
+    pub from: String,
+    /// Where to.
+    #[serde(default)]
+    pub into: RestoreInto,
+    /// Secret in the Stack's namespace whose `identity` is a private key of one of the backup's recipients
+    /// (`AGE-SECRET-KEY-1…`). It is copied beside the database for as long as this takes.
+    #[schemars(length(min = 1, max = 253))]
+    pub identity_secret: String,
+}
+
+/// Where a backup is restored to.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RestoreInto {
+    /// In place of the database that serves, which is kept beside it under another name.
+    #[default]
+    Same,
+    /// Beside the database that serves, which is not touched.
+    Beside,
 }
 
 /// What happened.

@@ -15,6 +15,7 @@ pub use super::component::{
     Component, Connection, Egress, InitStep, Mount, PerProfile, PodSecurity, Port, Probe, Probes, Resources,
     Security, SecurityException, Volume, Workload,
 };
+pub use super::dump::{Dump, Program};
 pub use super::moves::Move;
 pub use super::onboarding::{Call, Method, Onboarding, Request};
 pub use super::parameter::{Field, FieldType, Parameter, ParameterType};
@@ -46,6 +47,7 @@ use super::stack::{Profile, Provider};
 #[x_kube(
     validation = Rule::new("(self.role == 'Block') == has(self.block)").message("block: required exactly when role is Block"),
     validation = Rule::new("self.role == 'Backing' || !has(self.moves)").message("moves: for role Backing only"),
+    validation = Rule::new("self.role == 'Backing' || !has(self.backup)").message("backup: for role Backing only"),
 )]
 pub struct ProductSpec {
     /// Whether it plays a building block or serves as a backing service inside one.
@@ -135,6 +137,9 @@ pub struct ProductSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["from"]))]
     pub moves: Vec<Move>,
+    /// For a backing service: how what each claim holds is backed up and restored. Without it, it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Dump>,
 }
 
 /// Where a product stands.

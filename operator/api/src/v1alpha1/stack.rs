@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::backup::Backup;
 use super::exchange::Exchange;
 use super::placement::Placement;
 use super::schema;
@@ -95,6 +96,9 @@ pub struct StackSpec {
     /// reached: a service that needs it is told so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assurance: Option<AssuranceLevels>,
+    /// When, where to and for whom the data of the blocks is backed up. Without it, it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
     /// Last words on rendered objects, where no parameter exists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]

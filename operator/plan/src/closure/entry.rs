@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plinth_api::names;
-use plinth_api::v1alpha1::product::{Component, Connection, Workload};
+use plinth_api::v1alpha1::product::{Component, Connection, Mount, Workload};
+use plinth_api::{ProductSpec, names};
 use serde_json::Value;
 
 use super::text::has_word;
@@ -61,7 +61,8 @@ pub fn declared(world: &World<'_>, findings: &mut Vec<Finding>) {
                     .any(|o| images::mentions(&Value::Object(o.object.clone()).to_string(), image))
             };
             let moves = || spec.moves.iter().any(|way| &way.image == image);
-            if !spec.components.iter().any(run) && !named() && !moves() {
+            let dumps = || spec.backup.as_ref().is_some_and(|dump| &dump.image == image);
+            if !spec.components.iter().any(run) && !named() && !moves() && !dumps() {
                 let at = format!("spec.versions[{}].images[{image}]", frame.instance.version.version);
                 findings.push(frame.finding(&at, "is run by no component and named by no object".to_owned()));
             }
@@ -98,6 +99,45 @@ pub fn provided(world: &World<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// A backup is rendered where a Stack asks for it. What its programs name is there before.
+pub fn backups(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for frame in world.frames.values().flatten() {
+        let spec = &frame.instance.entry.spec;
+        let Some(dump) = &spec.backup else { continue };
+        let mut say = |field: &str, message: String| {
+            findings.push(frame.finding(&format!("spec.backup.{field}"), message));
+        };
+        if !frame.instance.version.images.contains_key(&dump.image) {
+            say("image", format!("`{}` is no image of the version", dump.image));
+        }
+        if dump.resources.get(world.stack.spec.profile).is_none() {
+            say("resources", "no profile has requests and limits".to_owned());
+        }
+        if let Some(Err(message)) = dump.when.as_deref().map(compiles) {
+            say("when", message);
+        }
+        for (name, program) in [("dump", &dump.dump), ("restore", &dump.restore), ("switch", &dump.switch)] {
+            if let Some(unknown) = unknown(spec, &program.mounts) {
+                say(&format!("{name}.mounts"), unknown);
+            }
+            for source in program.env.iter().filter_map(|variable| variable.cel.as_deref()) {
+                if let Err(message) = compiles(source) {
+                    say(&format!("{name}.env"), message);
+                }
+            }
+        }
+    }
+}
+
+/// What mounts name and the entry does not have.
+fn unknown(spec: &ProductSpec, mounts: &[Mount]) -> Option<String> {
+    mounts.iter().find_map(|mount| {
+        let config = mount.config.iter().find(|name| !spec.configs.iter().any(|c| c.name == **name));
+        let secret = mount.secret.iter().find(|name| !spec.secrets.iter().any(|s| s.name == **name));
+        config.or(secret).map(|name| format!("`{name}` is no config and no secret of the entry"))
+    })
+}
+
 /// A way to bring data is rendered on the day that it is needed. What it names is there before.
 pub fn moves(world: &World<'_>, findings: &mut Vec<Finding>) {
     for frame in world.frames.values().flatten() {
@@ -109,12 +149,8 @@ pub fn moves(world: &World<'_>, findings: &mut Vec<Finding>) {
             if !frame.instance.version.images.contains_key(&way.image) {
                 say("image", format!("`{}` is no image of the version", way.image));
             }
-            for mount in &way.mounts {
-                let config = mount.config.iter().find(|name| !spec.configs.iter().any(|c| c.name == **name));
-                let secret = mount.secret.iter().find(|name| !spec.secrets.iter().any(|s| s.name == **name));
-                for name in config.into_iter().chain(secret) {
-                    say("mounts", format!("`{name}` is no config and no secret of the entry"));
-                }
+            if let Some(unknown) = unknown(spec, &way.mounts) {
+                say("mounts", unknown);
             }
             let own = way.env.iter().filter_map(|variable| variable.cel.as_deref());
             for source in own.chain(way.when.as_deref()) {

@@ -57,6 +57,7 @@ const CHECKS: &[Check] = &[
     ("entries declare what they use", entry::declared),
     ("outputs can be made", entry::provided),
     ("ways to bring data name what there is", entry::moves),
+    ("backups name what there is", entry::backups),
     ("siblings of an image agree", entry::siblings),
     ("images get what they expect", contract::kept),
 ];

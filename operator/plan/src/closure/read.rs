@@ -1,4 +1,5 @@
-//! What a pod reads: variables, arguments, probes and mounted files of its container and of the steps before it.
+//! What a pod reads: variables, arguments, probes and mounted files of its first container, of the steps before it and of the
+//! containers beside it.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +11,11 @@ use crate::model::{Piece, SecretKeyRef, SecretSource};
 use crate::token;
 
 impl<'a> World<'a> {
-    /// What the pod reads: its container, and the steps before it.
+    /// What the pod reads: its first container, and the others.
     pub(super) fn read(&self, run: &mut Run<'a>) {
         let mut texts = Vec::new();
         self.read_container(run, run.container, "", &mut texts);
-        for step in items(&run.spec["initContainers"]) {
+        for step in others(run.spec) {
             let name = step["name"].as_str().unwrap_or_default();
             self.read_container(run, step, &format!("init[{name}]."), &mut texts);
         }
@@ -162,10 +163,15 @@ impl<'a> World<'a> {
     }
 }
 
-/// Mounts of the container, and those that only the steps before it have.
+/// The steps before a pod's first container, and the containers beside it.
+pub(super) fn others(spec: &Value) -> impl Iterator<Item = &Value> {
+    items(&spec["initContainers"]).chain(items(&spec["containers"]).skip(1))
+}
+
+/// Mounts of the container, and those that only the steps before it and the containers beside it have.
 pub(super) fn all_mounts<'a>(spec: &'a Value, container: &'a Value) -> Vec<Mount<'a>> {
     let mut all = mounts(spec, container, true);
-    for step in items(&spec["initContainers"]) {
+    for step in others(spec) {
         let more = mounts(spec, step, false);
         all.extend(
             more.into_iter().filter(|m| !all.iter().any(|known| known.path == m.path)).collect::<Vec<_>>(),
@@ -199,6 +205,7 @@ pub fn composed(source: &SecretSource) -> String {
         SecretSource::Generate { .. }
         | SecretSource::KeyPair { .. }
         | SecretSource::Captured { .. }
+        | SecretSource::Escrowed { .. }
         | SecretSource::PublicKey { .. }
         | SecretSource::Certificate(_) => String::new(),
         SecretSource::Compose { pieces } => pieces

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use plinth_api::names::{LABEL_PART_OF, TENANT_PREFIX};
 use serde_json::Value;
 
+use super::read::others;
 use super::text;
 use super::world::{Place, Run, Source, World, items};
 use crate::expr::listed;
@@ -73,7 +74,7 @@ pub fn resolve(world: &World<'_>, findings: &mut Vec<Finding>) {
             items(&run.spec["volumes"]).chain(items(&run.object.body["spec"]["volumeClaimTemplates"]))
         {
             let name = volume["name"].as_str().or(volume["metadata"]["name"].as_str()).unwrap_or_default();
-            let steps = items(&run.spec["initContainers"]).flat_map(|step| items(&step["volumeMounts"]));
+            let steps = others(run.spec).flat_map(|step| items(&step["volumeMounts"]));
             if !items(&run.container["volumeMounts"]).chain(steps).any(|m| m["name"] == name) {
                 findings.push(world.at(run, &format!("volumes[{name}]"), "is mounted nowhere".to_owned()));
             }
@@ -413,7 +414,7 @@ pub fn variables(world: &World<'_>, findings: &mut Vec<Finding>) {
     const SHELL: &[&str] =
         &["PATH", "PWD", "HOME", "HOSTNAME", "RANDOM", "SECONDS", "LINENO", "UID", "IFS", "USER"];
     for run in &world.runs {
-        let steps = items(&run.spec["initContainers"]).flat_map(|step| items(&step["env"]));
+        let steps = others(run.spec).flat_map(|step| items(&step["env"]));
         let set: BTreeSet<&str> =
             items(&run.container["env"]).chain(steps).filter_map(|v| v["name"].as_str()).collect();
         for value in &run.texts {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::links::Link;
 use super::read::all_mounts;
 use super::text::{self, Host, Role};
-use crate::model::{Desired, Finding, Plan, SecretKeyRef, Unit, UnitId};
+use crate::model::{BlockPlan, Desired, Finding, Plan, SecretKeyRef, Unit, UnitId};
 use crate::naming::keyed;
 use crate::placement::links::Borders;
 use crate::render::frame::Frame;
@@ -271,10 +271,10 @@ impl<'a> World<'a> {
         let components = components(frames);
         for unit in plan.units() {
             for object in &unit.objects {
-                if let Some(spec) = object.body.pointer("/spec/template/spec")
-                    && let Some(container) = spec.pointer("/containers/0")
+                if let Some(template) = object.pod_template()
+                    && let Some(container) = template.pointer("/spec/containers/0")
                 {
-                    let run = world.run(unit, object, spec, container, &components);
+                    let run = world.run(unit, object, template, container, &components);
                     world.beside.entry(run.namespace).or_default().push(world.runs.len());
                     world.runs.push(run);
                 }
@@ -287,10 +287,11 @@ impl<'a> World<'a> {
         &self,
         unit: &'a Unit,
         object: &'a Desired,
-        spec: &'a Value,
+        template: &'a Value,
         container: &'a Value,
         components: &Components<'a>,
     ) -> Run<'a> {
+        let spec = &template["spec"];
         let namespace = object.key.namespace.as_deref().unwrap_or_default();
         let entry = components.get(&(unit.id.block.as_str(), unit.id.name.clone()));
         let links = |(frame, component, key): &(&'a Frame<'a>, &'a Component, Option<String>)| {
@@ -300,7 +301,7 @@ impl<'a> World<'a> {
             unit: &unit.id,
             object,
             namespace,
-            labels: &object.body["spec"]["template"]["metadata"]["labels"],
+            labels: &template["metadata"]["labels"],
             spec,
             container,
             job: object.key.kind == "Job",
@@ -316,9 +317,9 @@ impl<'a> World<'a> {
         run
     }
 
-    /// Whether a unit brings data from one backing service to another.
+    /// Whether a unit brings data from one backing service to another, or back from a backup.
     pub fn brings(&self, unit: &UnitId) -> bool {
-        self.plan.blocks.iter().filter_map(|block| block.moving.as_ref()).any(|m| m.jobs.contains(unit))
+        self.plan.blocks.iter().filter_map(BlockPlan::standstill).any(|(_, jobs)| jobs.contains(unit))
     }
 
     /// Whether the products of a block give this text, or one that contains it, to whoever asks them.

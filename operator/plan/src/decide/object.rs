@@ -192,9 +192,7 @@ pub(super) fn stopped(judged: Judged, unit: &Unit, desired: &Desired, observed: 
     let left = i64::try_from(pods).unwrap_or(i64::MAX).max(counted);
     let settled = heard && left == 0;
     let (state, message) = match (settled, left) {
-        (true, _) => {
-            (State::Suspended, "is stopped while its data is brought to another provider".to_owned())
-        }
+        (true, _) => (State::Suspended, "is stopped while its data is brought".to_owned()),
         (false, 0) => (State::Progressing, "is being stopped".to_owned()),
         (false, 1) => (State::Progressing, "is being stopped: 1 pod is not gone yet".to_owned()),
         (false, n) => (State::Progressing, format!("is being stopped: {n} pods are not gone yet")),

@@ -13,13 +13,13 @@ use super::frame::Frame;
 use super::meta::{Belongs, Draft};
 use super::network::{Paths, Peer, default_deny};
 use super::product::Product;
-use super::{Gateway, Met, UnitDraft, meet, moving, of_block};
+use super::{Gateway, Met, UnitDraft, backup, meet, moving, of_block, restoring};
 use crate::backing;
 use crate::exchange::Compiled;
 use crate::exchange::applied::{Record, Shape};
 use crate::expr::as_text;
 use crate::fixed;
-use crate::model::{FOUNDATION, Finding, Piece, SecretKeyRef, SecretSource, StackId, UnitId};
+use crate::model::{FOUNDATION, Finding, Piece, SecretKeyRef, SecretSource, StackId, UnitId, pod_template};
 use crate::placement::links::Borders;
 use crate::resolve::{Inputs, Resolved};
 use crate::token;
@@ -103,6 +103,9 @@ pub fn render(context: &Context<'_>, paths: &mut Paths, findings: &mut Vec<Findi
         }
     }
     moving::jobs(context, &mut units, paths, findings);
+    backup::scheduled(context, &mut units, paths, findings);
+    restoring::jobs(context, &mut units, paths, findings);
+    backup::escrow(context, &mut units);
     collisions(frames, &units, findings);
     units
 }
@@ -220,9 +223,8 @@ pub fn policies(id: &StackId, block: &str, units: &mut [UnitDraft], paths: &Path
     for unit in units.iter_mut().filter(|u| u.component) {
         let Some((namespace, product)) = unit.drafts.iter().find_map(|draft| {
             let labels = &draft.body["metadata"]["labels"];
-            let workload = draft.body.pointer("/spec/template/spec/containers").is_some();
-            workload
-                .then(|| (draft.key().namespace.unwrap_or_default(), as_text(&labels[names::LABEL_PART_OF])))
+            pod_template(&draft.body)
+                .map(|_| (draft.key().namespace.unwrap_or_default(), as_text(&labels[names::LABEL_PART_OF])))
         }) else {
             continue;
         };

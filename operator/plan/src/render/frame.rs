@@ -6,6 +6,7 @@ use plinth_api::v1alpha1::product::{self, Component, ForEach, Provision, Workloa
 use plinth_api::{Stack, names};
 use serde_json::{Map, Value, json};
 
+use super::backup::backs_up;
 use super::images;
 use crate::claim::Claim;
 use crate::expr::{Scope, is_label};
@@ -50,6 +51,7 @@ impl<'a> Frame<'a> {
             ("images".to_owned(), images::vars(stack, instance)),
             ("claims".to_owned(), Value::Array(instance.claims.iter().map(Claim::value).collect())),
             ("moving".to_owned(), json!(instance.filling)),
+            ("backedUp".to_owned(), json!(backs_up(stack, instance))),
         ]);
         base.extend(names.clone());
         base.insert("routes".to_owned(), route_vars(&instance.entry, stack));

@@ -1,5 +1,6 @@
 //! From resolved blocks to units of objects. Every product goes through here in the same way.
 
+mod backup;
 mod block;
 mod crossings;
 mod edges;
@@ -13,6 +14,7 @@ mod network;
 mod onboarding;
 mod pod;
 mod product;
+mod restoring;
 mod secrets;
 mod workload;
 
@@ -31,7 +33,7 @@ use self::meta::{Belongs, Draft};
 use self::network::Paths;
 use crate::claim::Claim;
 use crate::exchange::Compiled;
-use crate::model::{BlockPlan, Finding, Moving, StackId, Step, Unit, UnitId};
+use crate::model::{BlockPlan, Finding, Moving, Restoring, StackId, Step, Unit, UnitId};
 use crate::placement::links::Borders;
 use crate::resolve::{Binding, Inputs, Resolved, finding, stack_id};
 
@@ -121,13 +123,23 @@ pub fn render(
             &mut findings,
         ));
     }
+    let restoring: BTreeMap<&str, Restoring> = resolved
+        .iter()
+        .filter_map(|r| {
+            let name = r.block.name.as_str();
+            Some((name, restoring::restoring(r, inputs, frames.get(name)?)?))
+        })
+        .collect();
     let moving: BTreeMap<&str, Moving> = resolved
         .iter()
         .filter_map(|r| Some((r.block.name.as_str(), moving::moving(r, frames.get(r.block.name.as_str())?)?)))
         .collect();
     drafts.values_mut().for_each(|units| onboarding::hand_over(units));
     for (block, moving) in &moving {
-        drafts.get_mut(block).into_iter().for_each(|units| moving::hold(moving, units));
+        drafts.get_mut(block).into_iter().for_each(|units| moving::hold(&moving.stopped, units));
+    }
+    for (block, restoring) in &restoring {
+        drafts.get_mut(block).into_iter().for_each(|units| moving::hold(&restoring.stopped, units));
     }
     if !findings.is_empty() {
         findings.sort();
@@ -137,6 +149,7 @@ pub fn render(
     let block = |r: &Resolved<'_>| BlockPlan {
         images: named.remove(r.block.name.as_str()).unwrap_or_default(),
         moving: moving.get(r.block.name.as_str()).cloned(),
+        restoring: restoring.get(r.block.name.as_str()).cloned(),
         blocked: wrong.remove(r.block.name.as_str()).unwrap_or_else(|| r.blocked.clone()),
         ..block_plan(stack, r, &frames, &mut drafts, gateways.contains_key(&r.cluster))
     };
@@ -297,6 +310,8 @@ fn block_plan(
         exceptions: main.map(|f| f.instance.entry.spec.exceptions.clone()).unwrap_or_default(),
         images: BTreeSet::new(),
         moving: None,
+        restoring: None,
+        backups: frames.get(name.as_str()).map(|frames| backup::coverage(stack, frames)).unwrap_or_default(),
         name,
     }
 }

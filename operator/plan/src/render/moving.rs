@@ -29,7 +29,8 @@ pub fn moving(resolved: &Resolved<'_>, frames: &[Frame<'_>]) -> Option<Moving> {
     let incoming = resolved.installed.as_ref()?.moving.as_ref()?;
     let id = |name: String| UnitId { block: resolved.block.name.clone(), name };
     let copies = incoming.way.is_some();
-    let stopped = frames.first().filter(|_| copies).map(|main| users(main, incoming)).unwrap_or_default();
+    let main = frames.first().filter(|_| copies);
+    let stopped = main.map(|main| users(main, &requirements(incoming))).unwrap_or_default();
     let jobs = incoming.claims.iter().filter(|_| copies).map(|claim| id(job_name(claim)));
     Some(Moving {
         record: incoming.record.clone(),
@@ -40,8 +41,8 @@ pub fn moving(resolved: &Resolved<'_>, frames: &[Frame<'_>]) -> Option<Moving> {
 }
 
 /// No pods for what could write. Last of all that touches a workload: an override must not start it again.
-pub fn hold(moving: &Moving, units: &mut [UnitDraft]) {
-    for unit in units.iter_mut().filter(|unit| moving.stopped.contains(&unit.id)) {
+pub fn hold(stopped: &BTreeSet<UnitId>, units: &mut [UnitDraft]) {
+    for unit in units.iter_mut().filter(|unit| stopped.contains(&unit.id)) {
         for draft in &mut unit.drafts {
             match draft.key().kind.as_str() {
                 "Deployment" | "StatefulSet" => draft.body["spec"]["replicas"] = json!(0),
@@ -62,14 +63,16 @@ fn job_name(claim: &Claim) -> String {
     format!("{MOVE}-{}", claim.name)
 }
 
+fn requirements<'a>(incoming: &'a Incoming<'_>) -> Vec<&'a str> {
+    incoming.claims.iter().map(|claim| claim.requirement.as_str()).collect()
+}
+
 /// Components of the block's product that have to do with a requirement whose data is brought: by name, or through what
 /// they mount or read.
-fn users(main: &Frame<'_>, incoming: &Incoming<'_>) -> BTreeSet<String> {
+pub(super) fn users(main: &Frame<'_>, requirements: &[&str]) -> BTreeSet<String> {
     let spec = &main.instance.entry.spec;
-    let names: Vec<String> = incoming
-        .claims
+    let names: Vec<String> = requirements
         .iter()
-        .map(|claim| &claim.requirement)
         // As references, and as both kinds of quotes stand in JSON.
         .flat_map(|name| {
             [format!("requires.{name}"), format!("requires['{name}']"), format!("requires[\\\"{name}\\\"]")]
@@ -109,7 +112,10 @@ pub fn jobs(
     let (Some(incoming), Some(main)) = (incoming, frames.first()) else { return };
     let Some(way) = incoming.way else { return };
     let Some(target) = frames.iter().find(|f| f.instance.entry.name == incoming.record.to) else { return };
-    let stopped: Vec<UnitId> = users(main, incoming).iter().map(|name| unit_id(context, name)).collect();
+    // What the Stack has switched off is not there to be waited for.
+    let there = |id: &UnitId| units.iter().any(|unit| unit.id == *id);
+    let stopped = users(main, &requirements(incoming)).into_iter().map(|name| unit_id(context, &name));
+    let stopped: Vec<UnitId> = stopped.filter(there).collect();
     for claim in &incoming.claims {
         match job(context, (main, target), (incoming, way), claim, paths, findings) {
             Err(wrong) => findings.push(wrong),

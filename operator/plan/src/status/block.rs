@@ -12,10 +12,11 @@ use super::{MAX_LISTED, NOBODY_NEEDED, merged, verdict};
 use crate::conformance::Sight;
 use crate::exchange::Subject;
 use crate::model::{
-    Action, BlockPlan, Decisions, Moving, ObjectDecision, Observed, Plan, SecretSource, Step, Unit,
-    UnitDecision,
+    Action, BlockPlan, Decisions, Moving, ObjectDecision, Observed, Plan, Restoring, SecretSource, Step,
+    Unit, UnitDecision,
 };
 use crate::moving::{Move, Phase, after_failure};
+use crate::restoring::{self, Restore};
 
 /// What can be said about one block.
 pub(super) struct Assessment<'a> {
@@ -91,6 +92,23 @@ fn being_moved(moving: &Moving, worst: Option<&UnitDecision>) -> (State, Reason,
     }
 }
 
+fn being_restored(restoring: &Restoring, worst: Option<&UnitDecision>) -> (State, Reason, String) {
+    let Restore { operation, requirement, from, phase, .. } = &restoring.record;
+    let how = match phase {
+        restoring::Phase::Switching => "is put in the place of what served, and nobody writes meanwhile",
+        _ => "is brought beside what serves",
+    };
+    let what = format!("backup {from} of `{requirement}` {how}, by Operation {operation}");
+    match worst.filter(|worst| worst.state.severity() > 0) {
+        None => (State::Progressing, Reason::Moving, what),
+        Some(worst) => {
+            let own = worst.state.severity() >= State::Unhealthy.severity();
+            let reason = if own { worst.reason } else { Reason::Moving };
+            (worst.state, reason, format!("{what}: {}", worst.message))
+        }
+    }
+}
+
 /// Higher is worse. Ready alone is zero: Suspended is not urgent and still not Ready.
 fn urgency(state: State) -> (u8, bool) {
     (state.severity(), state != State::Ready)
@@ -131,6 +149,9 @@ impl<'a> Assessment<'a> {
             && moving.record.phase != Phase::Moved
         {
             return being_moved(moving, worst);
+        }
+        if let Some(restoring) = plan.and_then(|p| p.restoring.as_ref()) {
+            return being_restored(restoring, worst);
         }
         if let Some(worst) = worst.filter(|u| u.state != State::Ready) {
             return (worst.state, worst.reason, worst.message.clone());

@@ -32,35 +32,16 @@ pub enum Error {
     Connection(String),
 }
 
+/// What requests are sent with.
+pub(crate) type Caller = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
 /// The client.
-pub struct Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub struct Http(Caller);
 
 impl Http {
     /// A client that trusts these certificates (PEM), or what the system trusts (`SSL_CERT_FILE`, `SSL_CERT_DIR`).
     pub fn new(trusted: Option<&str>) -> Result<Self> {
-        let mut roots = RootCertStore::empty();
-        match trusted {
-            None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
-            Some(pem) => {
-                let certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
-                let certificates =
-                    certificates.collect::<Result<Vec<_>, _>>().ok().filter(|it| !it.is_empty());
-                let certificates =
-                    certificates.context("what the step trusts holds no certificate in PEM")?;
-                for certificate in certificates {
-                    roots.add(certificate).context("what the step trusts is no certificate")?;
-                }
-            }
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .context("no version of TLS")?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
-        Ok(Self(Client::builder(TokioExecutor::new()).build(connector)))
+        Ok(Self(client(trusted)?))
     }
 
     /// Sends a request and reads its answer.
@@ -79,6 +60,30 @@ impl Http {
             Err(_) => Err(Error::Connection(format!("no answer within {} s", PATIENCE.as_secs()))),
         }
     }
+}
+
+/// A client that trusts these certificates (PEM), or what the system trusts.
+pub(crate) fn client(trusted: Option<&str>) -> Result<Caller> {
+    let mut roots = RootCertStore::empty();
+    match trusted {
+        None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
+        Some(pem) => {
+            let certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
+            let certificates = certificates.collect::<Result<Vec<_>, _>>().ok().filter(|it| !it.is_empty());
+            let certificates = certificates.context("what the step trusts holds no certificate in PEM")?;
+            for certificate in certificates {
+                roots.add(certificate).context("what the step trusts is no certificate")?;
+            }
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .context("no version of TLS")?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+    Ok(Client::builder(TokioExecutor::new()).build(connector))
 }
 
 fn of(filled: &Filled) -> Result<http::Request<Full<Bytes>>, http::Error> {
@@ -142,7 +147,7 @@ fn read(bytes: &[u8]) -> Value {
 }
 
 /// An error with what caused it: the last word says why.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

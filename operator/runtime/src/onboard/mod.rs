@@ -1,7 +1,7 @@
 //! What a Job of onboarding does: the calls of one step, in order, each created or adopted, within one budget. Nothing that
 //! it says holds a secret.
 
-mod http;
+pub(crate) mod http;
 mod mask;
 mod seal;
 

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use plinth_api::condition::Reason;
-use plinth_plan::model::{Certificate, Desired, ObjectKey, Piece, SecretKeyRef, SecretSource};
+use plinth_plan::model::{Certificate, Desired, Escrow, ObjectKey, Piece, SecretKeyRef, SecretSource};
 use zeroize::Zeroizing;
 
+use super::escrow;
 use super::random::generate;
 use super::{Content, Data, Fresh, Hand, LiveSecret, Secret};
 use crate::apply::classify::{Trouble, classify};
@@ -69,6 +70,7 @@ impl Hand<'_> {
             };
             content.data.insert(name.clone(), value);
         }
+        self.escrowed(desired, live, &mut content, &mut others).await?;
         for (name, source) in &desired.secret {
             let SecretSource::Compose { pieces } = source else { continue };
             let mut plain = Zeroizing::new(Vec::new());
@@ -156,6 +158,62 @@ impl Hand<'_> {
             let message = format!("a certificate of key {} of {}: {what}", wanted.of, self.key);
             Trouble::new(Reason::Invalid, message)
         })
+    }
+
+    /// Other values, encrypted: what is there stays while the digest beside it is that of the same values. Encrypted anew each
+    /// time, it would never be the same.
+    async fn escrowed<'k>(
+        &self,
+        desired: &'k Desired,
+        live: Option<&LiveSecret>,
+        content: &mut Content,
+        others: &mut Others<'k>,
+    ) -> Result<(), Trouble> {
+        let mut same = true;
+        let of_part = |wanted: Escrow| {
+            desired.secret.iter().filter_map(move |(name, source)| match source {
+                SecretSource::Escrowed { keys, recipients, part } if *part == wanted => {
+                    Some((name, keys, recipients))
+                }
+                _ => None,
+            })
+        };
+        for (name, keys, recipients) in of_part(Escrow::Digest) {
+            let values = self.all(keys, content, others).await?;
+            let digest = Secret::of(escrow::digest(&values, recipients).as_bytes());
+            same &= live.and_then(|live| live.value(name)) == Some(&digest);
+            content.data.insert(name.clone(), digest);
+        }
+        for (name, keys, recipients) in of_part(Escrow::Archive) {
+            let known = live.and_then(|live| live.value(name)).filter(|_| same).cloned();
+            let value = match known {
+                Some(known) => known,
+                None => {
+                    let values = self.all(keys, content, others).await?;
+                    let sealed = escrow::sealed(&values, recipients);
+                    Secret::of(
+                        &sealed
+                            .map_err(|what| Trouble::new(Reason::Invalid, format!("{}: {what}", self.key)))?,
+                    )
+                }
+            };
+            content.data.insert(name.clone(), value);
+        }
+        Ok(())
+    }
+
+    /// Values of other Secrets, with their places.
+    async fn all<'k>(
+        &self,
+        keys: &'k [SecretKeyRef],
+        content: &Content,
+        others: &mut Others<'k>,
+    ) -> Result<Vec<(&'k SecretKeyRef, Zeroizing<Vec<u8>>)>, Trouble> {
+        let mut values = Vec::with_capacity(keys.len());
+        for key in keys {
+            values.push((key, self.fetch(key, &content.data, others).await?));
+        }
+        Ok(values)
     }
 
     /// A value that a step has handed over, as long as one of its pods is there to tell.

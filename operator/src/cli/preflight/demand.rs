@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::names;
 use plinth_api::v1alpha1::stack::Stack;
-use plinth_plan::model::{Plan, StackId};
+use plinth_plan::model::{Plan, StackId, pod_template};
 use serde_json::Value;
 
 /// What a plan asks.
@@ -108,9 +108,10 @@ impl Demand {
         let pods = match body["kind"].as_str() {
             Some("Deployment" | "StatefulSet") => body["spec"]["replicas"].as_f64().unwrap_or(1.0),
             Some("Job") => body["spec"]["parallelism"].as_f64().unwrap_or(1.0),
+            Some("CronJob") => 1.0,
             _ => return,
         };
-        let pod = &body["spec"]["template"]["spec"];
+        let pod = pod_template(body).map_or(&Value::Null, |template| &template["spec"]);
         for list in ["containers", "initContainers"] {
             let images = pod[list].as_array().into_iter().flatten().filter_map(|c| c["image"].as_str());
             self.images.extend(images.map(str::to_owned));

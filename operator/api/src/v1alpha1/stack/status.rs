@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::State;
+use crate::v1alpha1::backup::BackupSummary;
 use crate::v1alpha1::schema;
 
 /// What is.
@@ -37,6 +38,10 @@ pub struct StackStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub blocks: Vec<BlockSummary>,
+    /// Each database that is backed up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub backups: Vec<BackupSummary>,
 }
 
 /// One block's line in a Stack's status.
