@@ -4,6 +4,8 @@ mod agencies;
 mod approval;
 mod backups;
 mod console;
+#[path = "../support/documents.rs"]
+mod documents;
 mod examples;
 mod federation;
 mod house;

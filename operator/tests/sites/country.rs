@@ -67,12 +67,7 @@ impl Country {
     }
 
     pub(crate) fn operator(&self, rhythm: Rhythm) -> Operator {
-        Operator::run(Options {
-            access: Access { kubeconfig: Some(self.hub.kubeconfig()), context: None },
-            identity: Some("me".to_owned()),
-            rhythm,
-            ..Options::default()
-        })
+        run(&self.hub, rhythm)
     }
 
     pub(crate) fn clusters(&self) -> Api<WorkloadCluster> {
@@ -133,6 +128,16 @@ impl Country {
         }
         Ok(values)
     }
+}
+
+/// An operator on a hub.
+pub(crate) fn run(hub: &TestCluster, rhythm: Rhythm) -> Operator {
+    Operator::run(Options {
+        access: Access { kubeconfig: Some(hub.kubeconfig()), context: None },
+        identity: Some("me".to_owned()),
+        rhythm,
+        ..Options::default()
+    })
 }
 
 /// Status, reason and message of a condition.

@@ -87,7 +87,7 @@ async fn the_status_of_a_dead_and_of_a_black_holed_site_is_true_within_a_minute(
 }
 
 /// Stack, block and WorkloadCluster say that the first site does not answer; how long that took.
-async fn silent(country: &Country, within: Duration) -> Result<Duration> {
+pub(crate) async fn silent(country: &Country, within: Duration) -> Result<Duration> {
     let began = Instant::now();
     eventually("Stack, block and WorkloadCluster are unknown", async || {
         let stack = country.stacks().get("land").await?;

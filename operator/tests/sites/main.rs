@@ -3,6 +3,9 @@
 
 mod country;
 mod credentials;
+#[path = "../support/documents.rs"]
+mod documents;
+mod example;
 #[allow(dead_code, reason = "the tests of one cluster use all of it")]
 #[path = "../reconcile/house.rs"]
 mod house;

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::country::{Country, FAST};
-use crate::house::{condition, eventually, ready};
+use crate::house::{LIMIT, ready};
+use crate::lost::silent;
 use crate::wire::Passes;
 
-/// Changes with and as many without the fault.
-const CHANGES: usize = 100;
-/// So many in a row before the fault is turned on or off: noticing and healing take longer than a change.
-const IN_A_ROW: usize = 20;
+/// Rounds of three rows of changes: with all sites, with one cut off just now, and after that was noticed.
+const ROUNDS: usize = 10;
+/// Changes in a row.
+const IN_A_ROW: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long: e2e/all sites"]
@@ -21,24 +22,36 @@ async fn a_black_holed_site_does_not_slow_the_others() -> Result<()> {
     country.declare().await?;
     let operator = country.operator(FAST);
     ready(&country.stacks(), "land").await?;
-    let (mut whole, mut cut) = (Vec::new(), Vec::new());
-    for round in 0..2 * CHANGES / IN_A_ROW {
-        let is_cut = round % 2 == 1;
-        country.a.wire.set(if is_cut { Passes::Nothing } else { Passes::All });
-        let times = if is_cut { &mut cut } else { &mut whole };
-        for change in 0..IN_A_ROW {
-            times.push(one(&country, &format!("{round}-{change}")).await?);
-        }
-        if is_cut {
-            country.a.wire.set(Passes::All);
-        }
-        settled(&country).await?;
+    let (mut whole, mut cut, mut noticed) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        row(&country, &format!("{round}-whole"), &mut whole).await?;
+        country.a.wire.set(Passes::Nothing);
+        row(&country, &format!("{round}-cut"), &mut cut).await?;
+        silent(&country, LIMIT).await?;
+        row(&country, &format!("{round}-noticed"), &mut noticed).await?;
+        country.a.wire.set(Passes::All);
+        ready(&country.stacks(), "land").await?;
     }
-    let (whole, cut) = (summary(&mut whole), summary(&mut cut));
-    println!("all sites:       median {:.0} ms, quartiles {:.0} to {:.0} ms", whole[1], whole[0], whole[2]);
-    println!("one black-holed: median {:.0} ms, quartiles {:.0} to {:.0} ms", cut[1], cut[0], cut[2]);
-    println!("ratio of the medians: {:.3} over {CHANGES} changes each", cut[1] / whole[1]);
+    let [whole, cut, noticed] = [&mut whole, &mut cut, &mut noticed].map(|times| summary(times));
+    for (what, times) in
+        [("all sites", whole), ("one just cut off", cut), ("after that was noticed", noticed)]
+    {
+        println!(
+            "{what}: median {:.0} ms, quartiles {:.0} to {:.0} ms, ratio {:.3}",
+            times[1],
+            times[0],
+            times[2],
+            times[1] / whole[1]
+        );
+    }
     operator.stop().await
+}
+
+async fn row(country: &Country, name: &str, times: &mut Vec<Duration>) -> Result<()> {
+    for change in 0..IN_A_ROW {
+        times.push(one(country, &format!("{name}-{change}")).await?);
+    }
+    Ok(())
 }
 
 /// From the change of the Stack until the other site has it.
@@ -47,14 +60,6 @@ async fn one(country: &Country, text: &str) -> Result<Duration> {
     country.change("digital-registries", text).await?;
     country.changed(&country.b.client, "digital-registries", text).await?;
     Ok(began.elapsed())
-}
-
-async fn settled(country: &Country) -> Result<()> {
-    eventually("the Stack is Ready", async || {
-        let stack = country.stacks().get("land").await?;
-        Ok(matches!(condition(&stack, "Ready"), Some(("True", ..))).then_some(()))
-    })
-    .await
 }
 
 /// First quartile, median and third quartile, in milliseconds.

@@ -74,7 +74,7 @@ fn summed(nodes: &[Node]) -> Capacity {
 fn shown(amount: f64, step: u64, [small, large]: [&str; 2]) -> String {
     // Whole and never negative; a cluster has fewer than 2^53 of anything.
     let amount = amount.round() as u64;
-    if amount % step == 0 { format!("{}{large}", amount / step) } else { format!("{amount}{small}") }
+    if amount.is_multiple_of(step) { format!("{}{large}", amount / step) } else { format!("{amount}{small}") }
 }
 
 /// A quantity as a number: `1500m` is 1.5, `2Ki` is 2048.
