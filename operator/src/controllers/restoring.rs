@@ -38,7 +38,7 @@ pub(super) async fn restore(
     let _alone = memory.lock().await;
     let reach = Reach::of(stack, context).await;
     let mut namespaces = context.clusters.home().observer.namespaces(&id).await?;
-    namespaces.extend(reach.all(&id, "Namespace"));
+    namespaces.extend(reach.namespaces(&id));
     let record = recorded(&id, namespaces.iter().map(|live| &*live.body)).remove(&target.block);
     if let Some(record) = record.filter(|record| record.uid == uid) {
         return Ok(told(&record, &target.block, stack));
