@@ -65,6 +65,7 @@ pub(super) async fn dereference(
     let mut sites = sites(stack, context).await?;
     if let Some(sites) = &mut sites {
         sites.hub.holds = blocks_on(&id_of(stack), namespaces.iter().map(|live| &*live.body));
+        sites.look(&id_of(stack), reach);
         sites.hash(&mut digest);
     }
     let Sites { clusters, hub, placed } = sites.unwrap_or_default();

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::ResourceExt;
 use plinth_api::v1alpha1::cluster::CAPABILITIES;
 use plinth_api::{Stack, WorkloadCluster, names};
-use plinth_plan::placement::ClusterFacts;
+use plinth_plan::model::StackId;
+use plinth_plan::placement::{ClusterFacts, blocks_on};
 use plinth_runtime::call::{Answer, CallError};
 use plinth_runtime::clusters::Cluster;
 use plinth_runtime::status::id_of;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::context::Context;
+use super::reach::Reach;
 
 /// What is known of the clusters beside the Stack.
 #[derive(Default, Hash)]
@@ -23,6 +25,28 @@ pub(super) struct Sites {
     pub hub: ClusterFacts,
     /// The WorkloadCluster that each block was shown on last.
     pub placed: BTreeMap<String, String>,
+}
+
+impl Sites {
+    /// What the clusters themselves say, over what is written down of them: a hub that was rebuilt remembers nothing. One that
+    /// has not been looked at may hold anything.
+    pub fn look(&mut self, stack: &StackId, reach: &Reach) {
+        let namespace = ("v1".to_owned(), "Namespace".to_owned());
+        for (name, reached) in reach.iter() {
+            let Some(facts) = self.clusters.get_mut(name) else { continue };
+            if let Some(hand) = &reached.hand {
+                let found = hand.cluster().observer.store().of_kind(stack, &namespace);
+                facts.holds.extend(blocks_on(stack, found.iter().map(|live| &*live.body)));
+            }
+            if reached.silence.is_none() {
+                (facts.reachable, facts.seen) = (Some(true), true);
+                continue;
+            }
+            // That it does not answer just now is no news yet: it is waited for, as one that was never seen.
+            facts.seen &= facts.reachable == Some(false);
+            facts.reachable = Some(false);
+        }
+    }
 }
 
 /// Looks around for a Stack that has to do with other clusters; nothing for one that has not.

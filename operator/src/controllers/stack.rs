@@ -196,7 +196,15 @@ async fn carry_out(
     let told = tell(stack, outcome, Some((&plan, &decisions)), context).await?;
     let ground = Ground::Planned { plan: &plan, decisions: &decisions, observed: &observed };
     let agencies = agencies::tell(ground, &inputs.declared, context).await?;
-    Ok(soonest_of([told, agencies, pause, references, until(&plan.exchange, &inputs.declared)]))
+    let until = until(&plan.exchange, &inputs.declared);
+    Ok(soonest_of([told, agencies, pause, references, look_at_clusters(&plan, reach), until]))
+}
+
+/// When to look again at clusters that are silent, while a block has no place: one of them may hold it.
+fn look_at_clusters(plan: &Plan, reach: &Reach) -> Again {
+    let blocked = plan.blocks.iter().any(|block| block.tenant.is_none() && !block.blocked.is_empty());
+    let silent = reach.iter().any(|(_, reached)| reached.silence.is_some());
+    (blocked && silent).then_some(REFERENCES_SOON)
 }
 
 /// Takes back each yes that is used up: what it was given for is done, or withdrawn.
