@@ -1,9 +1,11 @@
 //! A reconcile in numbers: what metrics say of a Stack, taken from the outcome that its status is made of. Pure.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use plinth_api::condition::{Reason, State};
 use plinth_api::{StackStatus, names};
-use plinth_plan::model::{Decisions, Observed};
+use plinth_plan::model::{Decisions, Observed, Plan};
 use plinth_plan::status::Outcome;
 use plinth_runtime::clusters::HOME;
 use plinth_runtime::metrics::Sight;
@@ -11,10 +13,10 @@ use plinth_runtime::metrics::Sight;
 /// What an outcome says that the status made of it does not: how many parts are in which state, what waits for a person, which
 /// certificate is due first.
 pub(super) fn of_outcome(outcome: &Outcome<'_>) -> Sight {
-    let Outcome::Planned { decisions, observed, approved, .. } = outcome else { return Sight::default() };
+    let Outcome::Planned { plan, decisions, observed, approved } = outcome else { return Sight::default() };
     let steps = decisions.units.iter().filter(|unit| unit.reason == Reason::AwaitingApproval).count();
     Sight {
-        parts: parts(decisions),
+        parts: parts(plan, decisions),
         approvals: if approved.is_open() { steps } else { steps + 1 },
         renewal: renewal(observed),
         ..Sight::default()
@@ -23,17 +25,26 @@ pub(super) fn of_outcome(outcome: &Outcome<'_>) -> Sight {
 
 /// The same, with what the status says.
 pub(super) fn with_status(sight: Sight, status: &StackStatus) -> Sight {
-    let blocks = status.blocks.iter().map(|block| (HOME.to_owned(), block.state)).collect();
+    let blocks = status.blocks.iter().map(|block| (on(block.cluster.as_deref()), block.state)).collect();
     Sight { conditions: status.conditions.clone(), blocks, ..sight }
 }
 
-fn parts(decisions: &Decisions) -> Vec<(String, State)> {
-    decisions.units.iter().map(|unit| (HOME.to_owned(), unit.state)).collect()
+fn parts(plan: &Plan, decisions: &Decisions) -> Vec<(String, State)> {
+    let clusters: BTreeMap<&str, Option<&str>> =
+        plan.blocks.iter().map(|block| (block.name.as_str(), block.cluster.as_deref())).collect();
+    let cluster = |block: &str| on(clusters.get(block).copied().flatten());
+    decisions.units.iter().map(|unit| (cluster(&unit.id.block), unit.state)).collect()
 }
 
-/// The earliest moment that is noted on a Secret, in seconds since the Unix epoch.
+/// A cluster as metrics name it.
+fn on(cluster: Option<&str>) -> String {
+    cluster.unwrap_or(HOME).to_owned()
+}
+
+/// The earliest moment that is noted on a Secret of any cluster, in seconds since the Unix epoch.
 fn renewal(observed: &Observed) -> Option<i64> {
-    let secrets = observed.live.iter().filter(|(key, _)| key.kind == "Secret");
+    let live = observed.clusters().flat_map(|(_, observed)| &observed.live);
+    let secrets = live.filter(|(key, _)| key.kind == "Secret");
     let noted = secrets.filter_map(|(_, live)| {
         let at = live.body.pointer("/metadata/annotations")?.get(names::ANNOTATION_RENEW_AT)?.as_str()?;
         at.parse::<Timestamp>().ok()
