@@ -17,7 +17,10 @@ fn roles_hold_what_the_operator_needs_and_no_way_to_more() {
         assert!(!hub.out.contains(never), "{never}\n{}", hub.out);
     }
     let workload = plinth(&["rbac", "--cluster", "workload"]);
-    assert!(workload.out.contains("- secrets") && !workload.out.contains("plinth.dev"), "{}", workload.out);
+    assert!(workload.out.contains("- secrets") && !workload.out.contains("- stacks"), "{}", workload.out);
+    assert!(workload.out.contains("kind: ValidatingAdmissionPolicy\n"), "{}", workload.out);
+    let console = plinth(&["rbac", "--console"]);
+    assert!(console.out.contains("- tokenreviews") && !hub.out.contains("tokenreviews"), "{}", console.out);
 }
 
 #[test]

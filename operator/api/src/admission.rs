@@ -107,8 +107,9 @@ fn only_the_operator(operator: &str) -> Vec<Value> {
 }
 
 /// The operator writes what carries its label, and takes over nothing but what is in a namespace of a block or was handed over. RBAC
-/// cannot say that: it knows no labels.
-fn confined(operator: &str) -> Vec<Value> {
+/// cannot say that: it knows no labels. The one thing that it may do to somebody else's object is to hold a Secret by a finalizer: the
+/// credentials of a cluster where something runs.
+pub fn confined(operator: &str) -> Vec<Value> {
     let name = "plinth-operator";
     let (label, ours, owner) = (names::LABEL_MANAGED_BY, names::MANAGED_BY, names::ANNOTATION_OWNER);
     let labelled = |object: &str| {
@@ -120,6 +121,14 @@ fn confined(operator: &str) -> Vec<Value> {
     let handed_over = format!(
         "request.kind.kind == 'Namespace' && has(oldObject.metadata.annotations) && \
          '{owner}' in oldObject.metadata.annotations"
+    );
+    // Whose it is and what it holds stay as they are: only finalizers, and a label by which it is found again, change.
+    let whose = format!("metadata.?labels[?'{label}']");
+    let same = ["?data", "?type", "metadata.?annotations", "metadata.?ownerReferences", &whose]
+        .map(|field| format!("object.{field} == oldObject.{field}"));
+    let holds = format!(
+        "request.operation == 'UPDATE' && request.resource.group == '' && request.resource.resource == 'secrets' && {}",
+        same.join(" && ")
     );
     let own_groups = format!("['{}', 'events.k8s.io', 'coordination.k8s.io']", names::GROUP);
     vec![
@@ -142,15 +151,16 @@ fn confined(operator: &str) -> Vec<Value> {
                     { "name": "stored", "expression": "!(request.resource.resource in ['subjectaccessreviews', 'selfsubjectreviews'])" },
                 ],
                 "failurePolicy": "Fail",
+                "variables": [{ "name": "holds", "expression": holds }],
                 "validations": [
                     {
-                        "expression": format!("object == null || ({})", labelled("object")),
+                        "expression": format!("object == null || variables.holds || ({})", labelled("object")),
                         "message": format!("Plinth writes only what carries the label {label}={ours}"),
                         "reason": "Forbidden",
                     },
                     {
                         "expression": format!(
-                            "oldObject == null || ({}) || ({handed_over}) || (namespaceObject != null && {})",
+                            "oldObject == null || variables.holds || ({}) || ({handed_over}) || (namespaceObject != null && {})",
                             labelled("oldObject"), labelled("namespaceObject"),
                         ),
                         "message": "it exists and is not Plinth's: delete it, or choose another name",

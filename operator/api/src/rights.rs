@@ -74,18 +74,19 @@ pub const RIGHTS: &[Right] = &[
     },
     Right {
         group: "plinth.dev",
-        resources: &[
-            "products",
-            "operations",
-            "members",
-            "exchangeagreements",
-            "registries",
-            "publicservices",
-        ],
+        resources: &["products", "operations"],
         verbs: &["list", "watch"],
         names: &[],
         place: Place::Hub,
-        why: "Entries of one's own, what people ask for once, what agencies declare. Plinth changes none of them.",
+        why: "Entries of one's own, and what people ask for once. Plinth changes none of them.",
+    },
+    Right {
+        group: "plinth.dev",
+        resources: &["members", "exchangeagreements", "registries", "publicservices"],
+        verbs: &["get", "list", "watch"],
+        names: &[],
+        place: Place::Hub,
+        why: "What agencies declare. Plinth changes none of it, and reads once more what it does not understand.",
     },
     Right {
         group: "plinth.dev",
@@ -107,7 +108,7 @@ pub const RIGHTS: &[Right] = &[
     Right {
         group: "plinth.dev",
         resources: &["workloadclusters"],
-        verbs: &["get", "list", "watch", "patch"],
+        verbs: &["list", "watch", "patch"],
         names: &[],
         place: Place::Hub,
         why: "Clusters that blocks may be on. The patch sets and takes off the finalizer, so that none goes that something runs on.",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
+use plinth_api::admission;
 use plinth_api::rights::{self, Account, Cluster};
 use serde_json::{Value, json};
 
@@ -49,13 +50,9 @@ enum Role {
 pub fn run(args: &Args, out: Out, asked: Option<Format>) -> Result<Exit> {
     let account = Account { namespace: args.namespace.clone(), name: args.account.clone() };
     let mut objects = match &args.file {
-        None => rights::roles(
-            &account,
-            match args.cluster {
-                Role::Hub => Cluster::Hub,
-                Role::Workload => Cluster::Workload,
-            },
-        ),
+        None if args.cluster == Role::Hub => rights::roles(&account, Cluster::Hub),
+        // What the chart brings to the hub, nobody else brings there.
+        None => [rights::roles(&account, Cluster::Workload), admission::confined(&account.user())].concat(),
         Some(file) => {
             let needed = needed(Input::read(file)?)?;
             for (extension, kinds) in &needed {

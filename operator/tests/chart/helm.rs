@@ -13,7 +13,7 @@ use super::tools::{said, tool};
 /// Everything that is switched off at first, switched on.
 pub(crate) const EVERYTHING: &[&str] = &[
     "--set=extensions.cert-manager=true,extensions.cloudnative-pg=true,extensions.flux=true",
-    "--set=extensions.gateway-api=true,extensions.strimzi=true,argocd.healthChecks=true",
+    "--set=extensions.gateway-api=true,extensions.strimzi=true,argocd.healthChecks=true,console.enabled=true,extensions.mcs-api=true",
     "--set=metrics.serviceMonitor.enabled=true,metrics.rules.enabled=true,metrics.dashboard.enabled=true",
     "--set-json=networkPolicy.metricsFrom=[{\"namespaceSelector\":{\"matchLabels\":{\"name\":\"monitoring\"}}}]",
     "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy",
@@ -82,6 +82,7 @@ async fn what_it_renders_is_what_the_program_prints() -> Result<()> {
     let printed = plinth_api::rights::roles(&account, plinth_api::rights::Cluster::Hub)
         .into_iter()
         .chain(plinth_api::rights::beyond(&account, &extensions))
+        .chain(plinth_api::rights::console(&account))
         .chain(plinth_api::rights::people())
         .chain(plinth_api::admission::objects(&account.user()));
     for object in printed {

@@ -22,6 +22,25 @@ pub(crate) fn account() -> Account {
     Account { namespace: NAMESPACE.to_owned(), name: "plinth".to_owned() }
 }
 
+/// Installs what `plinth rbac --cluster workload` prints. Returns the account's kubeconfig.
+pub(crate) async fn install_on_site(cluster: &TestCluster, folder: &Path) -> Result<String> {
+    let client = cluster.client().await?;
+    make_namespace(&client).await?;
+    let account = account();
+    for object in
+        rights::roles(&account, Cluster::Workload).into_iter().chain(admission::confined(&account.user()))
+    {
+        apply(&client, &object).await?;
+    }
+    Ok(std::fs::read_to_string(kubeconfig_of_the_account(cluster, &client, folder).await?)?)
+}
+
+async fn make_namespace(client: &Client) -> Result<()> {
+    let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } }))?;
+    Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
+    Ok(())
+}
+
 /// Installs account, roles and policies. Returns the path of the account's kubeconfig.
 pub(crate) async fn install(
     cluster: &TestCluster,
@@ -29,8 +48,7 @@ pub(crate) async fn install(
     extensions: &BTreeSet<&str>,
     folder: &Path,
 ) -> Result<PathBuf> {
-    let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } }))?;
-    Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
+    make_namespace(client).await?;
     let account = account();
     let objects = rights::roles(&account, Cluster::Hub)
         .into_iter()

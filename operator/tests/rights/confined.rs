@@ -26,6 +26,9 @@ pub(crate) async fn what_is_not_plinths_is_safe(kubeconfig: &Path, client: &Clie
     let secrets: Api<Secret> = Api::namespaced(thief.clone(), "ministry");
     let taken = secrets.patch("own", &PatchParams::default(), &Patch::Merge(&mine)).await;
     refused(taken, "it exists and is not Plinth's")?;
+    let spoiled = Patch::Merge(json!({ "stringData": { "a": "c" } }));
+    let changed = secrets.patch("own", &PatchParams::default(), &spoiled).await;
+    refused(changed, "Plinth writes only what carries the label")?;
     refused(secrets.delete("own", &DeleteParams::default()).await, "it exists and is not Plinth's")?;
     let namespaces: Api<Namespace> = Api::all(thief.clone());
     let taken = namespaces.patch("ministry", &PatchParams::default(), &Patch::Merge(&mine)).await;

@@ -29,7 +29,8 @@ async fn nothing_is_refused_and_no_right_is_unused() -> Result<()> {
     };
     let cluster = TestCluster::start_with(options).await?;
     let client = prepare(&cluster).await?;
-    let folder = tempfile::tempdir()?;
+    let site = TestCluster::start(Nodes::Simulated(1)).await?;
+    let (folder, elsewhere) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let extensions: BTreeSet<&str> = KINDS.iter().filter_map(|kind| kind.extension).collect();
     let kubeconfig = account::install(&cluster, &client, &extensions, folder.path()).await?;
 
@@ -49,6 +50,11 @@ async fn nothing_is_refused_and_no_right_is_unused() -> Result<()> {
     stages::it_is_changed_drifts_and_is_approved(&cluster, &client).await?;
     stages::what_agencies_declare_is_told(&client).await?;
     stages::every_kind_is_made(&client).await?;
+    stages::a_block_runs_on_another_cluster(
+        &client,
+        &account::install_on_site(&site, elsewhere.path()).await?,
+    )
+    .await?;
     confined::what_is_not_plinths_is_safe(&kubeconfig, &client).await?;
     stages::all_of_it_goes(&client).await?;
     second.stop().await?;
@@ -69,6 +75,12 @@ async fn nothing_is_refused_and_no_right_is_unused() -> Result<()> {
     ensure!(seen.refused.is_empty(), "refused: {:#?}", seen.refused);
     let beyond: Vec<_> = seen.used.difference(&granted).collect();
     ensure!(beyond.is_empty(), "used, and granted by something else: {beyond:#?}");
+    let there = audit::Seen::of(&site, &user)?;
+    ensure!(there.refused.is_empty(), "refused on the other cluster: {:#?}", there.refused);
+    let given: BTreeSet<audit::Right> =
+        rights::rules(Cluster::Workload).iter().flat_map(audit::of_rule).collect();
+    let beyond: Vec<_> = there.used.difference(&given).collect();
+    ensure!(beyond.is_empty() && !there.used.is_empty(), "used on the other cluster: {beyond:#?}");
     let mut idle = Vec::new();
     let mut reasons = BTreeSet::new();
     for right in granted.difference(&seen.used) {

@@ -12,7 +12,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client, Config};
 use plinth_api::rights::{KINDS, Kind};
 use plinth_api::v1alpha1::operation::OperationPhase;
-use plinth_api::{BuildingBlock, ExchangeAgreement, PublicService, Stack, names};
+use plinth_api::{BuildingBlock, ExchangeAgreement, PublicService, Stack, WorkloadCluster, names};
 use plinth_cluster::testing::TestCluster;
 use plinth_plan::Inputs;
 use serde::Deserialize as _;
@@ -258,7 +258,34 @@ fn cover() -> Result<Vec<(Stack, Vec<&'static Kind>)>> {
     Ok(chosen)
 }
 
-/// Every Stack is deleted, with its data.
+/// A Stack whose block is on a cluster that is reached by an account of its own there.
+pub(crate) async fn a_block_runs_on_another_cluster(client: &Client, kubeconfig: &str) -> Result<()> {
+    let secret = json!({ "apiVersion": "v1", "kind": "Secret",
+        "metadata": { "name": "site-a", "namespace": "dpi" }, "stringData": { "kubeconfig": kubeconfig } });
+    let cluster = json!({
+        "apiVersion": "plinth.dev/v1alpha1", "kind": "WorkloadCluster",
+        "metadata": { "name": "site-a", "namespace": "dpi" },
+        "spec": { "kubeconfigSecret": { "name": "site-a" }, "jurisdiction": "EE", "location": "EE", "site": "a" },
+    });
+    let mut stack = serde_json::to_value(smallest()?)?;
+    stack["metadata"]["name"] = json!("far");
+    stack["spec"]["placement"] = json!({ "blocks": [{ "block": "identity", "clusters": ["site-a"] }] });
+    stack["spec"]["deletion"] = json!({ "policy": "Delete", "confirm": "far" });
+    for object in [&secret, &cluster, &stack] {
+        apply(client, object).await?;
+    }
+    let up = ready(&Api::namespaced(client.clone(), "dpi"), "far").await?;
+    let blocks = up.status.unwrap_or_default().blocks;
+    ensure!(blocks.iter().all(|block| block.cluster.as_deref() == Some("site-a")), "{blocks:?}");
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), "dpi");
+    eventually("the credentials are held", async || {
+        let finalizers = secrets.get("site-a").await?.metadata.finalizers.unwrap_or_default();
+        Ok(finalizers.iter().any(|finalizer| finalizer == names::FINALIZER).then_some(()))
+    })
+    .await
+}
+
+/// Every Stack is deleted, with its data; then nothing holds the other cluster and its credentials any more.
 pub(crate) async fn all_of_it_goes(client: &Client) -> Result<()> {
     let stacks: Api<Stack> = Api::namespaced(client.clone(), "dpi");
     for stack in stacks.list(&ListParams::default()).await?.items {
@@ -266,6 +293,15 @@ pub(crate) async fn all_of_it_goes(client: &Client) -> Result<()> {
     }
     eventually("the Stacks are gone", async || {
         Ok(stacks.list(&ListParams::default()).await?.items.is_empty().then_some(()))
+    })
+    .await?;
+    let clusters: Api<WorkloadCluster> = Api::namespaced(client.clone(), "dpi");
+    clusters.delete("site-a", &DeleteParams::default()).await?;
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), "dpi");
+    secrets.delete("site-a", &DeleteParams::default()).await?;
+    eventually("the cluster and its credentials are gone", async || {
+        let left = clusters.get_opt("site-a").await?.is_some() || secrets.get_opt("site-a").await?.is_some();
+        Ok((!left).then_some(()))
     })
     .await
 }

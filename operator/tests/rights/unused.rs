@@ -8,14 +8,14 @@ use super::audit::Right;
 pub(crate) const NOT_BUILT_IN: &[&str] =
     &["gitrepositories", "issuers", "kafkausers", "serviceexports", "tlsroutes"];
 
+/// What agencies declare.
+const AGENCIES: [&str; 4] = ["members", "exchangeagreements", "registries", "publicservices"];
+
 /// Why a right is given that was not used.
 pub(crate) fn reason(right: &Right) -> Option<&'static str> {
     let rendered = KINDS.iter().any(|kind| kind.group() == right.group && kind.plural == right.resource);
     let built_in = !NOT_BUILT_IN.contains(&right.resource.as_str());
     match right.verb.as_str() {
-        "get" | "patch" if right.resource.starts_with("workloadclusters") => {
-            Some("blocks on other clusters: operator/tests/sites has them")
-        }
         _ if right.resource == "serviceexports" => Some(
             "only what blocks on other clusters call is exported: no cluster here takes part in Multicluster Services",
         ),
@@ -25,6 +25,9 @@ pub(crate) fn reason(right: &Right) -> Option<&'static str> {
         "get" if rendered || right.resource == "buildingblocks" => Some(
             "what a lost answer or a list under way leaves in doubt is read; e2e/faults makes such answers",
         ),
+        "get" if AGENCIES.contains(&right.resource.as_str()) => {
+            Some("an object that this Plinth cannot read, of a newer one's kinds; here all can be read")
+        }
         "watch" if right.resource == "customresourcedefinitions" => {
             Some("watched only while a Stack lacks a kind; here every kind is served")
         }
