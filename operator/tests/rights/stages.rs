@@ -25,10 +25,18 @@ use super::unused::NOT_BUILT_IN;
 
 const REGISTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/register.yaml");
 
-/// The smallest Stack, with its data to go when it goes.
+/// The smallest Stack, backed up, with its data to go when it goes.
 pub(crate) async fn a_stack_comes_up(client: &Client) -> Result<()> {
     let stacks: Api<Stack> = Api::namespaced(client.clone(), "dpi");
+    let account = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "account", "namespace": "dpi" },
+        "stringData": { "accessKey": "vault", "secretKey": "secret" } });
+    apply(client, &account).await?;
     let mut wanted = smallest()?;
+    wanted.spec.backup = serde_json::from_value(json!({
+        "schedule": "0 2 * * *",
+        "target": { "endpoint": "https://s3.backup.example", "bucket": "backups", "credentialsSecret": "account" },
+        "recipients": ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"],
+    }))?;
     wanted.spec.deletion = serde_json::from_value(json!({ "policy": "Delete", "confirm": "small" }))?;
     stacks.create(&PostParams::default(), &wanted).await?;
     ready(&stacks, "small").await.map(drop)
@@ -244,7 +252,8 @@ fn cover() -> Result<Vec<(Stack, Vec<&'static Kind>)>> {
         kinds.iter().any(|(api_version, name)| api_version == kind.api_version && name == kind.kind)
     };
     let mut chosen: Vec<(Stack, Vec<&'static Kind>)> = Vec::new();
-    let mut left: Vec<&'static Kind> = KINDS.iter().collect();
+    // No case is backed up; the first Stack here is.
+    let mut left: Vec<&'static Kind> = KINDS.iter().filter(|kind| kind.kind != "CronJob").collect();
     for (_, stack, kinds) in &cases {
         let (new, rest) = left.iter().copied().partition::<Vec<_>, _>(|kind| renders(kinds, kind));
         if !new.is_empty() {
