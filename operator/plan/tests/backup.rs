@@ -187,26 +187,26 @@ fn what_is_wrong_is_named_with_field_value_and_what_is_allowed() {
     let mut plain = stack.clone();
     plain.spec.profile = plinth_api::v1alpha1::stack::Profile::National;
     plain.spec.backup.as_mut().unwrap().target.endpoint = "http://s3.backup.example".to_owned();
-    let findings = plinth_plan::backup::findings(&plain, &inputs);
+    let findings = plinth_plan::backup::findings(&plain);
     assert!(findings[0].message.contains("not encrypted and spec.profile is national"), "{findings:?}");
 }
 
 #[test]
 fn a_private_key_among_the_recipients_is_refused_and_never_repeated() {
-    let (mut stack, inputs) = example();
+    let (mut stack, _) = example();
     let private = "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33";
     stack.spec.backup.as_mut().unwrap().recipients[0] = private.to_owned();
-    let said = plinth_plan::backup::findings(&stack, &inputs)[0].to_string();
+    let said = plinth_plan::backup::findings(&stack)[0].to_string();
     assert!(said.contains("is a private key") && !said.contains("GQ9778"), "{said}");
 }
 
 #[test]
-fn what_it_refers_to_has_to_be_there() {
+fn what_it_refers_to_and_is_not_there_is_named_and_stops_nothing_else() {
     let (stack, mut inputs) = example();
     let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
     inputs.secrets = Some([("backup-account".to_owned(), keys(&["accessKey"]))].into());
     let said: Vec<String> =
-        plinth_plan::backup::findings(&stack, &inputs).iter().map(ToString::to_string).collect();
+        plinth_plan::backup::missing(&stack, &inputs).iter().map(ToString::to_string).collect();
     assert_eq!(
         said,
         [
@@ -214,6 +214,10 @@ fn what_it_refers_to_has_to_be_there() {
             "spec.backup.target.credentialsSecret: Secret `backup-account` has no key `secretKey`",
         ]
     );
+    let plan = plan(&stack, &inputs);
+    let verdict = verdict(stack.spec.backup.as_ref(), &plan, &succeeded(&plan, Some(0), Some(0)));
+    let verdict = verdict.expect("a verdict");
+    assert!(verdict.status == Some(false) && verdict.message.starts_with(&said[0]), "{}", verdict.message);
 }
 
 fn target(into: RestoreInto) -> RestoreTarget {

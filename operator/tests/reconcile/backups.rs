@@ -42,7 +42,7 @@ async fn a_database_is_backed_up_when_asked_and_restored_step_by_step_over_a_cra
     let operator = Operator::start(&cluster, "me");
     eventually("what is missing is named", async || {
         let stack = stacks.get("small").await?;
-        let named = matches!(condition(&stack, "Ready"), Some(("False", "Invalid", message))
+        let named = matches!(condition(&stack, "BackedUp"), Some(("False", "Blocked", message))
             if message.contains("spec.backup.target.credentialsSecret: Secret `account` does not exist"));
         Ok(named.then_some(()))
     })

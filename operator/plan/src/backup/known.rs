@@ -69,6 +69,10 @@ pub fn verdict(policy: Option<&Backup>, plan: &Plan, observed: &Observed) -> Opt
         [only] => format!("; not backed up: {only}"),
         [first, rest @ ..] => format!("; not backed up: {first} (and {} more)", rest.len()),
     };
+    let missing = plan.blocks.iter().flat_map(|block| &block.backups.missing).next();
+    if let Some(first) = missing {
+        return say(Some(false), Reason::Blocked, format!("{first}{not_covered}"));
+    }
     if observed.simulated {
         return say(None, Reason::Simulated, format!("nodes are simulated: nothing is dumped{not_covered}"));
     }

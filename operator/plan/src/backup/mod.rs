@@ -8,11 +8,11 @@ pub mod schedule;
 
 pub use document::{Document, Extent, Held, Manifest, Place};
 pub use known::{known, verdict};
-pub use policy::{Endpoint, findings};
+pub use policy::{Endpoint, findings, missing};
 
 use serde::Serialize;
 
-use crate::model::UnitId;
+use crate::model::{Finding, UnitId};
 
 /// Key of the Secret with the name of the account of the target.
 pub const ACCESS_KEY: &str = "accessKey";
@@ -46,6 +46,8 @@ pub struct Coverage {
     pub databases: Vec<Database>,
     /// What holds data and is not backed up: components, each with why.
     pub uncovered: Vec<String>,
+    /// What backups need and is not there.
+    pub missing: Vec<Finding>,
 }
 
 /// One database that is backed up.

@@ -13,7 +13,7 @@ use crate::render::network_range;
 use crate::resolve::{Inputs, finding};
 
 /// Everything in `spec.backup` that the user must change.
-pub fn findings(stack: &Stack, inputs: &Inputs) -> Vec<Finding> {
+pub fn findings(stack: &Stack) -> Vec<Finding> {
     let Some(policy) = &stack.spec.backup else { return Vec::new() };
     let mut found = Vec::new();
     let mut say =
@@ -26,7 +26,6 @@ pub fn findings(stack: &Stack, inputs: &Inputs) -> Vec<Finding> {
     }
     recipients(policy, &mut say);
     target(&policy.target, stack.spec.profile, &mut say);
-    references(policy, inputs, &mut say);
     if let (Some(lock), Some(days)) = (&policy.target.object_lock, policy.retention.days)
         && lock.days > days
     {
@@ -94,8 +93,13 @@ fn target(target: &Target, profile: Profile, say: &mut impl FnMut(&str, String))
     }
 }
 
-/// What it refers to in the Stack's namespace, where somebody has looked.
-fn references(policy: &Backup, inputs: &Inputs, say: &mut impl FnMut(&str, String)) {
+/// What it refers to in the Stack's namespace and is not there, where somebody has looked. It keeps backups from being taken, and
+/// nothing else from going on.
+pub fn missing(stack: &Stack, inputs: &Inputs) -> Vec<Finding> {
+    let Some(policy) = &stack.spec.backup else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut say =
+        |field: &str, message: String| found.push(finding(&format!("spec.backup.{field}"), message));
     let identity = policy
         .rehearsal
         .iter()
@@ -125,6 +129,7 @@ fn references(policy: &Backup, inputs: &Inputs, say: &mut impl FnMut(&str, Strin
         );
         say("target.caConfigMap", message);
     }
+    found
 }
 
 /// An address in its parts.

@@ -20,13 +20,13 @@ use super::pod::{self, Part};
 use super::{UnitDraft, images, meet, of_block, workload};
 use crate::backup::{
     ACCESS_KEY, ACCESS_KEY_VARIABLE, CA_FILE, Coverage, Database, Document, Endpoint, FILE, FOLDER, Held,
-    IDENTITY, IDENTITY_VARIABLE, Place, SECRET_KEY, SECRET_KEY_VARIABLE, SECRETS, SECRETS_FOLDER,
+    IDENTITY, IDENTITY_VARIABLE, Place, SECRET_KEY, SECRET_KEY_VARIABLE, SECRETS, SECRETS_FOLDER, missing,
 };
 use crate::claim::Claim;
 use crate::expr::Scope;
 use crate::model::{Escrow, FOUNDATION, Finding, Piece, SecretKeyRef, SecretSource, UnitId};
 use crate::onboarding::OWN_IMAGE;
-use crate::resolve::{Binding, Instance};
+use crate::resolve::{Binding, Inputs, Instance};
 
 /// Folder of what the container of Plinth's image is told.
 const TOLD: &str = "/etc/plinth-backup";
@@ -64,9 +64,9 @@ fn covered<'a>(instance: &'a Instance<'_>) -> impl Iterator<Item = (&'a Dump, &'
 }
 
 /// What is backed up of a block, and what holds data and is not.
-pub fn coverage(stack: &Stack, frames: &[Frame<'_>]) -> Coverage {
+pub fn coverage(stack: &Stack, inputs: &Inputs, frames: &[Frame<'_>]) -> Coverage {
     let Some(policy) = &stack.spec.backup else { return Coverage::default() };
-    let mut coverage = Coverage::default();
+    let mut coverage = Coverage { missing: missing(stack, inputs), ..Coverage::default() };
     for frame in frames {
         let spec = &frame.instance.entry.spec;
         let holds = spec.components.iter().any(|component| !component.volumes.is_empty());

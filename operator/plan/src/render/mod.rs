@@ -31,6 +31,7 @@ use self::frame::Frame;
 pub(crate) use self::frames::{RUNS_REGISTRIES, frames, mentions_exchange};
 use self::meta::{Belongs, Draft};
 use self::network::Paths;
+use crate::backup::Coverage;
 use crate::claim::Claim;
 use crate::exchange::Compiled;
 use crate::model::{BlockPlan, Finding, Moving, Restoring, StackId, Step, Unit, UnitId};
@@ -150,6 +151,10 @@ pub fn render(
         images: named.remove(r.block.name.as_str()).unwrap_or_default(),
         moving: moving.get(r.block.name.as_str()).cloned(),
         restoring: restoring.get(r.block.name.as_str()).cloned(),
+        backups: frames
+            .get(r.block.name.as_str())
+            .map(|f| backup::coverage(stack, inputs, f))
+            .unwrap_or_default(),
         blocked: wrong.remove(r.block.name.as_str()).unwrap_or_else(|| r.blocked.clone()),
         ..block_plan(stack, r, &frames, &mut drafts, gateways.contains_key(&r.cluster))
     };
@@ -311,7 +316,7 @@ fn block_plan(
         images: BTreeSet::new(),
         moving: None,
         restoring: None,
-        backups: frames.get(name.as_str()).map(|frames| backup::coverage(stack, frames)).unwrap_or_default(),
+        backups: Coverage::default(),
         name,
     }
 }
