@@ -40,7 +40,9 @@ wait_for_server() {
 # One state of all tables, a statement for each row, so that rows can be counted as they pass.
 taken() {
   mysqldump "${reach[@]}" --single-transaction --no-tablespaces --hex-blob --skip-extended-insert --no-autocommit \
-    --routines --triggers --events "$1"
+    --routines --triggers --events "$1" |
+    # A view may name the database that it was in; here it is another one.
+    LC_ALL=C sed "/^\/\*!50001 VIEW /s/\`$1\`\.//g"
 }
 
 # Passes a dump on and counts its rows into a file.
@@ -103,6 +105,11 @@ for name in "$CLAIM_DATABASE" "$restored"; do
   [[ "$name" =~ ^[A-Za-z0-9_-]{1,64}$ ]] || fail "'$name' is no name: at most 64 letters, digits, _ and - only"
 done
 
+# What was restored beside is needed no more.
+forget() {
+  query --execute="DROP DATABASE IF EXISTS \`$restored\`; DELETE FROM plinth.restores WHERE name = '$restored'"
+}
+
 restore() {
   prepare_notes
   case "$(state_of "$restored")" in
@@ -121,7 +128,7 @@ restore() {
   wait_for -e "the backup did not come as a whole" whole
   same "$folder/counts" "$restored"
   if [[ "$RESTORE_DISCARD" == true ]]; then
-    query --execute="DROP DATABASE \`$restored\`; DELETE FROM plinth.restores WHERE name = '$restored'"
+    forget
     echo "database $restored was whole and is gone again"
     return
   fi
@@ -136,6 +143,7 @@ switch() {
   [[ ! "$kept" =~ .{65} ]] || fail "'$kept' is longer than the 64 characters that a name may have"
   prepare_notes
   if [[ "$(state_of "$CLAIM_DATABASE")" == "$RESTORE_SUFFIX" ]]; then
+    forget
     echo "an earlier run has put the restored database in place"
     return
   fi
@@ -153,8 +161,8 @@ switch() {
   taken "$restored" | counted /tmp/rows | fill "$CLAIM_DATABASE"
   sorted /tmp/rows /tmp/counts
   same /tmp/counts "$CLAIM_DATABASE"
-  query --execute="DROP DATABASE \`$restored\`"
   say_of "$CLAIM_DATABASE" "$RESTORE_SUFFIX"
+  forget
   echo "the restored database is $CLAIM_DATABASE now; what was there is kept as $kept"
 }
 
