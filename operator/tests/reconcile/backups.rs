@@ -36,7 +36,8 @@ async fn a_database_is_backed_up_when_asked_and_restored_step_by_step_over_a_cra
     let secrets: Api<Secret> = Api::namespaced(client.clone(), "dpi");
     let secret = async |name: &str, data: Value| {
         let secret = json!({ "metadata": { "name": name }, "stringData": data });
-        anyhow::Ok(drop(secrets.create(&PostParams::default(), &serde_json::from_value(secret)?).await?))
+        secrets.create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
+        anyhow::Ok(())
     };
     stacks.create(&PostParams::default(), &backed_up()?).await?;
     let operator = Operator::start(&cluster, "me");
@@ -61,9 +62,8 @@ async fn a_database_is_backed_up_when_asked_and_restored_step_by_step_over_a_cra
         let operation = json!({
             "apiVersion": "plinth.dev/v1alpha1", "kind": "Operation", "metadata": { "name": name }, "spec": spec,
         });
-        anyhow::Ok(drop(
-            operations.create(&PostParams::default(), &serde_json::from_value(operation)?).await?,
-        ))
+        operations.create(&PostParams::default(), &serde_json::from_value(operation)?).await?;
+        anyhow::Ok(())
     };
     let ended = async |name: &str| {
         eventually("it ends", async || {

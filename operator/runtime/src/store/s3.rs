@@ -156,7 +156,7 @@ impl Store {
             let request = Request { method: Method::GET, url, headers: Vec::new(), body: Bytes::new() };
             let what = format!("listing {prefix}");
             let text = self.done(&request, &what).await?.whole().await?;
-            let page = ListObjectsV2::parse_response(&*String::from_utf8_lossy(&text))
+            let page = ListObjectsV2::parse_response(&String::from_utf8_lossy(&text))
                 .with_context(|| format!("{what}: the answer is no list"))?;
             names.extend(page.contents.into_iter().map(|object| object.key));
             next = page.next_continuation_token;
@@ -190,7 +190,7 @@ impl Store {
         let request = Request { method: Method::POST, url, headers, body: Bytes::new() };
         let what = format!("beginning {object}");
         let text = self.done(&request, &what).await?.whole().await?;
-        let begun = CreateMultipartUpload::parse_response(&*String::from_utf8_lossy(&text))
+        let begun = CreateMultipartUpload::parse_response(&String::from_utf8_lossy(&text))
             .with_context(|| format!("{what}: the answer names no upload"))?;
         Ok(Upload { store: self, object, id: begun.upload_id().to_owned(), tags: Vec::new() })
     }
