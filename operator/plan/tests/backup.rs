@@ -357,7 +357,9 @@ fn a_backup_that_is_late_or_unproven_is_said_with_its_name() {
     let (stack, inputs) = example();
     let plan = plan(&stack, &inputs);
     let policy = stack.spec.backup.as_ref();
-    let cases: &[(Option<i64>, Option<i64>, Option<bool>, &str)] = &[
+    // Ages of the last backup and of the last proof, and what is said of them.
+    type Case = (Option<i64>, Option<i64>, Option<bool>, &'static str);
+    let cases: &[Case] = &[
         (None, None, Some(false), "identity/db has no backup yet"),
         (Some(HOUR), None, Some(false), "no backup of identity/db has been brought back yet (and 2 more)"),
         (
