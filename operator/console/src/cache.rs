@@ -3,21 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use futures::{StreamExt as _, future};
 use k8s_openapi::api::core::v1::Event as KubeEvent;
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{Config, Event, watcher};
+use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use plinth_api::names;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
+use tokio::time::sleep;
 
 use crate::view::{self, Shown};
 
 /// Changes that a slow reader may be behind; beyond it, it is told everything anew.
 const BEHIND: usize = 1024;
+
+/// Between two questions whether the API server answers again.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// Identity of what is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,6 +89,33 @@ impl Cache {
             .send_if_modified(|failing| if works { failing.remove(&kind) } else { failing.insert(kind) });
     }
 
+    fn take<K: ResourceExt>(
+        &self,
+        kind: Shown,
+        event: Result<Event<K>, watcher::Error>,
+        seen: &mut BTreeSet<Id>,
+        view: fn(&K) -> Value,
+    ) {
+        let id = |object: &K| Id {
+            kind,
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+        };
+        match event {
+            Ok(Event::Init) => seen.clear(),
+            Ok(Event::InitApply(object)) => {
+                seen.insert(id(&object));
+                self.put(id(&object), view(&object));
+            }
+            Ok(Event::InitDone) => self.only(kind, seen),
+            Ok(Event::Apply(object)) => self.put(id(&object), view(&object)),
+            Ok(Event::Delete(object)) => self.remove(id(&object)),
+            Err(error) => {
+                tracing::warn!(%error, kind = kind.as_str(), "the console does not see what changes");
+            }
+        }
+    }
+
     fn put(&self, id: Id, view: Value) {
         let shown =
             json!({ "kind": id.kind.as_str(), "namespace": id.namespace, "name": id.name, "view": view });
@@ -139,30 +171,34 @@ fn one<K>(
 where
     K: Resource + ResourceExt + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let cache = cache.clone();
+    let (cache, client) = (cache.clone(), api.clone().into_client());
     async move {
-        let mut seen = BTreeSet::new();
-        let mut events = std::pin::pin!(watcher(api, config).default_backoff());
-        while let Some(event) = events.next().await {
-            cache.works(kind, event.is_ok());
-            let id = |object: &K| Id {
-                kind,
-                namespace: object.namespace().unwrap_or_default(),
-                name: object.name_any(),
-            };
-            match event {
-                Ok(Event::Init) => seen.clear(),
-                Ok(Event::InitApply(object)) => {
-                    seen.insert(id(&object));
-                    cache.put(id(&object), view(&object));
-                }
-                Ok(Event::InitDone) => cache.only(kind, &seen),
-                Ok(Event::Apply(object)) => cache.put(id(&object), view(&object)),
-                Ok(Event::Delete(object)) => cache.remove(id(&object)),
-                Err(error) => {
-                    tracing::warn!(%error, kind = kind.as_str(), "the console does not see what changes")
+        loop {
+            let mut seen = BTreeSet::new();
+            let mut failing = false;
+            let mut events = std::pin::pin!(watcher(api.clone(), config.clone()).default_backoff());
+            loop {
+                tokio::select! {
+                    event = events.next() => {
+                        let Some(event) = event else { return };
+                        failing = event.is_err();
+                        cache.works(kind, !failing);
+                        cache.take(kind, event, &mut seen, view);
+                    }
+                    // Everything is listed anew at once: a watch that goes on says nothing until something changes.
+                    () = answers(&client), if failing => break,
                 }
             }
+        }
+    }
+}
+
+/// Waits until the API server answers.
+async fn answers(client: &Client) {
+    loop {
+        sleep(AGAIN).await;
+        if client.apiserver_version().await.is_ok() {
+            return;
         }
     }
 }

@@ -1,6 +1,6 @@
 // One block, down to the object at fault.
 
-import { address, areas, sign, table, timeline } from "./country.js";
+import { address, areas, sign, simulated, table, timeline } from "./country.js";
 import { element } from "./element.js";
 import { STATES } from "./store.js";
 import { say } from "./texts.js";
@@ -15,7 +15,7 @@ export function block(store, stack, name) {
     element("nav", { "aria-label": say("where") },
       element("a", { href: "#/" }, say("countries")), " › ", element("a", { href: address(stack) }, stack.name)),
     element("h1", {}, name, element("span", { class: "beside" }, ` ${product}`)),
-    element("p", { class: "lead" }, sign(kind, view.state ?? "Absent"), ` ${view.message ?? ""}`),
+    element("p", { class: "lead" }, sign(kind, view.state ?? "Absent"), simulated(stack), ` ${view.message ?? ""}`),
     faults(view),
     components(view),
     endpoints(view),

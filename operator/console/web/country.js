@@ -32,9 +32,15 @@ function card(stack, kind, word, ready) {
   const fault = worst && worst.state !== "Ready" ? `${worst.name}: ${worst.message ?? say(worst.state)}` : ready?.message;
   return element("li", { class: `card ${kind}` },
     element("h2", {}, name, element("span", { class: "beside" }, ` ${stack.view.country ?? ""} · ${stack.namespace}`)),
-    element("p", {}, sign(kind, word), element("span", { class: "beside" }, ` ${say("blocks-ready", { count: stack.view.summary ?? "0" })}`)),
+    element("p", {}, sign(kind, word), simulated(stack), element("span", { class: "beside" }, ` ${say("blocks-ready", { count: stack.view.summary ?? "0" })}`)),
     progress(stack),
     kind === "good" ? null : element("p", { class: "fault" }, fault));
+}
+
+/** Ready on simulated nodes proves the order of things, never the content. */
+export function simulated({ view }) {
+  const is = view.conditions.some((condition) => condition.type === "Simulated" && condition.status === "True");
+  return is ? [" ", element("span", { class: "simulated" }, say("simulated"))] : null;
 }
 
 /** A square for each block. */
@@ -50,7 +56,7 @@ export function country(store, stack) {
   return [
     element("nav", { "aria-label": say("where") }, element("a", { href: "#/" }, say("countries"))),
     element("h1", {}, stack.name, element("span", { class: "beside" }, ` ${stack.view.country ?? ""} · ${say("profile")} ${stack.view.profile ?? ""}`)),
-    element("p", { class: "lead" }, sign(kind, word), ` ${ready?.message ?? ""}`),
+    element("p", { class: "lead" }, sign(kind, word), simulated(stack), ` ${ready?.message ?? ""}`),
     waiting(stack),
     element("h2", {}, say("blocks")),
     element("ul", { class: "cards" }, stack.view.blocks.map((block) => blockCard(stack, block))),

@@ -83,7 +83,7 @@ impl Machine {
         let annotations = json!({ "plinth.dev/simulate": BROKEN });
         let target = json!({ "block": "digital-registries", "kind": "StatefulSet", "name": "postgresql" });
         let patch = json!({ "spec": { "template": { "metadata": { "annotations": annotations } } } });
-        let broken = json!([{ "name": "broken", "target": target, "patch": patch }]);
+        let broken = json!([{ "name": "broken", "match": target, "patch": patch }]);
         self.patch("dpi", "ukraine", &json!({ "spec": { "overrides": broken } }))
     }
 
