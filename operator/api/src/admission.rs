@@ -97,13 +97,18 @@ fn only_the_operator(operator: &str) -> Vec<Value> {
                 }],
             },
         }),
-        json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingAdmissionPolicyBinding",
-            "metadata": { "name": name },
-            "spec": { "policyName": name, "validationActions": ["Deny"] },
-        }),
+        denies(name),
     ]
+}
+
+/// What a ValidatingAdmissionPolicy says is refused, for everything that it matches.
+fn denies(policy: &str) -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": { "name": policy },
+        "spec": { "policyName": policy, "validationActions": ["Deny"] },
+    })
 }
 
 /// The operator writes what carries its label, and takes over nothing but what is in a namespace of a block or was handed over. RBAC
@@ -148,7 +153,7 @@ pub fn confined(operator: &str) -> Vec<Value> {
                 "matchConditions": [
                     { "name": "operator", "expression": format!("request.userInfo.username == '{operator}'") },
                     { "name": "rendered", "expression": format!("!(request.resource.group in {own_groups})") },
-                    { "name": "stored", "expression": "!(request.resource.resource in ['subjectaccessreviews', 'selfsubjectreviews'])" },
+                    { "name": "stored", "expression": "!(request.resource.resource in ['subjectaccessreviews', 'selfsubjectreviews', 'tokenreviews'])" },
                 ],
                 "failurePolicy": "Fail",
                 "variables": [{ "name": "holds", "expression": holds }],
@@ -169,11 +174,6 @@ pub fn confined(operator: &str) -> Vec<Value> {
                 ],
             },
         }),
-        json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingAdmissionPolicyBinding",
-            "metadata": { "name": name },
-            "spec": { "policyName": name, "validationActions": ["Deny"] },
-        }),
+        denies(name),
     ]
 }

@@ -2,9 +2,8 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
@@ -14,12 +13,10 @@ use plinth_cluster::testing::TestCluster;
 use plinth_cluster::{Nodes, free_port};
 use plinth_runtime::clusters::Access;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::house::{LIMIT, eventually, prepare, ready, smallest};
+use crate::house::{eventually, prepare, ready, smallest};
+use crate::page::{ask, token};
 
 /// Everything that the page asks for.
 const PAGES: [&str; 12] = [
@@ -157,82 +154,12 @@ async fn seen(console: SocketAddr, token: &str) -> Result<Vec<String>> {
         .collect())
 }
 
-struct Answer {
-    status: u16,
-    body: BufReader<TcpStream>,
-}
-
-async fn ask(console: SocketAddr, path: &str, token: &str) -> Result<Answer> {
-    let mut stream =
-        eventually("the console answers", async || Ok(TcpStream::connect(console).await.ok())).await?;
-    // Of HTTP 1.0, so that a stream comes as it is, in no chunks.
-    let request = format!("GET {path} HTTP/1.0\r\nHost: console\r\nAuthorization: Bearer {token}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Answer { status: 0, body: BufReader::new(stream) };
-    let first = answer.line().await?;
-    answer.status = first.split(' ').nth(1).context("a status")?.parse()?;
-    while !answer.line().await?.is_empty() {}
-    Ok(answer)
-}
-
-impl Answer {
-    async fn line(&mut self) -> Result<String> {
-        let mut line = String::new();
-        let read = timeout(LIMIT, self.body.read_line(&mut line)).await.context("waiting for a line")??;
-        ensure!(read > 0, "the console ended the answer");
-        Ok(line.trim_end().to_owned())
-    }
-
-    async fn rest(mut self) -> Result<String> {
-        let mut text = String::new();
-        timeout(LIMIT, self.body.read_to_string(&mut text)).await??;
-        Ok(text)
-    }
-
-    /// The next event: its name, and what it tells.
-    async fn event(&mut self) -> Result<(String, Value)> {
-        let mut name = String::new();
-        loop {
-            let line = self.line().await?;
-            if let Some(event) = line.strip_prefix("event: ") {
-                name = event.to_owned();
-            } else if let Some(data) = line.strip_prefix("data: ") {
-                return Ok((name, serde_json::from_str(data)?));
-            }
-        }
-    }
-
-    /// Reads until that object is told like this; everything that was told until then.
-    async fn until(&mut self, kind: &str, name: &str, holds: impl Fn(&Value) -> bool) -> Result<Vec<Value>> {
-        let mut told = Vec::new();
-        for _ in 0..1000 {
-            let (_, one) = self.event().await?;
-            let found = one["kind"] == kind && one["name"] == name && holds(&one["view"]);
-            told.push(one);
-            if found {
-                return Ok(told);
-            }
-        }
-        bail!("{kind} {name} is not told as it should be: {:?}", told.last())
-    }
-}
-
 async fn namespace(client: &Client, name: &str) -> Result<()> {
     let namespace = json!({ "metadata": { "name": name } });
     Api::<Namespace>::all(client.clone())
         .create(&PostParams::default(), &serde_json::from_value(namespace)?)
         .await?;
     Ok(())
-}
-
-/// A service account in `default`, and a token of its.
-async fn token(client: &Client, name: &str) -> Result<String> {
-    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "default");
-    let account = json!({ "metadata": { "name": name } });
-    accounts.create(&PostParams::default(), &serde_json::from_value(account)?).await?;
-    let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
-    let made = accounts.create_token_request(name, &PostParams::default(), &request).await?;
-    Ok(made.status.context("a token")?.token)
 }
 
 /// Gives an account those rights in one namespace, or everywhere.

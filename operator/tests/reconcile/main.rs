@@ -11,6 +11,8 @@ mod federation;
 mod house;
 mod lookup;
 mod moving;
+#[path = "../support/page.rs"]
+mod page;
 mod registries;
 
 use std::time::Duration;

@@ -53,6 +53,7 @@ pub(crate) async fn install(
     let objects = rights::roles(&account, Cluster::Hub)
         .into_iter()
         .chain(rights::beyond(&account, extensions))
+        .chain(rights::console(&account))
         .chain(rights::people())
         .chain(admission::objects(&account.user()));
     for object in objects {

@@ -9,13 +9,17 @@ mod confined;
 #[path = "../reconcile/house.rs"]
 #[allow(dead_code, reason = "each test that runs an operator uses its part")]
 mod house;
+#[path = "../support/page.rs"]
+mod page;
 mod stages;
 mod unused;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
 use house::{Operator, eventually, prepare};
+use kube::Client;
 use plinth::run::Options;
 use plinth_api::rights::{self, Cluster, KINDS};
 use plinth_cluster::Nodes;
@@ -35,18 +39,21 @@ async fn nothing_is_refused_and_no_right_is_unused() -> Result<()> {
     let kubeconfig = account::install(&cluster, &client, &extensions, folder.path()).await?;
 
     // A process of the same account waits beside: it may take the lease, and does.
-    let start = |identity: &str| {
+    let start = |identity: &str, console: Option<SocketAddr>| {
         Operator::run(Options {
+            console,
             access: Access { kubeconfig: Some(kubeconfig.clone()), context: None },
             lease_namespace: Some(account::NAMESPACE.to_owned()),
             identity: Some(identity.to_owned()),
             ..Options::default()
         })
     };
-    let first = start("one");
+    let first = start("one", None);
     stages::a_stack_comes_up(&client).await?;
-    let second = start("two");
+    let console = SocketAddr::from(([127, 0, 0, 1], plinth_cluster::free_port()?));
+    let second = start("two", Some(console));
     first.stop().await?;
+    a_person_is_known_in_the_console(&client, console).await?;
     stages::it_is_changed_drifts_and_is_approved(&cluster, &client).await?;
     stages::what_agencies_declare_is_told(&client).await?;
     stages::every_kind_is_made(&client).await?;
@@ -63,6 +70,7 @@ async fn nothing_is_refused_and_no_right_is_unused() -> Result<()> {
     let granted: BTreeSet<audit::Right> = rights::rules(Cluster::Hub)
         .iter()
         .chain(&rights::own_rules())
+        .chain(&rights::console_rules())
         .chain(&extensions.iter().flat_map(|name| rights::rules_of(name)).collect::<Vec<_>>())
         .flat_map(audit::of_rule)
         .collect();
@@ -97,5 +105,15 @@ async fn nothing_is_refused_and_no_right_is_unused() -> Result<()> {
         seen.requests,
         granted.difference(&seen.used).count(),
     );
+    Ok(())
+}
+
+/// Whose token it is, and what they may see, is asked by the operator's account under the policies that come with the kinds.
+async fn a_person_is_known_in_the_console(client: &Client, console: SocketAddr) -> Result<()> {
+    let token = page::token(client, "on-duty").await?;
+    let mut answer = page::ask(console, "/api/stream", &token).await?;
+    ensure!(answer.status == 200, "the console answers {}", answer.status);
+    let (event, told) = answer.event().await?;
+    ensure!(event == "everything" && told["person"] == "system:serviceaccount:default:on-duty", "{told}");
     Ok(())
 }
