@@ -15,6 +15,7 @@ pub mod moving;
 pub mod operation;
 mod reach;
 mod read;
+mod records;
 pub mod restoring;
 mod sites;
 pub mod stack;

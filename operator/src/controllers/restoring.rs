@@ -14,10 +14,10 @@ use plinth_runtime::status::id_of;
 
 use super::context::Context;
 use super::dereference::dereference;
-use super::moving::annotate;
 use super::operation::Verdict;
 use super::reach::Reach;
 use super::read::{Content, read};
+use super::records::{annotate, namespaces, not_now, said};
 
 /// Begins the restore, or tells how far it is. The Stack's own reconcile carries it out, so that it goes on when the Operation
 /// is gone.
@@ -37,23 +37,13 @@ pub(super) async fn restore(
     // Whoever decides from the record and writes it does so alone.
     let _alone = memory.lock().await;
     let reach = Reach::of(stack, context).await;
-    let mut namespaces = context.clusters.home().observer.namespaces(&id).await?;
-    namespaces.extend(reach.namespaces(&id));
+    let namespaces = namespaces(stack, &reach, context).await?;
     let record = recorded(&id, namespaces.iter().map(|live| &*live.body)).remove(&target.block);
     if let Some(record) = record.filter(|record| record.uid == uid) {
         return Ok(told(&record, &target.block, stack));
     }
-    let namespace = namespace_of(stack, &target.block);
-    if !before.steps.is_empty() {
-        return Ok(Verdict::Failed(format!(
-            "its record is no longer on namespace {namespace}: somebody took it away, or another Operation took its place"
-        )));
-    }
-    if stack.metadata.deletion_timestamp.is_some() {
-        return Ok(Verdict::Refused(format!("Stack {id} is being deleted")));
-    }
-    if stack.spec.paused {
-        return Ok(Verdict::NotYet(format!("waits until Stack {id} is no longer paused")));
+    if let Some(verdict) = not_now(before, stack, &target.block) {
+        return Ok(verdict);
     }
     let Some(plan) = plan else {
         return Ok(Verdict::NotYet(format!("waits for a valid plan of Stack {id}")));
@@ -107,10 +97,7 @@ fn told(record: &Restore, block: &str, stack: &Stack) -> Verdict {
     }
     match (record.phase, record.into) {
         (Phase::Filling | Phase::Switching, _) => {
-            let blocks = stack.status.iter().flat_map(|status| &status.blocks);
-            let says = blocks.filter(|b| b.name == block).find_map(|b| b.message.clone());
-            // What the Stack said before it knew of the restore is no news.
-            let says = says.filter(|says| says.contains(&record.operation));
+            let says = said(stack, block, &record.operation);
             let message =
                 says.unwrap_or_else(|| format!("backup {from} of `{requirement}` is being restored"));
             Verdict::UnderWay { message, steps }
