@@ -106,6 +106,17 @@ fn detached_it_runs_on_is_found_again_and_goes_down() {
     assert_eq!(status.code, 0, "{}", status.err);
     assert!(status.out.contains("✔ test/demo  Ready") && status.out.contains("Simulated:"), "{}", status.out);
 
+    let why = machine.run(&["why", "-A"]);
+    assert_eq!(why.code, 0, "{}", why.err);
+    for command in ["status", "why"] {
+        let nobody = machine.run(&[command, "nobody", "-n", "test"]);
+        assert_eq!(nobody.code, 3, "{}", nobody.out);
+        assert!(nobody.err.contains("there is no Stack `nobody` in namespace test"), "{}", nobody.err);
+    }
+    let nothing = machine.run(&["why", "demo", "nothing", "-n", "test"]);
+    assert_eq!(nothing.code, 3, "{}", nothing.out);
+    assert!(nothing.err.contains("there is no block `nothing`; there are "), "{}", nothing.err);
+
     let diff = machine.run(&["plan", "-f", DEMO, "--diff", "-o", "summary"]);
     assert_eq!(diff.code, 0, "what was applied is no difference: {}\n{}", diff.out, diff.err);
 

@@ -7,23 +7,15 @@ use plinth_api::Operation;
 use plinth_api::v1alpha1::operation::{OperationPhase, OperationType};
 use serde::Serialize;
 
-use super::connect::ClusterArgs;
 use super::exit::Exit;
 use super::output::{Out, lines, table};
+use super::status::Which;
 
 /// Arguments of `operations`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Name of the Stack; every Stack when left out.
-    stack: Option<String>,
-    /// Its namespace; the kubeconfig's own when left out.
-    #[arg(short, long)]
-    namespace: Option<String>,
-    /// Look into all namespaces.
-    #[arg(short = 'A', long, conflicts_with = "namespace")]
-    all_namespaces: bool,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    which: Which,
 }
 
 /// What is printed: the newest first.
@@ -52,15 +44,13 @@ struct Line {
 
 /// Prints them.
 pub async fn run(args: Args, out: Out) -> Result<Exit> {
-    let client = args.cluster.connect().await?.client;
-    let operations: Api<Operation> = if args.all_namespaces {
-        Api::all(client)
-    } else {
-        let namespace = args.namespace.unwrap_or_else(|| client.default_namespace().to_owned());
-        Api::namespaced(client, &namespace)
+    let client = args.which.cluster.connect().await?.client;
+    let operations: Api<Operation> = match args.which.namespace(&client) {
+        Some(namespace) => Api::namespaced(client, &namespace),
+        None => Api::all(client),
     };
     let mut found = operations.list(&ListParams::default()).await.context("listing Operations")?.items;
-    found.retain(|operation| args.stack.as_ref().is_none_or(|stack| operation.spec.stack == *stack));
+    found.retain(|operation| args.which.stack.as_ref().is_none_or(|stack| operation.spec.stack == *stack));
     found.sort_by_key(|operation| std::cmp::Reverse(operation.metadata.creation_timestamp.clone()));
     let listing = Listing { operations: found.into_iter().map(line).collect() };
     out.print(&listing, text)?;

@@ -17,22 +17,57 @@ use super::tree::{StackTree, text};
 /// Between two looks of `--watch`.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Arguments of `status`.
+/// Which Stacks a command looks at.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct Which {
     /// Name of the Stack; every Stack when left out.
-    stack: Option<String>,
+    pub stack: Option<String>,
     /// Its namespace; the kubeconfig's own when left out.
     #[arg(short, long)]
     namespace: Option<String>,
     /// Look into all namespaces.
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     all_namespaces: bool,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+impl Which {
+    /// The namespace that is looked into; nothing for all.
+    pub fn namespace(&self, client: &Client) -> Option<String> {
+        let own = || self.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
+        (!self.all_namespaces).then(own)
+    }
+
+    /// Their trees.
+    ///
+    /// # Errors
+    /// There is no Stack of that name, or the cluster does not answer, or does not know Plinth's kinds.
+    pub async fn trees(&self, client: &Client) -> Result<Vec<StackTree>> {
+        let namespace = self.namespace(client);
+        let mut stacks = trees(client, namespace.as_deref()).await?;
+        if let Some(name) = &self.stack {
+            stacks.retain(|stack| stack.name == *name);
+            if stacks.is_empty() {
+                let place =
+                    namespace.map_or_else(|| "in any namespace".to_owned(), |n| format!("in namespace {n}"));
+                return Err(Failure::new(Exit::InvalidInput, format!("there is no Stack `{name}` {place}"))
+                    .next("list all with `plinth status -A`")
+                    .into());
+            }
+        }
+        Ok(stacks)
+    }
+}
+
+/// Arguments of `status`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    which: Which,
     /// Keep looking: a terminal is redrawn, elsewhere each change is printed (one JSON document a line). Ends with Ctrl-C.
     #[arg(short, long)]
     watch: bool,
-    #[command(flatten)]
-    cluster: ClusterArgs,
 }
 
 /// What is printed.
@@ -43,7 +78,7 @@ struct Status {
 
 /// Prints the trees. Exit code 4 when one is not Ready.
 pub async fn run(args: Args, out: Out) -> Result<Exit> {
-    let connection = args.cluster.connect().await?;
+    let connection = args.which.cluster.connect().await?;
     if args.watch {
         return watch(&connection.client, &args, out).await;
     }
@@ -81,20 +116,7 @@ async fn watch(client: &Client, args: &Args, out: Out) -> Result<Exit> {
 }
 
 async fn look(client: &Client, args: &Args) -> Result<Status> {
-    let namespace = (!args.all_namespaces)
-        .then(|| args.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned()));
-    let mut stacks = trees(client, namespace.as_deref()).await?;
-    if let Some(name) = &args.stack {
-        stacks.retain(|stack| stack.name == *name);
-        if stacks.is_empty() {
-            let place =
-                namespace.map_or_else(|| "in any namespace".to_owned(), |n| format!("in namespace {n}"));
-            return Err(Failure::new(Exit::InvalidInput, format!("there is no Stack `{name}` {place}"))
-                .next("list all with `plinth status -A`")
-                .into());
-        }
-    }
-    Ok(Status { stacks })
+    Ok(Status { stacks: args.which.trees(client).await? })
 }
 
 /// The trees of every Stack in a namespace, or in all.

@@ -6,27 +6,18 @@ use anyhow::Result;
 use plinth_api::condition::State;
 use serde::Serialize;
 
-use super::connect::ClusterArgs;
-use super::exit::Exit;
+use super::exit::{Exit, Failure};
 use super::output::{Out, Paint, sign};
-use super::status::trees;
+use super::status::Which;
 use super::tree::{BlockTree, StackTree};
 
 /// Arguments of `why`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Name of the Stack; every Stack when left out.
-    stack: Option<String>,
+    #[command(flatten)]
+    which: Which,
     /// Only this block.
     block: Option<String>,
-    /// Its namespace; the kubeconfig's own when left out.
-    #[arg(short, long)]
-    namespace: Option<String>,
-    /// Look into all namespaces.
-    #[arg(short = 'A', long, conflicts_with = "namespace")]
-    all_namespaces: bool,
-    #[command(flatten)]
-    cluster: ClusterArgs,
 }
 
 /// What is printed.
@@ -49,15 +40,29 @@ struct Cause {
 
 /// Prints what is at fault. Exit code 4 when something is.
 pub async fn run(args: Args, out: Out) -> Result<Exit> {
-    let client = args.cluster.connect().await?.client;
-    let namespace = (!args.all_namespaces)
-        .then(|| args.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned()));
-    let mut stacks = trees(&client, namespace.as_deref()).await?;
-    stacks.retain(|stack| args.stack.as_ref().is_none_or(|name| stack.name == *name));
+    let client = args.which.cluster.connect().await?.client;
+    let stacks = args.which.trees(&client).await?;
     let mut answer = Answer { causes: stacks.iter().flat_map(causes).collect() };
-    answer.causes.retain(|cause| args.block.is_none() || cause.block == args.block);
+    if let Some(block) = &args.block {
+        is_there(block, &stacks)?;
+        answer.causes.retain(|cause| cause.block.as_ref() == Some(block));
+    }
     out.print(&answer, |answer| text(answer, out.paint()))?;
     Ok(if answer.causes.is_empty() { Exit::Ok } else { Exit::NotReady })
+}
+
+fn is_there(block: &str, stacks: &[StackTree]) -> Result<(), Failure> {
+    let mut known: Vec<&str> =
+        stacks.iter().flat_map(|stack| &stack.blocks).map(|block| block.name.as_str()).collect();
+    if known.contains(&block) {
+        return Ok(());
+    }
+    known.sort_unstable();
+    known.dedup();
+    Err(Failure::new(
+        Exit::InvalidInput,
+        format!("there is no block `{block}`; there are {}", known.join(", ")),
+    ))
 }
 
 /// What is at fault in a Stack: conditions that ask for somebody, then of each block the objects that are worst off. What only
