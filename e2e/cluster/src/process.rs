@@ -46,6 +46,8 @@ impl Process {
             // etcd reads its whole configuration from ETCD_ variables, kwok from its folder in the home.
             .env_clear()
             .env("HOME", layout.data())
+            // Heaps this small are collected all the time; a third more memory saves a sixth of the processor.
+            .env("GOGC", "200")
             .stdout(out)
             .stderr(err)
             // A Ctrl-C in the terminal is for us; the components are then ended in order.
