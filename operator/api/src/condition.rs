@@ -28,6 +28,10 @@ pub const FEDERATED: &str = "Federated";
 pub const REACHABLE: &str = "Reachable";
 /// The data of every block has been backed up as recently as the Stack asks, and proven restorable where it asks for that.
 pub const BACKED_UP: &str = "BackedUp";
+/// Something has no pods because mode Degraded does without it, or because it is switched off.
+pub const DEGRADED: &str = "Degraded";
+/// Mode Surge: more pods run than the profile says.
+pub const SURGING: &str = "Surging";
 /// Nodes are simulated: readiness proves order, never content.
 pub const SIMULATED: &str = "Simulated";
 
@@ -71,6 +75,8 @@ pub enum Reason {
     CredentialsMissing,
     CredentialsInvalid,
     InUse,
+    Shed,
+    Surge,
 }
 
 impl Reason {
@@ -113,6 +119,8 @@ impl Reason {
             Reason::CredentialsMissing => "CredentialsMissing",
             Reason::CredentialsInvalid => "CredentialsInvalid",
             Reason::InUse => "InUse",
+            Reason::Shed => "Shed",
+            Reason::Surge => "Surge",
         }
     }
 }
@@ -145,7 +153,7 @@ pub enum State {
     Orphaned,
     /// Its cluster does not answer.
     Unreachable,
-    /// Paused by the spec, or stopped while its data is brought elsewhere.
+    /// Paused by the spec, stopped by its mode, or while its data is brought elsewhere.
     Suspended,
 }
 

@@ -11,7 +11,7 @@ use plinth_api::condition::{Reason, State};
 use plinth_api::names;
 use serde_json::Value;
 
-use self::object::{Judged, Write, judge, stopped};
+use self::object::{Judged, Stop, Write, judge, stopped};
 use self::prune::{Removal, claims, missing, shrunk};
 pub use self::prune::{Teardown, teardown};
 use crate::model::{
@@ -99,6 +99,8 @@ enum Role {
     Bystander,
     /// It could write, and has no pods meanwhile.
     Stopped,
+    /// The mode of the Stack does without it: it has no pods either.
+    Shed,
     /// It brings the data.
     Mover,
 }
@@ -108,7 +110,17 @@ impl Role {
         match block.standstill() {
             Some((stopped, _)) if stopped.contains(&unit.id) => Role::Stopped,
             Some((_, jobs)) if jobs.contains(&unit.id) => Role::Mover,
+            _ if block.shed.as_ref().is_some_and(|shed| shed.stopped.contains(&unit.id)) => Role::Shed,
             _ => Role::Bystander,
+        }
+    }
+
+    /// Why it has no pods, where it has none.
+    fn stop(self) -> Option<Stop> {
+        match self {
+            Role::Stopped => Some(Stop::MOVING),
+            Role::Shed => Some(Stop::SHED),
+            Role::Bystander | Role::Mover => None,
         }
     }
 }
@@ -177,7 +189,10 @@ impl<'a> House<'a> {
                 let role = Role::of(unit, block);
                 let judged = unit.objects.iter().map(|o| {
                     let judged = judge(unit, &block.units, o, block.drift, observed);
-                    if role == Role::Stopped { stopped(judged, unit, o, observed) } else { judged }
+                    match role.stop() {
+                        Some(stop) => stopped(stop, judged, unit, o, observed),
+                        None => judged,
+                    }
                 });
                 let (judged, silence) = (judged.collect(), observed.silence(cluster));
                 (&unit.id, View { unit, judged, role, observed, silence })
@@ -371,7 +386,7 @@ impl<'a> House<'a> {
         let first_start = view.is_first_start();
         let waits = match (view.role, first_start) {
             // Without pods it needs nobody, and nobody may keep it from stopping.
-            (Role::Stopped, _) => None,
+            (Role::Stopped | Role::Shed, _) => None,
             (role, true) => self.waits_to_start(unit, role),
             (_, false) => self.waits_to_update(unit),
         };
@@ -430,8 +445,8 @@ impl<'a> House<'a> {
     /// What a unit that has yet to start waits for: the first of its `after` that is not ready.
     fn waits_to_start(&self, unit: &Unit, role: Role) -> Option<String> {
         unit.after.iter().find_map(|id| match self.views.get(id) {
-            Some(view) if view.role == Role::Stopped && role != Role::Mover => {
-                Some(format!("waits for {id}, which is stopped while its data is brought"))
+            Some(View { role: other, .. }) if other.stop().is_some() && role != Role::Mover => {
+                other.stop().map(|stop| format!("waits for {id}, which {}", stop.words))
             }
             Some(view) => {
                 let unsettled =

@@ -25,6 +25,7 @@ pub mod graph;
 mod inputs;
 pub mod lint;
 pub mod model;
+mod modes;
 pub mod moving;
 mod naming;
 pub mod onboarding;

@@ -172,6 +172,12 @@ pub struct BlockPlan {
     /// A database of it is being brought back from a backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restoring: Option<Restoring>,
+    /// The mode of the Stack does without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shed: Option<Shed>,
+    /// Components with more pods than the profile says, while a surge lasts.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub grown: BTreeSet<UnitId>,
     /// What is backed up of it.
     #[serde(skip)]
     pub backups: Coverage,
@@ -183,6 +189,16 @@ impl BlockPlan {
         let moving = self.moving.as_ref().map(|moving| (&moving.stopped, &moving.jobs));
         moving.or(self.restoring.as_ref().map(|restoring| (&restoring.stopped, &restoring.jobs)))
     }
+}
+
+/// What a block's plan is like while the mode of its Stack does without it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shed {
+    /// Why, and by which field.
+    pub why: String,
+    /// What has no pods.
+    pub stopped: BTreeSet<UnitId>,
 }
 
 /// What a block's plan is like while a database of it is brought back from a backup.

@@ -87,5 +87,16 @@ pub fn plan(stack: &Stack, inputs: &Inputs) -> Result<Plan, Vec<Finding>> {
 fn hash_of_own(stack: &Stack, inputs: &Inputs) -> Result<String, Vec<Finding>> {
     let alone = Inputs { declared: Declared::default(), ..inputs.clone() };
     let (own, spec) = (assemble(validate(stack, &alone)?), &stack.spec);
-    Ok(full_digest(&json!([own.hash, spec.change_policy, spec.tenants, spec.exchange, spec.assurance])))
+    let mut said = vec![
+        json!(own.hash),
+        json!(spec.change_policy),
+        json!(spec.tenants),
+        json!(spec.exchange),
+        json!(spec.assurance),
+    ];
+    // What says nothing of it is named as it was before there were modes.
+    if !spec.mode.is_normal() || spec.continuity.is_some() {
+        said.extend([json!(spec.mode), json!(spec.continuity)]);
+    }
+    Ok(full_digest(&Value::Array(said)))
 }

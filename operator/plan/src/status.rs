@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use plinth_api::condition::{self, Reason, State, Verdict};
 use plinth_api::v1alpha1::block::BuildingBlockStatus;
+use plinth_api::v1alpha1::continuity::Mode;
 use plinth_api::v1alpha1::stack::{BlockSummary, Stack, StackStatus};
 
 use self::block::Assessment;
@@ -19,6 +20,7 @@ use crate::exchange::Subject;
 use crate::exchange::federation::Trust;
 use crate::exchange::{applied, federation};
 use crate::model::{Decisions, Finding, Observed, Plan, SecretSource};
+use crate::surge::Rush;
 
 /// Findings and objects written out; the rest is counted.
 pub const MAX_LISTED: usize = 20;
@@ -136,6 +138,7 @@ pub fn report(
                 planned(plan, &assessments, observed, &approved, &previous, previous_blocks, &now);
             let mut verdicts = stack_verdicts(plan, &assessments, observed, &approved);
             verdicts.extend(backup::verdict(stack.spec.backup.as_ref(), plan, observed));
+            verdicts.extend(surging(stack, plan));
             report.stack.conditions = merged(verdicts, &previous.conditions, generation, &now);
             report.stack.observed_generation = Some(generation);
             report
@@ -164,6 +167,8 @@ fn rank(kind: &str) -> usize {
         condition::ONBOARDED,
         condition::FEDERATED,
         condition::BACKED_UP,
+        condition::DEGRADED,
+        condition::SURGING,
         condition::SIMULATED,
     ];
     ORDER.iter().position(|k| *k == kind).unwrap_or(ORDER.len())
@@ -353,6 +358,25 @@ fn federated(plan: &Plan) -> Option<Verdict> {
     let message = said.join("; ");
     (!all.is_empty())
         .then(|| verdict(condition::FEDERATED, Some(reason == Reason::Approved), reason, message))
+}
+
+/// That more runs than the profile says, and what bends first all the same; nothing in other modes.
+fn surging(stack: &Stack, plan: &Plan) -> Option<Verdict> {
+    let surge = stack.spec.continuity.as_ref()?.surge.as_ref().filter(|_| stack.spec.mode == Mode::Surge)?;
+    let grown = plan.blocks.iter().flat_map(|block| &block.grown).count();
+    let rush = Rush { load: f64::from(surge.load), hours: f64::from(surge.hours) };
+    let demands = crate::surge::surge(&plan.exchange, &plan.exchange.registries, rush).demands;
+    let bends = demands.iter().find(|demand| demand.is_over()).map(|demand| {
+        let bears = demand.capacity.unwrap_or_default();
+        let what = format!("{:?} {}", demand.kind, demand.name);
+        format!("; {what} bends first: {:.1} calls a second come, and it bears {bears:.1}", demand.per_second)
+    });
+    let message = format!(
+        "{} times the planned day: more pods of {grown} components{}",
+        surge.load,
+        bends.unwrap_or_default()
+    );
+    Some(verdict(condition::SURGING, Some(true), Reason::Surge, message))
 }
 
 fn stack_verdicts(

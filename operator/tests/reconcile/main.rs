@@ -10,6 +10,7 @@ mod examples;
 mod federation;
 mod house;
 mod lookup;
+mod modes;
 mod moving;
 #[path = "../support/page.rs"]
 mod page;

@@ -54,6 +54,9 @@ pub struct Component {
     /// Pods, by profile.
     #[serde(default)]
     pub replicas: PerProfile<u32>,
+    /// More pods of it bear more: mode Surge multiplies them. Only for what keeps nothing that another pod of it lacks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scales: bool,
     /// Requests and limits, by profile.
     #[serde(default)]
     pub resources: PerProfile<Resources>,

@@ -6,6 +6,7 @@ pub mod block;
 pub mod cluster;
 pub mod component;
 pub mod conformance;
+pub mod continuity;
 pub mod dump;
 pub mod exchange;
 pub mod member;

@@ -132,6 +132,22 @@ pub enum Priority {
     Standard,
 }
 
+impl Priority {
+    /// Whether it is at least as high as the other: the order of the words is the order of what goes first.
+    pub fn reaches(self, other: Self) -> bool {
+        self <= other
+    }
+
+    /// The word as it stands in YAML.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Important => "important",
+            Self::Standard => "standard",
+        }
+    }
+}
+
 /// How long a record is kept.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::backup::Backup;
+use super::continuity::{Continuity, Mode};
 use super::exchange::Exchange;
 use super::placement::Placement;
 use super::schema;
@@ -99,6 +100,12 @@ pub struct StackSpec {
     /// When, where to and for whom the data of the blocks is backed up. Without it, it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
+    /// How much of it runs.
+    #[serde(default, skip_serializing_if = "Mode::is_normal")]
+    pub mode: Mode,
+    /// What matters most in a surge or a loss, and what is switched off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continuity: Option<Continuity>,
     /// Last words on rendered objects, where no parameter exists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]

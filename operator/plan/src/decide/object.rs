@@ -170,9 +170,31 @@ fn readiness(unit: &Unit, desired: &Desired, live: &Live, observed: &Observed) -
     }
 }
 
+/// Why a component has no pods.
+#[derive(Clone, Copy)]
+pub(super) struct Stop {
+    /// In a word.
+    pub reason: Reason,
+    /// After the name of what is stopped.
+    pub words: &'static str,
+}
+
+impl Stop {
+    /// Its data is brought elsewhere, or back.
+    pub const MOVING: Self = Self { reason: Reason::Moving, words: "is stopped while its data is brought" };
+    /// The mode of the Stack does without it.
+    pub const SHED: Self = Self { reason: Reason::Shed, words: "is stopped by the Stack's mode" };
+}
+
 /// The judgement on an object of a component that must have no pods: it is settled when the last one is gone, not when the
 /// controllers have promised so.
-pub(super) fn stopped(judged: Judged, unit: &Unit, desired: &Desired, observed: &Observed) -> Judged {
+pub(super) fn stopped(
+    stop: Stop,
+    judged: Judged,
+    unit: &Unit,
+    desired: &Desired,
+    observed: &Observed,
+) -> Judged {
     let Some(live) =
         observed.live.get(&desired.key).filter(|_| judged.clean && ready::runs_pods(&desired.key.kind))
     else {
@@ -192,14 +214,14 @@ pub(super) fn stopped(judged: Judged, unit: &Unit, desired: &Desired, observed: 
     let left = i64::try_from(pods).unwrap_or(i64::MAX).max(counted);
     let settled = heard && left == 0;
     let (state, message) = match (settled, left) {
-        (true, _) => (State::Suspended, "is stopped while its data is brought".to_owned()),
+        (true, _) => (State::Suspended, stop.words.to_owned()),
         (false, 0) => (State::Progressing, "is being stopped".to_owned()),
         (false, 1) => (State::Progressing, "is being stopped: 1 pod is not gone yet".to_owned()),
         (false, n) => (State::Progressing, format!("is being stopped: {n} pods are not gone yet")),
     };
     Judged {
         state,
-        reason: Reason::Moving,
+        reason: stop.reason,
         message: format!("{}: {message}", desired.key),
         settled,
         recheck: None,

@@ -66,6 +66,8 @@ pub struct Draft {
     pub startup_budget: Option<u32>,
     /// Further readiness.
     pub ready_when: Option<String>,
+    /// More pods of it bear more.
+    pub scales: bool,
 }
 
 impl Draft {
@@ -99,6 +101,7 @@ impl Draft {
             data: false,
             startup_budget: None,
             ready_when: None,
+            scales: false,
         }
     }
 

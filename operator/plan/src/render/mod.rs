@@ -15,6 +15,7 @@ mod onboarding;
 mod pod;
 mod product;
 mod restoring;
+mod scale;
 mod secrets;
 mod workload;
 
@@ -35,6 +36,7 @@ use crate::backup::Coverage;
 use crate::claim::Claim;
 use crate::exchange::Compiled;
 use crate::model::{BlockPlan, Finding, Moving, Restoring, StackId, Step, Unit, UnitId};
+use crate::modes;
 use crate::placement::links::Borders;
 use crate::resolve::{Binding, Inputs, Resolved, finding, stack_id};
 
@@ -136,27 +138,36 @@ pub fn render(
         .filter_map(|r| Some((r.block.name.as_str(), moving::moving(r, frames.get(r.block.name.as_str())?)?)))
         .collect();
     drafts.values_mut().for_each(|units| onboarding::hand_over(units));
+    let extents = modes::extents(stack, exchange, resolved);
+    let movers = moving.values().flat_map(|moving| &moving.jobs);
+    let at_work = movers.chain(restoring.values().flat_map(|restoring| &restoring.jobs)).collect();
+    let mut scaled = scale::scale(stack, &extents, resolved, &at_work, &mut drafts);
     for (block, moving) in &moving {
-        drafts.get_mut(block).into_iter().for_each(|units| moving::hold(&moving.stopped, units));
+        drafts.get_mut(block).into_iter().for_each(|units| scale::to_zero(&moving.stopped, units));
     }
     for (block, restoring) in &restoring {
-        drafts.get_mut(block).into_iter().for_each(|units| moving::hold(&restoring.stopped, units));
+        drafts.get_mut(block).into_iter().for_each(|units| scale::to_zero(&restoring.stopped, units));
     }
     if !findings.is_empty() {
         findings.sort();
         findings.dedup();
         return Err(findings);
     }
-    let block = |r: &Resolved<'_>| BlockPlan {
-        images: named.remove(r.block.name.as_str()).unwrap_or_default(),
-        moving: moving.get(r.block.name.as_str()).cloned(),
-        restoring: restoring.get(r.block.name.as_str()).cloned(),
-        backups: frames
-            .get(r.block.name.as_str())
-            .map(|f| backup::coverage(stack, inputs, f))
-            .unwrap_or_default(),
-        blocked: wrong.remove(r.block.name.as_str()).unwrap_or_else(|| r.blocked.clone()),
-        ..block_plan(stack, r, &frames, &mut drafts, gateways.contains_key(&r.cluster))
+    let block = |r: &Resolved<'_>| {
+        let scale::Scaled { shed, grown } = scaled.remove(r.block.name.as_str()).unwrap_or_default();
+        BlockPlan {
+            shed,
+            grown,
+            images: named.remove(r.block.name.as_str()).unwrap_or_default(),
+            moving: moving.get(r.block.name.as_str()).cloned(),
+            restoring: restoring.get(r.block.name.as_str()).cloned(),
+            backups: frames
+                .get(r.block.name.as_str())
+                .map(|f| backup::coverage(stack, inputs, f))
+                .unwrap_or_default(),
+            blocked: wrong.remove(r.block.name.as_str()).unwrap_or_else(|| r.blocked.clone()),
+            ..block_plan(stack, r, &frames, &mut drafts, gateways.contains_key(&r.cluster))
+        }
     };
     Ok(resolved.iter().map(block).collect())
 }
@@ -316,6 +327,8 @@ fn block_plan(
         images: BTreeSet::new(),
         moving: None,
         restoring: None,
+        shed: None,
+        grown: BTreeSet::new(),
         backups: Coverage::default(),
         name,
     }

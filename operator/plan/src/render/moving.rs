@@ -40,19 +40,6 @@ pub fn moving(resolved: &Resolved<'_>, frames: &[Frame<'_>]) -> Option<Moving> {
     })
 }
 
-/// No pods for what could write. Last of all that touches a workload: an override must not start it again.
-pub fn hold(stopped: &BTreeSet<UnitId>, units: &mut [UnitDraft]) {
-    for unit in units.iter_mut().filter(|unit| stopped.contains(&unit.id)) {
-        for draft in &mut unit.drafts {
-            match draft.key().kind.as_str() {
-                "Deployment" | "StatefulSet" => draft.body["spec"]["replicas"] = json!(0),
-                "Job" => draft.body["spec"]["suspend"] = json!(true),
-                _ => {}
-            }
-        }
-    }
-}
-
 /// Who asked, as expressions see it; `earlier` holds the uids of those who began the same in vain, with spaces between.
 fn operation(incoming: &Incoming<'_>) -> Value {
     let record = incoming.record;

@@ -131,6 +131,7 @@ pub fn workload(part: &Part<'_>, template: Value, findings: &mut Vec<Finding>) -
     };
     draft.startup_budget = component.startup_budget_seconds;
     draft.ready_when = component.ready_when.clone();
+    draft.scales = component.scales;
     draft
 }
 

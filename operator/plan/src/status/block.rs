@@ -8,7 +8,7 @@ use plinth_api::names;
 use plinth_api::v1alpha1::block::{BuildingBlockStatus, ComponentStatus, ObjectStatus};
 
 use super::TenantState;
-use super::{MAX_LISTED, NOBODY_NEEDED, merged, verdict};
+use super::{MAX_LISTED, NOBODY_NEEDED, listed, merged, verdict};
 use crate::conformance::Sight;
 use crate::exchange::Subject;
 use crate::model::{
@@ -153,6 +153,11 @@ impl<'a> Assessment<'a> {
         if let Some(restoring) = plan.and_then(|p| p.restoring.as_ref()) {
             return being_restored(restoring, worst);
         }
+        if let Some(shed) = plan.and_then(|p| p.shed.as_ref())
+            && worst.is_none_or(|worst| worst.state.severity() == 0)
+        {
+            return (State::Suspended, Reason::Shed, shed.why.clone());
+        }
         if let Some(worst) = worst.filter(|u| u.state != State::Ready) {
             return (worst.state, worst.reason, worst.message.clone());
         }
@@ -194,9 +199,9 @@ impl<'a> Assessment<'a> {
         Some((subject, TenantState { state, reason, message: self.message.clone() }))
     }
 
-    /// It stands in the way of a Ready Stack. Data that was kept on purpose does not.
+    /// It stands in the way of a Ready Stack. Data that was kept on purpose does not, nor does what the Stack's mode does without.
     fn differs(&self) -> bool {
-        self.state != State::Ready && self.reason != Reason::DataRetained
+        self.state != State::Ready && !matches!(self.reason, Reason::DataRetained | Reason::Shed)
     }
 
     /// Its steps of onboarding.
@@ -265,8 +270,9 @@ pub(super) fn trio(blocks: &[Assessment<'_>], silence: Option<String>) -> Vec<Ve
     let worst = blocks.iter().rev().filter(|b| b.differs()).max_by_key(|b| urgency(b.state));
     let Some(worst) = worst else {
         let ready = match blocks {
+            [one] if one.reason == Reason::Shed => return without(one),
             [one] => format!("block {} is ready", one.name),
-            all => format!("all {} blocks are ready", all.iter().filter(|b| b.plan.is_some()).count()),
+            all => all_ready(all),
         };
         return vec![
             verdict(condition::READY, Some(true), Reason::AllReady, ready),
@@ -292,6 +298,26 @@ pub(super) fn trio(blocks: &[Assessment<'_>], silence: Option<String>) -> Vec<Ve
     };
     let ready = if worst.is_unknown() { None } else { Some(false) };
     vec![verdict(condition::READY, ready, worst.reason, at_fault), reconciling, stalled]
+}
+
+/// A block that the Stack's mode does without.
+fn without(block: &Assessment<'_>) -> Vec<Verdict> {
+    let message = format!("block {}: {}", block.name, block.message);
+    vec![
+        verdict(condition::READY, Some(false), Reason::Shed, message),
+        verdict(condition::RECONCILING, Some(false), Reason::InSync, "everything is as planned"),
+        verdict(condition::STALLED, Some(false), Reason::InSync, NOBODY_NEEDED),
+    ]
+}
+
+fn all_ready(blocks: &[Assessment<'_>]) -> String {
+    let planned = blocks.iter().filter(|b| b.plan.is_some()).count();
+    match blocks.iter().filter(|b| b.reason == Reason::Shed).count() {
+        0 => format!("all {planned} blocks are ready"),
+        shed => {
+            format!("all {} blocks that are to run are ready, and {shed} are done without", planned - shed)
+        }
+    }
 }
 
 fn unknown(message: String) -> Vec<Verdict> {
@@ -355,6 +381,11 @@ pub(super) fn areas(blocks: &[Assessment<'_>], observed: &Observed, makes_secret
             false => (Some(true), Reason::NothingMissing, "no secret that opens data is missing"),
         };
         verdicts.push(verdict(condition::SECRETS_INTACT, status, reason, message));
+    }
+    let shed: Vec<String> =
+        blocks.iter().filter_map(|b| Some(format!("{}: {}", b.name, b.plan?.shed.as_ref()?.why))).collect();
+    if !shed.is_empty() {
+        verdicts.push(verdict(condition::DEGRADED, Some(true), Reason::Shed, listed(&shed)));
     }
     verdicts.extend(onboarded(blocks));
     if observed.simulated || blocks.iter().any(|b| b.observed.simulated) {

@@ -18,10 +18,22 @@ impl World<'_> {
     pub(super) fn agreements(&self, out: &mut Compiled) {
         let found =
             self.admitted(AGREEMENT, &self.declared.agreements, |a| (&a.spec, &a.spec.stack_ref), out);
+        let off = self.callers_off(out);
         let mut grants = Vec::new();
         for mut one in found {
             let service = self.provided(&mut one, out);
-            let consumers = self.may_call(&mut one, service.as_ref(), out);
+            let mut consumers = self.may_call(&mut one, service.as_ref(), out);
+            if let Some(why) = service.as_ref().and_then(|service| self.is_off(service, out)) {
+                one.wrong("spec.provider.service", why);
+            }
+            let aside = &mut one.aside;
+            consumers.retain(|consumer| {
+                let why = off.get(consumer);
+                aside.extend(
+                    why.map(|why| finding("spec.consumers", format!("{why}; `{consumer}` may not call"))),
+                );
+                why.is_none()
+            });
             let (phase, next) = self.phase(one.spec);
             out.next = out.next.into_iter().chain(next).min();
             if let Some(consent) = &one.spec.consent

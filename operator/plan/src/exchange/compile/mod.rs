@@ -5,6 +5,7 @@ mod agreements;
 mod backends;
 mod federation;
 mod members;
+mod off;
 mod registries;
 mod services;
 mod tenants;
