@@ -13,7 +13,7 @@ use kube::runtime::watcher::{Event, watcher};
 use kube::runtime::{Config, Controller, WatchStreamExt, predicates};
 use kube::{Api, ResourceExt};
 use plinth_api::{Operation, Product, Stack, WorkloadCluster};
-use plinth_plan::catalogue::Catalogue;
+use plinth_plan::catalogue::Catalogues;
 use plinth_plan::model::StackId;
 use plinth_runtime::apply::{Applier, IN_FLIGHT};
 use plinth_runtime::call::Writer;
@@ -61,6 +61,8 @@ pub struct Options {
     pub timing: Timing,
     /// How often other clusters are asked whether they answer.
     pub rhythm: Rhythm,
+    /// Catalogues that Stacks are made from; those of this binary when nothing is said.
+    pub catalogues: Option<Arc<Catalogues>>,
 }
 
 impl Default for Options {
@@ -75,6 +77,7 @@ impl Default for Options {
             console: None,
             timing: Timing::default(),
             rhythm: Rhythm::default(),
+            catalogues: None,
         }
     }
 }
@@ -105,10 +108,13 @@ pub async fn run_until(options: Options, stop: CancellationToken) -> anyhow::Res
     let namespace =
         options.lease_namespace.clone().unwrap_or_else(|| clients.requests.default_namespace().to_owned());
     let identity = options.identity.clone().unwrap_or_else(own_identity);
-    let catalogue = Catalogue::builtin()
-        .map_err(|findings| anyhow::anyhow!("the built-in catalogue is broken: {}", findings[0]))?;
-
-    metrics.built(env!("CARGO_PKG_VERSION"), catalogue.revision());
+    let catalogues = match options.catalogues.clone() {
+        Some(catalogues) => catalogues,
+        None => Arc::new(Catalogues::builtin().map_err(|findings| {
+            anyhow::anyhow!("the catalogues of this binary are broken: {}", findings[0])
+        })?),
+    };
+    metrics.built(env!("CARGO_PKG_VERSION"), catalogues.current().revision());
 
     // Not the given token: the lease outlives the last write.
     let retire = CancellationToken::new();
@@ -144,7 +150,7 @@ pub async fn run_until(options: Options, stop: CancellationToken) -> anyhow::Res
     }
     // A standby is ready: it can take over.
     ready.send_replace(true);
-    let house = House { options, clients, catalogue, identity, fence, metrics };
+    let house = House { options, clients, catalogues, identity, fence, metrics };
     while !stop.is_cancelled() {
         tokio::select! {
             () = house.fence.gained() => {}
@@ -160,7 +166,7 @@ pub async fn run_until(options: Options, stop: CancellationToken) -> anyhow::Res
 struct House {
     options: Options,
     clients: Clients,
-    catalogue: Catalogue,
+    catalogues: Arc<Catalogues>,
     identity: String,
     fence: Fence,
     metrics: Metrics,
@@ -198,7 +204,7 @@ impl House {
             status: StatusWriter::new(home.clone(), writer.clone()),
             events: Events::new(self.clients.requests.clone(), writer, &self.identity),
             metrics: self.metrics.clone(),
-            catalogue: self.catalogue.clone(),
+            catalogues: self.catalogues.clone(),
             products: products.clone(),
             agencies: declared.clone(),
             documents: Documents::default(),

@@ -18,6 +18,8 @@ pub const MOVE_MANAGER: &str = "plinth-move";
 pub const CLAIM_MANAGER: &str = "plinth-claim";
 /// Field manager of [`ANNOTATION_RESTORE`]: the state of a restore outlives the next apply of what Plinth renders.
 pub const RESTORE_MANAGER: &str = "plinth-restore";
+/// Field manager of [`ANNOTATION_INSTALLED`]: what runs outlives the next apply of what Plinth renders.
+pub const UPGRADE_MANAGER: &str = "plinth-upgrade";
 /// Finalizer on a Stack: held until everything it deployed is gone or deliberately retained. On a WorkloadCluster, and on the
 /// Secret of its kubeconfig: held until nothing is claimed to be there.
 pub const FINALIZER: &str = "plinth.dev/teardown";
@@ -60,6 +62,9 @@ pub const ANNOTATION_MOVE: &str = "plinth.dev/backing-move";
 /// Annotation on a block's namespace, beside the data that it is about: how far an Operation of type Restore is, as a JSON
 /// object.
 pub const ANNOTATION_RESTORE: &str = "plinth.dev/restore";
+/// Annotation on a block's namespace, beside the data that it is about: which product runs in which version, from which
+/// catalogue, and how far an upgrade of it is, as a JSON object.
+pub const ANNOTATION_INSTALLED: &str = "plinth.dev/installed";
 /// Annotation: the Operation that rotated a Secret last; on a pod template, the one that restarted it.
 pub const ANNOTATION_REVISION: &str = "plinth.dev/revision";
 /// Annotation on a Secret: when something in it ends so soon that it is made anew, RFC 3339.
@@ -144,6 +149,8 @@ mod tests {
                 super::CLAIM_MANAGER,
                 super::ANNOTATION_RESTORE,
                 super::RESTORE_MANAGER,
+                super::ANNOTATION_INSTALLED,
+                super::UPGRADE_MANAGER,
             ],
             (super::MAX_STACK_NAME, super::MAX_BLOCK_NAME, super::BLOCKS, super::EXTENSION_PREFIX),
         ));

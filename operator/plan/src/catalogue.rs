@@ -1,5 +1,8 @@
 //! The catalogue: built-in entries, carried in the binary, and the user's own `Product` objects.
 
+mod carried;
+pub mod frozen;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
@@ -12,6 +15,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::model::Finding;
+
+pub use carried::{Catalogues, MOST_BEFORE, is_revision};
 
 /// The entry of a folder.
 pub const ENTRY_FILE: &str = "product.yaml";
@@ -41,7 +46,7 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// The entries that the binary carries.
+    /// The entries of this version's own catalogue.
     ///
     /// # Errors
     /// Every entry that does not parse, with the field at fault.
@@ -122,11 +127,16 @@ impl Catalogue {
     pub fn revision(&self) -> &str {
         self.revision.get_or_init(|| {
             let mut digest = Sha256::new();
-            for entry in self.entries.values().filter(|entry| entry.builtin) {
+            for entry in self.builtin_entries() {
                 digest.update(serde_json::to_vec(&*entry.spec).unwrap_or_default());
             }
             format!("sha256:{}", hex(&digest.finalize()))
         })
+    }
+
+    /// The entries that its revision is the digest of.
+    pub fn builtin_entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values().filter(|entry| entry.builtin)
     }
 
     /// The entry of that name.

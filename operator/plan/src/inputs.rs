@@ -6,6 +6,8 @@ use crate::backing::Running;
 use crate::catalogue::Catalogue;
 use crate::exchange::Declared;
 use crate::fixed::Fixed;
+use crate::installed::Installs;
+use crate::model::Finding;
 use crate::moving::Moves;
 use crate::placement::ClusterFacts;
 use crate::restoring::Restores;
@@ -13,8 +15,10 @@ use crate::restoring::Restores;
 /// What the Stack refers to, fetched before planning.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
-    /// Built-in entries and the user's own.
+    /// The entries of the Stack's catalogue, and the user's own.
     pub catalogue: Catalogue,
+    /// Why `catalogue` is another one than the Stack's: nothing is rendered then.
+    pub unknown_catalogue: Option<Finding>,
     /// Keys of the Secrets in the Stack's namespace that it names; `None` when nobody looked (offline plan).
     pub secrets: Option<BTreeMap<String, BTreeSet<String>>>,
     /// Contents of the ConfigMaps in the Stack's namespace that it names; `None` when nobody looked.
@@ -23,6 +27,8 @@ pub struct Inputs {
     pub running: Running,
     /// What blocks that are on the cluster were started with; empty when nobody looked.
     pub fixed: Fixed,
+    /// What runs in blocks that are on the cluster; empty when nobody looked.
+    pub installed: Installs,
     /// Data that is being brought from one backing service to another.
     pub moves: Moves,
     /// Data that is being brought back from backups.

@@ -23,6 +23,7 @@ pub mod expr;
 pub mod fixed;
 pub mod graph;
 mod inputs;
+pub mod installed;
 pub mod lint;
 pub mod model;
 mod modes;

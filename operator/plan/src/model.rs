@@ -228,7 +228,7 @@ pub struct Moving {
 }
 
 /// What the user can fix: a field, the value it has, what is allowed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// Path of the field, for example `spec.blocks[identity].version`.

@@ -238,16 +238,14 @@ fn stack_findings(stack: &Stack, inputs: &Inputs) -> Vec<Finding> {
             format!("`{name}` is replaced by nothing: apply a Product of that name, or take it off the list"),
         ));
     }
-    if let Some(revision) = stack.spec.catalogue.as_ref().and_then(|reference| reference.revision.as_ref())
+    if let Some(unknown) = &inputs.unknown_catalogue {
+        findings.push(unknown.clone());
+    } else if let Some(revision) = stack.spec.catalogue.as_ref().and_then(|reference| reference.revision.as_ref())
         && revision != inputs.catalogue.revision()
     {
         findings.push(finding(
             "spec.catalogue.revision",
-            format!(
-                "`{}` is not in this version of Plinth; it carries {}",
-                revision,
-                inputs.catalogue.revision()
-            ),
+            format!("`{revision}` is not what the Stack is planned from, {}", inputs.catalogue.revision()),
         ));
     }
     findings

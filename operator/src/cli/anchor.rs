@@ -37,7 +37,7 @@ pub async fn run(args: Args, out: Out, asked: Option<Format>) -> Result<Exit> {
     let stacks: Api<Stack> = Api::namespaced(client.clone(), &namespace);
     let stack =
         stacks.get(&args.stack).await.with_context(|| format!("reading Stack {namespace}/{}", args.stack))?;
-    let catalogue = lookup::catalogue(&client, &Input::default()).await?;
+    let (catalogue, _) = lookup::catalogue(&client, &Input::default(), &stack, &[]).await?;
     let compiled = compile(&stack, &catalogue, &Declared::default());
     let place = compiled.server.and_then(|server| Some((server.namespace, server.anchor?)));
     let Some((namespace, name)) = place else {

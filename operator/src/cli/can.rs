@@ -440,8 +440,9 @@ mod tests {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/agencies.yaml");
         let input = Input::read(Path::new(file)).unwrap();
         let at: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
-        let (catalogue, mut declared) = (input.catalogue().unwrap(), input.agencies.declared(at));
-        let (_, mut stack) = input.stacks.into_iter().next().unwrap();
+        let mut declared = input.agencies.declared(at);
+        let (_, mut stack) = input.stacks[0].clone();
+        let (catalogue, _) = input.catalogue(&stack, &[]).unwrap();
         stack.spec.blocks[1] =
             serde_json::from_value(json!({ "name": "information-mediator", "product": "gateway-exchange" }))
                 .unwrap();

@@ -59,16 +59,17 @@ impl CountryArgs {
         let (stack, catalogue, mut declared) = match &self.file {
             Some(path) => {
                 let input = Input::read(path)?.some(path)?;
-                let (catalogue, declared) = (input.catalogue()?, input.agencies.declared(at));
-                let stacks: Vec<Stack> = input.stacks.into_iter().map(|(_, stack)| stack).collect();
-                (chosen(stacks, self.stack.as_deref())?, catalogue, declared)
+                let stacks: Vec<Stack> = input.stacks.iter().map(|(_, stack)| stack.clone()).collect();
+                let stack = chosen(stacks, self.stack.as_deref())?;
+                let ((catalogue, _), declared) = (input.catalogue(&stack, &[])?, input.agencies.declared(at));
+                (stack, catalogue, declared)
             }
             None => {
                 let client = self.cluster.connect().await?.client;
                 let stacks: Api<Stack> = Api::all(client.clone());
                 let stacks = stacks.list(&ListParams::default()).await.context("listing Stacks")?.items;
                 let stack = chosen(stacks, self.stack.as_deref())?;
-                let catalogue = lookup::catalogue(&client, &Input::default()).await?;
+                let (catalogue, _) = lookup::catalogue(&client, &Input::default(), &stack, &[]).await?;
                 let declared = lookup::declared(&client, &Agencies::default(), &stack).await?;
                 (stack, catalogue, declared)
             }

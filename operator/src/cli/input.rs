@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Result;
 use plinth_api::names::{GROUP, VERSION};
 use plinth_api::{Product, Stack, WorkloadCluster};
-use plinth_plan::catalogue::Catalogue;
-use plinth_plan::model::Plan;
+use plinth_plan::catalogue::{Catalogue, Catalogues};
+use plinth_plan::model::{Finding, Plan};
 use plinth_plan::placement::ClusterFacts;
 use plinth_plan::resolve::stack_id;
 use plinth_plan::{Inputs, plan};
@@ -163,16 +163,22 @@ impl Input {
         if problems.is_empty() { Ok(input) } else { Err(Failure::invalid(problems).into()) }
     }
 
-    /// The built-in catalogue with the products of the files.
+    /// The catalogue that a Stack is made from, with the products of the files. `beside_data` has the revisions that are recorded
+    /// beside its data. Where this version does not carry it, its own, and why that is another one.
     ///
     /// # Errors
     /// A built-in entry that does not parse.
-    pub fn catalogue(&self) -> Result<Catalogue> {
+    pub fn catalogue(&self, stack: &Stack, beside_data: &[String]) -> Result<(Catalogue, Option<Finding>)> {
+        let carried = carried()?;
+        let (catalogue, unknown) = match carried.of_stack(stack, beside_data.iter().map(String::as_str)) {
+            Ok(catalogue) => (catalogue, None),
+            Err(unknown) => (carried.current(), Some(unknown)),
+        };
         let own = self
             .products
             .iter()
             .map(|(_, product)| (product.metadata.name.clone().unwrap_or_default(), product.spec.clone()));
-        Ok(builtin()?.with_products(own))
+        Ok((catalogue.clone().with_products(own), unknown))
     }
 
     /// The clusters beside a Stack. One that names no namespace stands beside any.
@@ -193,11 +199,13 @@ impl Input {
     /// Every finding about every Stack, and a Stack missing altogether.
     pub fn plans(self) -> Result<Vec<Planned>> {
         let declared = self.agencies.declared(jiff::Timestamp::now());
-        let common = Inputs { catalogue: self.catalogue()?, declared, ..Inputs::default() };
-        let stacks = self.stacks.iter().map(|(document, stack)| {
-            let inputs = Inputs { clusters: self.clusters_of(stack), ..common.clone() };
-            (document.clone(), stack.clone(), Arc::new(inputs))
-        });
+        let mut stacks = Vec::new();
+        for (document, stack) in &self.stacks {
+            let (catalogue, unknown_catalogue) = self.catalogue(stack, &[])?;
+            let (clusters, declared) = (self.clusters_of(stack), declared.clone());
+            let inputs = Inputs { catalogue, unknown_catalogue, clusters, declared, ..Inputs::default() };
+            stacks.push((document.clone(), stack.clone(), Arc::new(inputs)));
+        }
         Self::plan_all(stacks, &self.agencies)
     }
 
@@ -254,12 +262,21 @@ impl Input {
     }
 }
 
-/// The catalogue of this binary.
+/// This version's own catalogue.
+///
+/// # Errors
+/// As [`carried`].
+pub fn builtin() -> Result<Catalogue> {
+    carried().map(|carried| carried.current().clone())
+}
+
+/// The catalogues of this binary, read once.
 ///
 /// # Errors
 /// An entry that does not parse: the binary is at fault, not the user.
-pub fn builtin() -> Result<Catalogue> {
-    Catalogue::builtin().map_err(|findings| {
+pub fn carried() -> Result<&'static Catalogues> {
+    static CARRIED: OnceLock<Result<Catalogues, Vec<Finding>>> = OnceLock::new();
+    CARRIED.get_or_init(Catalogues::builtin).as_ref().map_err(|findings| {
         let found: Vec<String> = findings.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("the built-in catalogue is broken: {}", found.join("; "))
     })

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{ListParams, PartialObjectMeta};
 use kube::{Api, Client, ResourceExt as _};
 use plinth::controllers::dereference::has_references;
+use plinth_api::v1alpha1::stack::StackStatus;
 use plinth_api::{
     ExchangeAgreement, Member, Product, PublicService, Registry, Stack, WorkloadCluster, names,
 };
@@ -17,11 +18,11 @@ use plinth_plan::catalogue::Catalogue;
 use plinth_plan::exchange::applied::{self, Applied};
 use plinth_plan::exchange::declared::{self, Declared};
 use plinth_plan::exchange::references::{Kind, Reference, references};
-use plinth_plan::model::StackId;
+use plinth_plan::model::{Finding, StackId};
 use plinth_plan::moving::{self, settle};
 use plinth_plan::placement::{ClusterFacts, blocks_on};
 use plinth_plan::resolve::stack_id;
-use plinth_plan::{Inputs, backing, fixed, restoring};
+use plinth_plan::{Inputs, backing, fixed, installed, restoring};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
@@ -46,8 +47,13 @@ pub async fn inputs(client: &Client, input: &Input, stack: &Stack) -> Result<Inp
         ((found.namespace, found.name), data.into_keys().collect())
     };
     declared.secrets = Some(secrets.into_iter().map(keys).collect());
-    let mut inputs = Inputs { catalogue: catalogue(client, input).await?, declared, ..Inputs::default() };
     let id = stack_id(stack);
+    let namespaces = of_blocks(client, &id).await?;
+    let installed = installed::recorded(&id, &namespaces);
+    let beside_data: Vec<String> = installed.values().map(|installed| installed.catalogue.clone()).collect();
+    let known = Stack { status: status(client, &id).await?, ..stack.clone() };
+    let (catalogue, unknown_catalogue) = catalogue(client, input, &known, &beside_data).await?;
+    let mut inputs = Inputs { catalogue, unknown_catalogue, installed, declared, ..Inputs::default() };
     if has_references(stack) {
         let secrets: Option<BTreeMap<String, BTreeMap<String, IgnoredAny>>> =
             data(client, "secrets", &id.namespace).await?;
@@ -55,13 +61,13 @@ pub async fn inputs(client: &Client, input: &Input, stack: &Stack) -> Result<Inp
         inputs.secrets = secrets.map(|all| all.into_iter().map(|(name, data)| (name, keys(data))).collect());
         inputs.config_maps = data(client, "configmaps", &id.namespace).await?;
     }
-    let namespaces = of_blocks(client, &id).await?;
     inputs.running = backing::recorded(&id, &namespaces);
     inputs.fixed = fixed::recorded(&id, &namespaces);
     inputs.moves = moving::recorded(&id, &namespaces);
     inputs.hub.holds = blocks_on(&id, &namespaces);
     inputs.clusters = clusters(client, input, stack).await?;
-    inputs.placed = placed(client, &id).await?;
+    let blocks = known.status.map(|status| status.blocks).unwrap_or_default();
+    inputs.placed = blocks.into_iter().filter_map(|block| Some((block.name, block.cluster?))).collect();
     // The operator says of moves that are over that they are, before it plans.
     inputs.moves.extend(settle(stack, &inputs));
     inputs.restores = restoring::recorded(&id, &namespaces);
@@ -69,12 +75,22 @@ pub async fn inputs(client: &Client, input: &Input, stack: &Stack) -> Result<Inp
     Ok(inputs)
 }
 
-/// The catalogue with the files' products, and the cluster's where the files have none of that name.
+/// The catalogue of a Stack with the files' products, and the cluster's where the files have none of that name; as
+/// [`Input::catalogue`].
 ///
 /// # Errors
 /// A built-in entry that does not parse.
-pub async fn catalogue(client: &Client, input: &Input) -> Result<Catalogue> {
-    let catalogue = input.catalogue()?;
+pub async fn catalogue(
+    client: &Client,
+    input: &Input,
+    stack: &Stack,
+    beside_data: &[String],
+) -> Result<(Catalogue, Option<Finding>)> {
+    let (catalogue, unknown) = input.catalogue(stack, beside_data)?;
+    Ok((with_products(client, input, catalogue).await?, unknown))
+}
+
+async fn with_products(client: &Client, input: &Input, catalogue: Catalogue) -> Result<Catalogue> {
     let products: Api<Product> = Api::all(client.clone());
     match products.list(&ListParams::default()).await {
         Ok(list) => {
@@ -106,12 +122,12 @@ async fn clusters(client: &Client, input: &Input, stack: &Stack) -> Result<BTree
     Ok(known)
 }
 
-/// The WorkloadCluster that each block was shown on last.
-async fn placed(client: &Client, stack: &StackId) -> Result<BTreeMap<String, String>> {
+/// What the cluster says of the Stack: where its blocks were shown last, and by which catalogue.
+async fn status(client: &Client, stack: &StackId) -> Result<Option<StackStatus>> {
     let stacks: Api<Stack> = Api::namespaced(client.clone(), &stack.namespace);
-    let known = permitted(stacks.get_opt(&stack.name).await, "where blocks run is not known")?.flatten();
-    let blocks = known.and_then(|stack| stack.status).map(|status| status.blocks).unwrap_or_default();
-    Ok(blocks.into_iter().filter_map(|block| Some((block.name, block.cluster?))).collect())
+    let otherwise = "where blocks run, and by which catalogue, is not known";
+    let known = permitted(stacks.get_opt(&stack.name).await, otherwise)?.flatten();
+    Ok(known.and_then(|stack| stack.status))
 }
 
 /// What agencies have declared, now, the files' before the cluster's, with all that a plan of the Stack makes of it: the documents that

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
 use plinth_api::{Product, StackSpec, WorkloadCluster};
-use plinth_plan::catalogue::Catalogue;
+use plinth_plan::catalogue::Catalogues;
 use plinth_plan::model::{Finding, Plan, StackId};
 use plinth_runtime::apply::{Applier, Failures};
 use plinth_runtime::call::CallError;
@@ -46,8 +46,8 @@ pub struct Context {
     pub events: Events,
     /// Counts.
     pub metrics: Metrics,
-    /// The built-in catalogue.
-    pub catalogue: Catalogue,
+    /// The catalogues that this version carries.
+    pub catalogues: Arc<Catalogues>,
     /// The user's own products.
     pub products: Store<DeserializeGuard<Product>>,
     /// What agencies have declared.

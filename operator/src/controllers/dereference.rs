@@ -15,7 +15,7 @@ use plinth_plan::exchange::declared::approved;
 use plinth_plan::exchange::references::{Kind, Reference};
 use plinth_plan::exchange::{Declared, applied};
 use plinth_plan::placement::blocks_on;
-use plinth_plan::{fixed, moving, restoring};
+use plinth_plan::{fixed, installed, moving, restoring};
 use plinth_runtime::call::CallError;
 use plinth_runtime::status::id_of;
 
@@ -50,10 +50,18 @@ pub(super) async fn dereference(
     for product in &products {
         (product.name_any(), product.uid(), product.metadata.generation).hash(&mut digest);
     }
-    let catalogue = with_products(context, products);
     let namespaces = context.clusters.home().observer.namespaces(&id_of(stack)).await?;
     let elsewhere = reach.namespaces(&id_of(stack));
     let bodies = || namespaces.iter().chain(&elsewhere).map(|live| &*live.body);
+    let installed = installed::recorded(&id_of(stack), bodies());
+    let beside_data = installed.values().map(|installed| installed.catalogue.as_str());
+    let (catalogue, unknown_catalogue) = match context.catalogues.of_stack(stack, beside_data) {
+        Ok(catalogue) => (catalogue, None),
+        Err(unknown) => (context.catalogues.current(), Some(unknown)),
+    };
+    catalogue.revision().hash(&mut digest);
+    unknown_catalogue.hash(&mut digest);
+    let catalogue = with_products(catalogue, products);
     let running = recorded(&id_of(stack), bodies());
     let moves = moving::recorded(&id_of(stack), bodies());
     moves.hash(&mut digest);
@@ -71,6 +79,8 @@ pub(super) async fn dereference(
     let Sites { clusters, hub, placed } = sites.unwrap_or_default();
     let inputs = Inputs {
         catalogue,
+        unknown_catalogue,
+        installed,
         secrets: Some(secrets),
         config_maps: Some(config_maps),
         running,
@@ -100,14 +110,14 @@ async fn declared(stack: &Stack, reach: &Reach, context: &Context) -> Result<Dec
     Ok(declared)
 }
 
-/// The built-in catalogue and the user's own products.
+/// This version's own catalogue and the user's own products.
 pub fn catalogue(context: &Context) -> Catalogue {
-    with_products(context, own_products(context))
+    with_products(context.catalogues.current(), own_products(context))
 }
 
-fn with_products(context: &Context, products: Vec<Product>) -> Catalogue {
+fn with_products(catalogue: &Catalogue, products: Vec<Product>) -> Catalogue {
     let products = products.into_iter().map(|product| (product.name_any(), product.spec));
-    context.catalogue.clone().with_products(products)
+    catalogue.clone().with_products(products)
 }
 
 /// A product that does not parse stops nobody but the Stacks that name it.

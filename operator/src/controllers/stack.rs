@@ -22,6 +22,7 @@ use plinth_plan::decide::{Gate, decide};
 use plinth_plan::exchange::declared::MEMBER;
 use plinth_plan::exchange::report::Ground;
 use plinth_plan::exchange::{Compiled, Declared, compile};
+use plinth_plan::installed::noted;
 use plinth_plan::model::{Action, Decisions, Finding, Observed, Plan, StackId};
 use plinth_plan::moving::{Moves, advance, settle};
 use plinth_plan::restoring::{self, Restores};
@@ -183,6 +184,10 @@ async fn carry_out(
     }
     let moved = Records { moves: advance(&plan, &observed), restores: restoring::advance(&plan, &observed) };
     if let Err(error) = carry_on(&source, &plan, &inputs, &moved, memory, context).await {
+        return failed(stack, &error, context).await;
+    }
+    let installed = noted(&plan, &decisions, &observed, &inputs.installed);
+    if let Err(error) = super::installed::write_all(context, stack, &installed).await {
         return failed(stack, &error, context).await;
     }
     if let Err(error) = use_up(stack, &plan, context).await {

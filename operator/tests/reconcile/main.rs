@@ -3,6 +3,7 @@
 mod agencies;
 mod approval;
 mod backups;
+mod catalogue;
 mod console;
 #[path = "../support/documents.rs"]
 mod documents;

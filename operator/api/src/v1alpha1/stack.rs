@@ -64,7 +64,8 @@ pub struct StackSpec {
     /// The building blocks, by name.
     #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub blocks: Vec<Block>,
-    /// Which catalogue the versions come from, and which of its products are replaced; without it, the one that the running operator carries.
+    /// Which catalogue the versions come from, and which of its products are replaced. Without a revision, the Stack stays with the
+    /// one that it was first seen with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catalogue: Option<CatalogueRef>,
     /// Namespaces of blocks are `<prefix>-<block>`; without it the Stack's name is the prefix.
@@ -348,7 +349,7 @@ impl Provider {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct CatalogueRef {
-    /// Digest of the catalogue as `plinth catalogue` prints it: `sha256:…`.
+    /// Digest of the catalogue as `plinth catalogue list` prints it: `sha256:…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     pub revision: Option<String>,

@@ -75,6 +75,22 @@ pub fn subjects(folders: &[PathBuf]) -> Result<Subjects> {
     Ok(subjects)
 }
 
+/// The entries of every folder in a folder, as the built-in ones.
+///
+/// # Errors
+/// A folder that cannot be read, an entry that does not parse.
+pub fn all_entries(folder: &Path) -> Result<Vec<Entry>> {
+    let (mut entries, mut problems) = (Vec::new(), Vec::new());
+    for folder in folders(folder)? {
+        match entry_of(&folder) {
+            Ok(Some(entry)) => entries.push(Entry { builtin: true, ..entry }),
+            Ok(None) => {}
+            Err(finding) => problems.push(problem(&finding)),
+        }
+    }
+    if problems.is_empty() { Ok(entries) } else { Err(Failure::invalid(problems).into()) }
+}
+
 /// A finding as a problem of a file.
 pub fn problem(finding: &Finding) -> Problem {
     let (file, path) = finding.path.split_once(": ").unwrap_or((&finding.path, ""));
@@ -82,7 +98,11 @@ pub fn problem(finding: &Finding) -> Problem {
 }
 
 fn siblings(folder: &Path) -> Result<Vec<PathBuf>> {
-    let Some(parent) = folder.parent() else { return Ok(Vec::new()) };
+    folder.parent().map_or(Ok(Vec::new()), folders)
+}
+
+/// Folders with an entry.
+fn folders(parent: &Path) -> Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     for entry in fs::read_dir(parent).with_context(|| parent.display().to_string())? {
         let path = entry?.path();

@@ -1,12 +1,12 @@
 //! `plinth catalogue list`: what can be installed.
 
 use anyhow::Result;
-use plinth_plan::catalogue::{Catalogue, Entry};
+use plinth_plan::catalogue::{Catalogues, Entry};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::exit::Exit;
-use crate::cli::input::builtin;
+use crate::cli::input::carried;
 use crate::cli::output::{Out, lines, table};
 
 /// The catalogue as it is printed.
@@ -14,7 +14,18 @@ use crate::cli::output::{Out, lines, table};
 #[serde(rename_all = "camelCase")]
 struct Listing {
     revision: String,
+    /// Every catalogue that a Stack can be made from, the current one first.
+    carried: Vec<Carried>,
     products: Vec<Line>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Carried {
+    revision: String,
+    current: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frozen_at: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -41,13 +52,19 @@ struct Line {
 
 /// Prints the list.
 pub fn run(out: Out) -> Result<Exit> {
-    out.print(&listing(&builtin()?)?, text)?;
+    out.print(&listing(carried()?)?, text)?;
     Ok(Exit::Ok)
 }
 
-fn listing(catalogue: &Catalogue) -> Result<Listing> {
-    let products = catalogue.entries().map(line).collect::<Result<_>>()?;
-    Ok(Listing { revision: catalogue.revision().to_owned(), products })
+fn listing(carried: &Catalogues) -> Result<Listing> {
+    let products = carried.current().entries().map(line).collect::<Result<_>>()?;
+    let revision = carried.current().revision().to_owned();
+    let carried = carried.revisions().map(|(revision, frozen_at)| Carried {
+        revision: revision.to_owned(),
+        current: frozen_at.is_none(),
+        frozen_at: frozen_at.map(str::to_owned),
+    });
+    Ok(Listing { revision, carried: carried.collect(), products })
 }
 
 fn line(entry: &Entry) -> Result<Line> {
@@ -100,5 +117,10 @@ fn text(listing: &Listing) -> String {
             line.as_of.clone(),
         ]);
     }
-    format!("catalogue {}\n\n{}", listing.revision, lines(&table))
+    let mut revisions = String::new();
+    for Carried { revision, frozen_at, .. } in &listing.carried {
+        let since = frozen_at.as_ref().map_or("current".to_owned(), |at| format!("until {at}"));
+        revisions += &format!("catalogue {revision}  {since}\n");
+    }
+    format!("{revisions}\n{}", lines(&table))
 }

@@ -1,7 +1,9 @@
 //! `plinth catalogue`: what can be installed, the language that entries are written in, and everything that a person
 //! who writes one needs: a start, a lint, a test.
 
+mod diff;
 mod folder;
+mod freeze;
 mod list;
 mod new;
 mod schema;
@@ -25,8 +27,28 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// List the built-in products.
+    /// List the built-in products, and the revisions of the catalogue that this version carries.
     List,
+    /// Say what a Stack, or the catalogue itself, would be like by another revision than by this one.
+    Diff {
+        /// Revision, or the beginning of its digits; `current` is this version's own.
+        from: String,
+        /// The other one.
+        to: String,
+        /// File or folder with Stacks: what would change of what they become. Without it, what has changed of the entries.
+        #[arg(short, long, value_name = "FILE|FOLDER")]
+        file: Option<PathBuf>,
+    },
+    /// Keep the present catalogue for the versions of Plinth to come: a file under operator/catalogues.
+    #[command(hide = true)]
+    Freeze {
+        /// Folder of the repository.
+        #[arg(value_name = "FOLDER")]
+        root: PathBuf,
+        /// Folder with the entries in place of the built-in ones, say of an earlier commit.
+        #[arg(long, value_name = "FOLDER")]
+        entries: Option<PathBuf>,
+    },
     /// Show one product: what it is, what it needs, how much of it is known.
     Show {
         /// Name of a built-in product, or a folder with an entry.
@@ -60,6 +82,8 @@ enum What {
 pub fn run(args: &Args, out: Out) -> Result<Exit> {
     match &args.what {
         What::List => list::run(out),
+        What::Diff { from, to, file } => diff::run(from, to, file.as_deref(), out),
+        What::Freeze { root, entries } => freeze::run(root, entries.as_deref()),
         What::Show { product } => show::run(product, out),
         What::New { name, dir } => new::run(name, dir, out),
         What::Lint { folders } => test::lint(folders, out),

@@ -22,7 +22,7 @@ pub struct StackStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
-    /// Catalogue that the running plan was made from.
+    /// Catalogue that the running plan was made from. Where the spec names none, the Stack is pinned to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catalogue_revision: Option<String>,
     /// Hash of the plan that is applied, or held for approval.
