@@ -21,6 +21,7 @@ fn country(change: impl FnOnce(&mut Value)) -> Stack {
         { "name": "digital-registries", "product": "openspp" },
     ]);
     let mut stack = serde_json::to_value(stack("standard", blocks)).expect("it serialises");
+    stack["spec"]["images"] = json!({ "refuseMutableTags": false });
     change(&mut stack["spec"]);
     serde_json::from_value(stack).expect("the test's Stack is well-formed")
 }
