@@ -125,6 +125,12 @@ pub enum Source {
         /// Folders of the package that the image has not.
         #[serde(default)]
         without: Vec<String>,
+        /// Versions that stand for those that the package asks for and the registry does not carry, by package.
+        #[serde(default)]
+        instead: BTreeMap<String, String>,
+        /// Nothing is compiled: no script of a package runs, and what is optional is left out.
+        #[serde(default)]
+        plain: bool,
         /// Who owns it.
         #[serde(default)]
         owner: Owner,
@@ -138,6 +144,9 @@ pub enum Source {
         /// Flags of the linker, beside those that leave out what debuggers need.
         #[serde(default)]
         linker_flags: String,
+        /// Files that its makers write before they build and its module does not carry: import path, file of the recipe.
+        #[serde(default)]
+        adds: BTreeMap<String, String>,
         /// Where the binary goes.
         into: String,
     },

@@ -3,7 +3,7 @@
 
 mod world;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use world::{Beside, World};
@@ -13,6 +13,11 @@ const PATIENCE: Duration = Duration::from_secs(900);
 
 /// The hub with the ledger that npm's registry carries.
 const LEDGER: &str = "[{ name: payments, product: mojaloop, version: 17.2.0-ledger-19.5.5 }]";
+
+/// A product that keeps documents, and one that tests hubs and keeps its reports.
+const MESSAGES: &str =
+    "[{ name: messaging, product: novu, parameters: { administrator: admin@example.org } }]";
+const TESTED: &str = "[{ name: payments, product: mojaloop, parameters: { lookupAndQuoting: true, settlement: true, testingToolkit: true } }]";
 
 /// The product of one's own that signs, and its component.
 const SIGNING: &str = include_str!("../../../examples/journey/e-signature.yaml");
@@ -151,6 +156,85 @@ fn the_object_store_gives_a_claim_its_buckets_and_keeps_objects_over_a_crash() {
     let _again = world.start("versitygw").ready(PATIENCE);
     assert_eq!(world.curl(&signed).as_deref(), Some("Dear citizen"));
     assert_eq!(world.job("versitygw-provision"), said, "what is there is adopted");
+}
+
+#[test]
+#[ignore = "minutes: builds images from package registries; run by e2e/all images"]
+fn mongodb_lets_in_the_claims_user_alone_and_keeps_documents_over_a_crash() {
+    let world = World::of(MESSAGES);
+    let server = world.start("mongodb").ready(PATIENCE);
+    let opened = world.job("mongodb-provision");
+    assert!(opened.contains(" is open to "), "{opened}");
+    let shell = |user: &str, script: &str| {
+        let address = format!("mongodb://{user}$SERVER_HOST:$SERVER_PORT/$CLAIM_DATABASE");
+        let command = format!("mongosh --quiet \"{address}\" --eval '{script}'");
+        world.inside("mongodb-provision", &["sh", "-c", &command])
+    };
+    let owner = "$CLAIM_USERNAME:$CLAIM_PASSWORD@";
+    let write = "db.citizens.createIndex({ number: 1 }, { unique: true }); \
+                 db.citizens.insertMany([{ number: 1, paid: 50 }, { number: 2, paid: 20 }])";
+    shell(owner, write).unwrap();
+    let twice = shell(owner, "db.citizens.insertOne({ number: 1 })").unwrap_err();
+    assert!(twice.contains("E11000"), "{twice}");
+    for user in ["", "$CLAIM_USERNAME:wrong@", "root:@"] {
+        let refused = shell(user, "db.citizens.countDocuments()").unwrap_err();
+        assert!(refused.contains("uthentication"), "{user}: {refused}");
+    }
+    drop(server);
+    let _again = world.start("mongodb").ready(PATIENCE);
+    let sum =
+        "print(db.citizens.aggregate([{ $group: { _id: null, paid: { $sum: \"$paid\" } } }]).next().paid)";
+    assert_eq!(shell(owner, sum).unwrap().trim(), "70");
+    assert_eq!(world.job("mongodb-provision"), opened, "who is there is adopted");
+}
+
+#[test]
+#[ignore = "minutes: builds images from package registries; run by e2e/all images"]
+fn the_testing_toolkit_plays_a_bank_tests_it_and_keeps_the_report_over_a_crash() {
+    let world = World::of(TESTED);
+    let database = world.start("mongodb").ready(PATIENCE);
+    world.job("mongodb-provision");
+    let toolkit = world.start("ml-testing-toolkit-backend").ready(PATIENCE);
+    let settings = toolkit.get("admin-api", "/api/config/user").expect("its settings");
+    assert!(settings.contains("http://ml-api-adapter-service"), "{settings}");
+    // A request to the bank that it plays itself: FSPIOP's look-up of a person, which is taken and answered later.
+    let tests = json!({
+        "name": "trial", "saveReport": true, "inputValues": {},
+        "test_cases": [{ "id": 1, "name": "look-up", "requests": [{
+            "id": 1, "description": "a person", "method": "get", "url": "http://127.0.0.1:4040",
+            "operationPath": "/parties/{Type}/{ID}", "params": { "Type": "MSISDN", "ID": "1" }, "ignoreCallbacks": true,
+            "apiVersion": { "type": "fspiop", "majorVersion": 1, "minorVersion": 0, "asynchronous": true },
+            "headers": {
+                "Accept": "application/vnd.interoperability.parties+json;version=1.0",
+                "Content-Type": "application/vnd.interoperability.parties+json;version=1.0",
+                "Date": "Mon, 30 Nov 2026 10:00:00 GMT", "FSPIOP-Source": "payer",
+            },
+            "tests": { "assertions": [
+                { "id": 1, "description": "taken", "exec": ["expect(response.status).to.equal(202)"] },
+            ] },
+        }] }],
+    });
+    let (url, body) = ("http://127.0.0.1:5050/api/outbound/template/trial", tests.to_string());
+    world.curl_says(&["--json", &body, url]).unwrap();
+    let report = |toolkit: &world::Running<'_>| toolkit.get("admin-api", "/api/history/test-reports");
+    let kept = eventually(|| report(&toolkit).filter(|kept| kept.contains("\"count\":1")));
+    assert!(kept.contains("\"totalPassedAssertions\":1") && kept.contains("\"isPassed\":true"), "{kept}");
+    drop((toolkit, database));
+    let _database = world.start("mongodb").ready(PATIENCE);
+    let toolkit = world.start("ml-testing-toolkit-backend").ready(PATIENCE);
+    assert_eq!(eventually(|| report(&toolkit)), kept);
+}
+
+/// What comes within a minute.
+fn eventually<T>(look: impl Fn() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "it did not come within a minute");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 #[test]

@@ -61,16 +61,22 @@ impl Workshop<'_> {
                 node_integrity,
                 into,
                 without,
+                instead,
+                plain,
                 owner,
             } => {
                 let node = npm::package(self, node, node_integrity)?;
-                let folder = npm::application(self, package, integrity, recipe.file(lock)?, &node)?;
+                let lock = recipe.file(lock)?;
+                let application =
+                    npm::Application { package, integrity, lock, instead, plain: *plain, node: &node };
+                let folder = application.installed(self)?;
                 let mut tree = Tree::from_folder(&folder, into, *owner)?;
                 without.iter().for_each(|path| tree.remove(&format!("{into}/{path}")));
                 Ok(tree)
             }
-            Source::Go { module, package, linker_flags, into } => {
-                Tree::from_program(&golang::program(self, recipe, module, package, linker_flags)?, into)
+            Source::Go { module, package, linker_flags, adds, into } => {
+                let program = golang::Program { module, package, linker_flags, adds };
+                Tree::from_program(&program.built(self, recipe)?, into)
             }
             Source::Wheel { requirements, path, into } => {
                 let folder = wheel::unpacked(self, recipe.file(requirements)?)?;

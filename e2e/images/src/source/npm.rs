@@ -1,5 +1,6 @@
 //! npm's registry: packages that the recipe pins by the registry's checksum, with a lock of all that they need.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -41,40 +42,54 @@ pub(super) fn package(workshop: &Workshop<'_>, package: &str, integrity: &str) -
     Ok(folder.join("package"))
 }
 
-/// A package with everything that it needs at run time beside it. What is compiled is compiled for that Node.
-pub(super) fn application(
-    workshop: &Workshop<'_>,
-    name: &str,
-    integrity: &str,
-    lock: &[u8],
-    node: &Path,
-) -> Result<PathBuf> {
-    let folder = package(workshop, name, integrity)?;
-    let file = folder.join("package-lock.json");
-    std::fs::write(&file, lock).map_err(Error::io(&file))?;
-    let doing = format!("installing what {name} needs");
-    let npm = || {
+/// A package with everything that it needs at run time beside it.
+pub(super) struct Application<'a> {
+    /// `name@version`.
+    pub(super) package: &'a str,
+    /// The registry's checksum.
+    pub(super) integrity: &'a str,
+    /// What it needs, with checksums.
+    pub(super) lock: &'a [u8],
+    /// Versions that stand for those that it asks for.
+    pub(super) instead: &'a BTreeMap<String, String>,
+    /// Nothing is compiled.
+    pub(super) plain: bool,
+    /// The Node that will run it.
+    pub(super) node: &'a Path,
+}
+
+impl Application<'_> {
+    /// The package's folder. What is compiled is compiled for its Node.
+    pub(super) fn installed(&self, workshop: &Workshop<'_>) -> Result<PathBuf> {
+        let folder = package(workshop, self.package, self.integrity)?;
+        let file = folder.join("package-lock.json");
+        std::fs::write(&file, self.lock).map_err(Error::io(&file))?;
+        let doing = format!("installing what {} needs", self.package);
+        let run = |arguments: &[&str]| run(self.npm(&folder).args(arguments), &doing, NPM);
+        // The lock has what is needed at run time alone.
+        run(&["pkg", "delete", "devDependencies", "scripts.prepare", "scripts.postinstall"])?;
+        for (name, version) in self.instead {
+            run(&["pkg", "set", &format!("dependencies[{name}]={version}")])?;
+        }
+        let plain: &[&str] = if self.plain { &["--omit=optional", "--ignore-scripts"] } else { &[] };
+        run(&[&["ci", "--omit=dev", "--no-audit", "--no-fund"], plain].concat())?;
+        // Not there where a package needs no other.
+        let modules = folder.join("node_modules");
+        if modules.is_dir() {
+            forget_how_it_was_made(&modules)?;
+        }
+        Ok(folder)
+    }
+
+    fn npm(&self, folder: &Path) -> Command {
         let mut npm = Command::new("npm");
         let path = std::env::var("PATH").unwrap_or_default();
-        npm.current_dir(&folder)
-            .env("PATH", format!("{}:{path}", node.join("bin").display()))
+        npm.current_dir(folder)
+            .env("PATH", format!("{}:{path}", self.node.join("bin").display()))
             // Headers of the Node that will run it, not of the machine's.
-            .env("npm_config_nodedir", node);
+            .env("npm_config_nodedir", self.node);
         npm
-    };
-    // The lock has what is needed at run time alone.
-    run(
-        npm().args(["pkg", "delete", "devDependencies", "scripts.prepare", "scripts.postinstall"]),
-        &doing,
-        NPM,
-    )?;
-    run(npm().args(["ci", "--omit=dev", "--no-audit", "--no-fund"]), &doing, NPM)?;
-    // Not there where a package needs no other.
-    let modules = folder.join("node_modules");
-    if modules.is_dir() {
-        forget_how_it_was_made(&modules)?;
     }
-    Ok(folder)
 }
 
 /// Leaves of compiled packages what runs: the rest names folders of this machine.
