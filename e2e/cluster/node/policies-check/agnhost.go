@@ -6,20 +6,24 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
 
-// agnhost is what cyclonus uses of the image of that name: `serve-hostname` listens on one port, `connect` tries one.
+// agnhost is what cyclonus uses of the image of that name: `serve-hostname` listens on one port, `connect` tries one. `await`
+// is the marker's.
 func agnhost(arguments []string) error {
 	if len(arguments) == 0 {
-		return errors.New("agnhost serve-hostname | connect")
+		return errors.New("agnhost serve-hostname | connect | await")
 	}
 	switch arguments[0] {
 	case "serve-hostname":
 		return serveHostname(arguments[1:])
 	case "connect":
 		return connect(arguments[1:])
+	case "await":
+		return await(arguments[1:])
 	}
 	return fmt.Errorf("agnhost %s: not known", arguments[0])
 }
@@ -117,6 +121,24 @@ func connect(arguments []string) error {
 	}
 	_, err = connection.Read(make([]byte, 1500))
 	return err
+}
+
+// await tries an address until it is open, or closed.
+func await(arguments []string) error {
+	if len(arguments) != 2 || !slices.Contains([]string{"open", "closed"}, arguments[0]) {
+		return errors.New("agnhost await open|closed ADDRESS")
+	}
+	state, address := arguments[0], arguments[1]
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		connection, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
+		if err == nil {
+			connection.Close()
+		}
+		if (err == nil) == (state == "open") {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is not %s after a minute", address, state)
 }
 
 // resolve looks the host up before the time begins to run: it is for the path, not for the name server.

@@ -9,13 +9,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
+	"time"
 
 	"github.com/mattfenwick/cyclonus/pkg/connectivity"
 	"github.com/mattfenwick/cyclonus/pkg/connectivity/probe"
 	"github.com/mattfenwick/cyclonus/pkg/generator"
-	"github.com/mattfenwick/cyclonus/pkg/kube"
+	"github.com/sirupsen/logrus"
 	v1 "k8s.io/api/core/v1"
 )
 
@@ -25,6 +24,9 @@ var (
 	ports      = []int{80, 81}
 	protocols  = []v1.Protocol{v1.ProtocolTCP, v1.ProtocolUDP}
 )
+
+// What a pod says to itself by its Service comes back with the node's address, which is let in always.
+const ignoreLoopback = true
 
 func main() {
 	switch filepath.Base(os.Args[0]) {
@@ -44,64 +46,80 @@ func exit(err error) {
 	}
 }
 
-// check runs the cases and prints a line for each, and the whole table of one that failed.
+// check runs the cases and prints a line for each, policies and wrong paths of one that failed, and a table at the end.
 func check() error {
 	every := flag.Int("every", 1, "run one of so many cases")
-	settle := flag.Int("settle", 1, "seconds that the enforcer has before each try")
+	progress := flag.String("progress", "", "file that keeps what came of each case; what passed is not tried again")
+	report := flag.String("report", "", "file for what came of all, as JSON")
+	commit := flag.String("commit", "", "what the report says was tried")
 	flag.Parse()
-	cluster, err := kube.NewKubernetesForContext("")
+	logrus.SetLevel(logrus.ErrorLevel)
+
+	begun := time.Now()
+	kept, err := openProgress(*progress)
 	if err != nil {
 		return err
 	}
-	resources, err := probe.NewDefaultResources(cluster, namespaces, pods, ports, protocols, nil, 120, true, "")
+	defer kept.close()
+	cases, interpreter, err := prepare()
 	if err != nil {
 		return err
 	}
-	target, err := resources.GetPod("z", "c")
-	if err != nil {
-		return err
-	}
-	cases := generator.NewTestCaseGenerator(true, target.IP, namespaces, nil, nil).GenerateTestCases()
-	// What a pod says to itself by its Service comes back with the node's address, which is let in always.
-	const ignoreLoopback = true
-	interpreter := connectivity.NewInterpreter(cluster, resources, &connectivity.InterpreterConfig{
-		ResetClusterBeforeTestCase:       true,
-		KubeProbeRetries:                 3,
-		PerturbationWaitSeconds:          *settle,
-		VerifyClusterStateBeforeTestCase: true,
-		BatchJobs:                        true,
-		IgnoreLoopback:                   ignoreLoopback,
-		JobTimeoutSeconds:                1,
-	})
-	failed, deviating, tries := 0, 0, 0
+	all := Report{Commit: *commit, Cases: len(cases)}
 	for nth := 0; nth < len(cases); nth += *every {
-		result := interpreter.ExecuteTestCase(cases[nth])
-		if result.Err != nil {
-			return fmt.Errorf("case %d (%s): %w", nth+1, cases[nth].Description, result.Err)
+		outcome, known := kept.passed(nth+1, cases[nth])
+		if !known {
+			result := interpreter.ExecuteTestCase(cases[nth])
+			if result.Err != nil {
+				return fmt.Errorf("case %d (%s): %w", nth+1, cases[nth].Description, result.Err)
+			}
+			outcome = judge(nth+1, result)
+			if err := kept.add(outcome); err != nil {
+				return err
+			}
 		}
-		tags := cases[nth].Tags.Keys()
-		verdict := "ok"
-		switch passed := result.Passed(ignoreLoopback); {
-		case !passed && deviates(tags):
-			verdict = "deviates"
-			deviating++
-		case !passed:
-			verdict = "FAILED"
-			failed++
-			(&connectivity.Printer{Noisy: true, IgnoreLoopback: ignoreLoopback}).PrintTestCaseResult(result)
-		}
-		tries++
-		fmt.Printf("case %d %s: %s [%s]\n", nth+1, verdict, cases[nth].Description, strings.Join(tags, ", "))
+		fmt.Println(outcome.line())
+		all.add(outcome)
 	}
-	fmt.Printf("cases of %d: %d tried, %d deviate as known, %d failed\n", len(cases), tries, deviating, failed)
-	if failed > 0 {
-		return fmt.Errorf("%d cases failed", failed)
+	all.Seconds = int(time.Since(begun).Seconds())
+	all.NotTried = notTried()
+	fmt.Print(all.table())
+	if err := all.write(*report); err != nil {
+		return err
+	}
+	fmt.Println(all.line())
+	if len(all.Failed) > 0 {
+		return fmt.Errorf("%d cases failed", len(all.Failed))
 	}
 	return nil
 }
 
-// deviates says where the enforcer is known to decide otherwise: kube-router 2.1.0 takes a rule whose only port is a name
-// that no pod has for a rule about every port. The pods here have no port of SCTP, so its names are such.
-func deviates(tags []string) bool {
-	return slices.Contains(tags, generator.TagNamedPort) && slices.Contains(tags, generator.TagSCTPProtocol)
+// prepare makes the pods, which all cases share, and the cases.
+func prepare() ([]*generator.TestCase, *connectivity.Interpreter, error) {
+	cluster, err := client()
+	if err != nil {
+		return nil, nil, err
+	}
+	marker, err := newMarker(cluster)
+	if err != nil {
+		return nil, nil, err
+	}
+	resources, err := probe.NewDefaultResources(cluster, namespaces, pods, ports, protocols, nil, 120, true, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	target, err := resources.GetPod("z", "c")
+	if err != nil {
+		return nil, nil, err
+	}
+	interpreter := connectivity.NewInterpreter(&settling{IKubernetes: cluster, marker: marker}, resources,
+		&connectivity.InterpreterConfig{
+			ResetClusterBeforeTestCase:       true,
+			KubeProbeRetries:                 3,
+			VerifyClusterStateBeforeTestCase: true,
+			BatchJobs:                        true,
+			IgnoreLoopback:                   ignoreLoopback,
+			JobTimeoutSeconds:                1,
+		})
+	return generator.NewTestCaseGenerator(true, target.IP, namespaces, nil, nil).GenerateTestCases(), interpreter, nil
 }

@@ -10,11 +10,8 @@ import (
 	"github.com/mattfenwick/cyclonus/pkg/worker"
 )
 
-// atOnce is how many tries of one pod are under way at a time, as in the original.
-const atOnce = 10
-
-// work is cyclonus' worker: it is given all tries of one pod and prints what came of them, in their order. The original
-// starts a process for each, which this program is too large for.
+// work is cyclonus' worker: it is given all tries of one pod, makes them at once and prints what came of them, in their order. The
+// original starts a process for each, ten at a time, which this program is too large for.
 func work(arguments []string) error {
 	flags := flag.NewFlagSet("worker", flag.ContinueOnError)
 	jobs := flags.String("jobs", "", "a batch, as JSON")
@@ -30,11 +27,8 @@ func work(arguments []string) error {
 	}
 	results := make([]worker.Result, len(batch.Requests))
 	var tries sync.WaitGroup
-	free := make(chan struct{}, atOnce)
 	for nth, request := range batch.Requests {
 		tries.Go(func() {
-			free <- struct{}{}
-			defer func() { <-free }()
 			results[nth].Request = request
 			// The first two words are the program and `connect`.
 			if err := connect(request.Command()[2:]); err != nil {

@@ -33,9 +33,14 @@ const ADDONS: [(&str, &str); 3] = [
     ("go.sum", include_str!("../../node/addons/go.sum")),
     ("coredns/main.go", include_str!("../../node/addons/coredns/main.go")),
 ];
-const POLICIES: [(&str, &str); 2] = [
+const POLICIES: [(&str, &str); 7] = [
     ("go.mod", include_str!("../../node/policies/go.mod")),
     ("go.sum", include_str!("../../node/policies/go.sum")),
+    ("blocks.go", include_str!("../../node/policies/blocks.go")),
+    ("client.go", include_str!("../../node/policies/client.go")),
+    ("halves.go", include_str!("../../node/policies/halves.go")),
+    ("main.go", include_str!("../../node/policies/main.go")),
+    ("names.go", include_str!("../../node/policies/names.go")),
 ];
 /// All builds lie side by side, each in a folder of its sources' hash.
 const FOLDER: &str = "node";
@@ -134,7 +139,7 @@ fn policies() -> Program {
         title: "kube-router, which enforces NetworkPolicies",
         folder: FOLDER,
         binary: "kube-router",
-        packages: &["tool"],
+        packages: &[],
         links: Vec::new(),
         sources: &POLICIES,
         linker_flags: "-s -w".to_owned(),
