@@ -33,7 +33,8 @@ use tokio_util::task::TaskTracker;
 use crate::controllers::cluster::{Attended, Rhythm};
 use crate::controllers::context::Context;
 use crate::controllers::documents::Documents;
-use crate::controllers::{agencies, cluster, operation, stack};
+use crate::controllers::sandbox::{Clock, Pace, Sandboxes};
+use crate::controllers::{agencies, cluster, operation, sandbox, stack};
 
 /// Name of the Lease.
 const LEASE: &str = "plinth";
@@ -63,6 +64,10 @@ pub struct Options {
     pub rhythm: Rhythm,
     /// Catalogues that Stacks are made from; those of this binary when nothing is said.
     pub catalogues: Option<Arc<Catalogues>>,
+    /// How often Sandboxes are looked at.
+    pub pace: Pace,
+    /// What time it is to Sandboxes.
+    pub clock: Clock,
 }
 
 impl Default for Options {
@@ -78,6 +83,8 @@ impl Default for Options {
             timing: Timing::default(),
             rhythm: Rhythm::default(),
             catalogues: None,
+            pace: Pace::default(),
+            clock: Clock::default(),
         }
     }
 }
@@ -193,6 +200,9 @@ impl House {
             }
         });
         let (sites, sites_writer) = reflector::store::<DeserializeGuard<WorkloadCluster>>();
+        let (reader, writer_of_stacks) = reflector::store::<DeserializeGuard<Stack>>();
+        let (sandboxes, feeds) =
+            Sandboxes::new(reader.clone(), self.options.clock.clone(), self.options.pace);
         let context = Arc::new(Context {
             clusters: Clusters::new(home.clone()),
             sites: sites.clone(),
@@ -208,6 +218,7 @@ impl House {
             products: products.clone(),
             agencies: declared.clone(),
             documents: Documents::default(),
+            sandboxes,
             stacks: std::sync::Mutex::default(),
         });
 
@@ -255,12 +266,12 @@ impl House {
         };
         if listed {
             let config = Config::default().concurrency(self.options.concurrency);
-            let (reader, writer) = reflector::store::<DeserializeGuard<Stack>>();
             let beside = agencies::outsiders(noticed, reader.clone(), &context);
             let wakes = Wakes { products: heard, missing: notices };
-            let stacks = stacks(&client, &context, config.clone(), (reader, writer), wakes, &term);
-            let operations = operations(&client, &context, config, &term);
-            let all = futures::future::join(stacks, operations);
+            let stacks = stacks(&client, &context, config.clone(), (reader, writer_of_stacks), wakes, &term);
+            let operations = operations(&client, &context, config.clone(), &term);
+            let sandboxes = sandbox::control(&client, &context, config, feeds, &term);
+            let all = futures::future::join3(stacks, operations, sandboxes);
             let mut all = std::pin::pin!(all);
             let over = async {
                 tokio::select! {
@@ -354,12 +365,13 @@ fn stacks(
     wakes: Wakes,
     term: &CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
-    let triggers = context.clusters.home().observer.triggers().clone();
+    let (triggers, made_for) = (context.clusters.home().observer.triggers().clone(), context.clone());
     let (listed, mut is_listed) = watch::channel(false);
     let changed = watcher(Api::<DeserializeGuard<Stack>>::all(client.clone()), listing())
         .default_backoff()
         .reflect(writer)
         .inspect_ok(whoever_named_it(triggers.clone(), context.agencies.clone(), listed))
+        .inspect_ok(move |event| made_for.sandboxes.heard(event))
         .applied_objects()
         // Our own status writes wake nobody.
         .predicate_filter(stack_changes, predicates_config());
@@ -435,7 +447,7 @@ fn operations(
 }
 
 /// The cache of a predicate must outlive any pause between two events, or a status write of ours looks like news.
-fn predicates_config() -> kube::runtime::PredicateConfig {
+pub(crate) fn predicates_config() -> kube::runtime::PredicateConfig {
     kube::runtime::PredicateConfig::default().ttl(std::time::Duration::from_secs(60 * 60 * 24 * 7))
 }
 

@@ -84,6 +84,8 @@ impl Waiting<'_> {
             migrate_provider: None,
             backup: None,
             restore: None,
+            sandbox: None,
+            extend: None,
         };
         let generate_name = Some(format!("approve-{}-", self.stack));
         Operation {

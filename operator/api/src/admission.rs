@@ -14,6 +14,7 @@ pub fn objects(operator: &str) -> Vec<Value> {
     objects.extend(only_the_operator(operator));
     if operator.starts_with(SERVICE_ACCOUNT) {
         objects.extend(confined(operator));
+        objects.extend(stacks_of_sandboxes(operator));
     }
     objects
 }
@@ -171,9 +172,65 @@ pub fn confined(operator: &str) -> Vec<Value> {
                         "message": "it exists and is not Plinth's: delete it, or choose another name",
                         "reason": "Forbidden",
                     },
+                    {
+                        "expression": format!(
+                            "object == null || request.resource.resource != 'rolebindings' || \
+                             (object.roleRef.kind == 'ClusterRole' && object.roleRef.name == '{}')",
+                            names::VIEWER_ROLE,
+                        ),
+                        "message": format!("Plinth binds no role but {}", names::VIEWER_ROLE),
+                        "reason": "Forbidden",
+                    },
                 ],
             },
         }),
         denies(name),
+    ]
+}
+
+/// The Stacks that the operator makes and deletes are those of Sandboxes: what a country declared is never its to delete.
+fn stacks_of_sandboxes(operator: &str) -> Vec<Value> {
+    let name = "plinth-sandbox-stacks";
+    let of_sandbox = |object: &str| {
+        format!(
+            "has({object}.metadata.annotations) && '{}' in {object}.metadata.annotations",
+            names::ANNOTATION_SANDBOX
+        )
+    };
+    vec![
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": { "name": name },
+            "spec": {
+                "matchConstraints": {
+                    "resourceRules": [{
+                        "apiGroups": [names::GROUP],
+                        "apiVersions": ["*"],
+                        "operations": ["CREATE", "DELETE"],
+                        "resources": ["stacks"],
+                    }],
+                },
+                "matchConditions": [
+                    { "name": "operator", "expression": format!("request.userInfo.username == '{operator}'") },
+                ],
+                "failurePolicy": "Fail",
+                "validations": [{
+                    "expression": format!(
+                        "request.operation == 'DELETE' ? ({}) : ({})",
+                        of_sandbox("oldObject"),
+                        of_sandbox("object"),
+                    ),
+                    "message": "Plinth makes and deletes no Stack but a Sandbox's own",
+                    "reason": "Forbidden",
+                }],
+            },
+        }),
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": { "name": name },
+            "spec": { "policyName": name, "validationActions": ["Deny"] },
+        }),
     ]
 }

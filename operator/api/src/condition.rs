@@ -32,6 +32,8 @@ pub const BACKED_UP: &str = "BackedUp";
 pub const DEGRADED: &str = "Degraded";
 /// Mode Surge: more pods run than the profile says.
 pub const SURGING: &str = "Surging";
+/// A sandbox's time is over soon: its owner was warned.
+pub const EXPIRING: &str = "Expiring";
 /// Nodes are simulated: readiness proves order, never content.
 pub const SIMULATED: &str = "Simulated";
 
@@ -77,6 +79,9 @@ pub enum Reason {
     InUse,
     Shed,
     Surge,
+    Asleep,
+    BudgetSpent,
+    ExpiresSoon,
 }
 
 impl Reason {
@@ -121,6 +126,9 @@ impl Reason {
             Reason::InUse => "InUse",
             Reason::Shed => "Shed",
             Reason::Surge => "Surge",
+            Reason::Asleep => "Asleep",
+            Reason::BudgetSpent => "BudgetSpent",
+            Reason::ExpiresSoon => "ExpiresSoon",
         }
     }
 }

@@ -15,6 +15,8 @@ pub use v1alpha1::{
     operation::{Operation, OperationSpec, OperationStatus},
     product::{Product, ProductSpec},
     registry::{Registry, RegistrySpec, RegistryStatus},
+    sandbox::{Sandbox, SandboxSpec, SandboxStatus},
+    sandbox_policy::{SandboxPolicy, SandboxPolicySpec},
     service::{PublicService, PublicServiceSpec, PublicServiceStatus},
     stack::{Stack, StackSpec, StackStatus},
 };
@@ -34,5 +36,7 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         Registry::crd(),
         PublicService::crd(),
         WorkloadCluster::crd(),
+        Sandbox::crd(),
+        SandboxPolicy::crd(),
     ]
 }

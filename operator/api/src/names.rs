@@ -78,6 +78,14 @@ pub const ANNOTATION_AUTHOR: &str = "plinth.dev/author";
 /// Annotation beside [`ANNOTATION_AUTHOR`]: the groups that the person was in, separated by line feeds, so that a right
 /// granted to a group counts.
 pub const ANNOTATION_AUTHOR_GROUPS: &str = "plinth.dev/author-groups";
+/// Annotation on what is made for a Sandbox, its namespace and its Stack: which one, as `<namespace>/<name>`.
+pub const ANNOTATION_SANDBOX: &str = "plinth.dev/sandbox";
+/// ClusterRole that a Stack's `bounds.viewers` are given in its namespaces, and the only one that Plinth binds.
+pub const VIEWER_ROLE: &str = "plinth-sandbox-viewer";
+/// Secret with what people sign in to a sandbox with, in the namespace of its Stack.
+pub const SANDBOX_CREDENTIALS: &str = "sandbox-credentials";
+/// Field manager of what a person asked of a Sandbox, in its status: it outlives what Plinth says there.
+pub const SANDBOX_MANAGER: &str = "plinth-sandbox";
 /// Annotation on a Node: it is simulated and runs no containers.
 pub const LABEL_SIMULATED_NODE: &str = "plinth.dev/simulated";
 
@@ -151,6 +159,10 @@ mod tests {
                 super::RESTORE_MANAGER,
                 super::ANNOTATION_INSTALLED,
                 super::UPGRADE_MANAGER,
+                super::ANNOTATION_SANDBOX,
+                super::VIEWER_ROLE,
+                super::SANDBOX_CREDENTIALS,
+                super::SANDBOX_MANAGER,
             ],
             (super::MAX_STACK_NAME, super::MAX_BLOCK_NAME, super::BLOCKS, super::EXTENSION_PREFIX),
         ));

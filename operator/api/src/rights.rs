@@ -3,6 +3,8 @@
 
 mod roles;
 
+use crate::names;
+
 pub use roles::{
     Account, Cluster, beyond, console, console_rules, own_rules, people, roles, rules, rules_of,
 };
@@ -70,7 +72,31 @@ pub const RIGHTS: &[Right] = &[
         verbs: &["get", "list", "watch", "patch"],
         names: &[],
         place: Place::Hub,
-        why: "What a country declares. The patch sets and takes off the finalizer, nothing else.",
+        why: "What a country declares. The patch sets and takes off the finalizer, and makes the Stack of a Sandbox.",
+    },
+    Right {
+        group: "plinth.dev",
+        resources: &["stacks"],
+        verbs: &["create", "delete"],
+        names: &[],
+        place: Place::Hub,
+        why: "The Stacks of Sandboxes: made for them, and deleted when their time is over. A policy refuses any other.",
+    },
+    Right {
+        group: "plinth.dev",
+        resources: &["sandboxes"],
+        verbs: &["get", "list", "watch", "patch"],
+        names: &[],
+        place: Place::Hub,
+        why: "Copies of Stacks that teams ask for. The patch sets and takes off the finalizer, nothing else.",
+    },
+    Right {
+        group: "plinth.dev",
+        resources: &["sandboxpolicies"],
+        verbs: &["list", "watch"],
+        names: &[],
+        place: Place::Hub,
+        why: "What may be asked for.",
     },
     Right {
         group: "plinth.dev",
@@ -99,6 +125,7 @@ pub const RIGHTS: &[Right] = &[
             "publicservices/status",
             "buildingblocks/status",
             "workloadclusters/status",
+            "sandboxes/status",
         ],
         verbs: &["patch"],
         names: &[],
@@ -236,6 +263,30 @@ pub const RIGHTS: &[Right] = &[
         why: "Backups on schedule and their rehearsals, where a Stack asks for them.",
     },
     Right {
+        group: "",
+        resources: &["resourcequotas", "limitranges"],
+        verbs: RENDERED,
+        names: &[],
+        place: Place::Everywhere,
+        why: "How much the blocks of a sandbox may take.",
+    },
+    Right {
+        group: "rbac.authorization.k8s.io",
+        resources: &["rolebindings"],
+        verbs: RENDERED,
+        names: &[],
+        place: Place::Everywhere,
+        why: "A sandbox's owners look into its namespaces. A policy lets the operator name no role but the one for that.",
+    },
+    Right {
+        group: "rbac.authorization.k8s.io",
+        resources: &["clusterroles"],
+        verbs: &["bind"],
+        names: &[names::VIEWER_ROLE],
+        place: Place::Everywhere,
+        why: "The role of a sandbox's owners may be bound by who does not hold all of it.",
+    },
+    Right {
         group: "networking.k8s.io",
         resources: &["networkpolicies"],
         verbs: RENDERED,
@@ -311,6 +362,9 @@ pub const KINDS: &[Kind] = &[
     own("apps/v1", "StatefulSet", "statefulsets"),
     own("batch/v1", "Job", "jobs"),
     own("batch/v1", "CronJob", "cronjobs"),
+    own("v1", "ResourceQuota", "resourcequotas"),
+    own("v1", "LimitRange", "limitranges"),
+    own("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
     own("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     free("v1", "ConfigMap", "configmaps"),
     free("v1", "Service", "services"),
@@ -370,9 +424,11 @@ mod tests {
             let words = right.resources.iter().chain(right.verbs).chain([&right.group]);
             for word in words {
                 assert!(!word.contains('*'), "{right:?}");
-                assert!(!["escalate", "bind", "impersonate", "deletecollection"].contains(word), "{right:?}");
+                assert!(!["escalate", "impersonate", "deletecollection"].contains(word), "{right:?}");
+                // One role is bound, by its name, and no role is ever written.
+                assert!(*word != "bind" || right.names == [names::VIEWER_ROLE], "{right:?}");
+                assert!(!word.ends_with("roles") || right.verbs == ["bind"], "{right:?}");
             }
-            assert!(!right.group.starts_with("rbac."), "{right:?}");
             assert!(right.why.ends_with('.') && !right.verbs.is_empty(), "{right:?}");
         }
     }

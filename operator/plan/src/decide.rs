@@ -101,6 +101,8 @@ enum Role {
     Stopped,
     /// The mode of the Stack does without it: it has no pods either.
     Shed,
+    /// The Stack sleeps: it has no pods either.
+    Asleep,
     /// It brings the data.
     Mover,
 }
@@ -110,6 +112,7 @@ impl Role {
         match block.standstill() {
             Some((stopped, _)) if stopped.contains(&unit.id) => Role::Stopped,
             Some((_, jobs)) if jobs.contains(&unit.id) => Role::Mover,
+            _ if block.asleep.contains(&unit.id) => Role::Asleep,
             _ if block.shed.as_ref().is_some_and(|shed| shed.stopped.contains(&unit.id)) => Role::Shed,
             _ => Role::Bystander,
         }
@@ -120,6 +123,7 @@ impl Role {
         match self {
             Role::Stopped => Some(Stop::MOVING),
             Role::Shed => Some(Stop::SHED),
+            Role::Asleep => Some(Stop::ASLEEP),
             Role::Bystander | Role::Mover => None,
         }
     }
@@ -386,7 +390,7 @@ impl<'a> House<'a> {
         let first_start = view.is_first_start();
         let waits = match (view.role, first_start) {
             // Without pods it needs nobody, and nobody may keep it from stopping.
-            (Role::Stopped | Role::Shed, _) => None,
+            (Role::Stopped | Role::Shed | Role::Asleep, _) => None,
             (role, true) => self.waits_to_start(unit, role),
             (_, false) => self.waits_to_update(unit),
         };

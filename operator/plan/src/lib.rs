@@ -8,8 +8,10 @@
 //! closure                     Plan                       -> findings  `closure`
 //! lint                        entry                      -> findings  `lint`
 //! conformance                 a block's objects          -> evidence  `conformance`
+//! life, cost                  a Sandbox, a moment        -> state     `sandbox`
 //! ```
 
+pub mod amount;
 pub mod backing;
 pub mod backup;
 pub mod catalogue;
@@ -38,6 +40,7 @@ pub mod render;
 mod requirement;
 pub mod resolve;
 pub mod restoring;
+pub mod sandbox;
 pub mod status;
 pub mod surge;
 pub mod token;

@@ -181,6 +181,9 @@ pub struct BlockPlan {
     /// What is backed up of it.
     #[serde(skip)]
     pub backups: Coverage,
+    /// Whatever runs something: it has no pods while the Stack sleeps. Empty while it is awake.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub asleep: BTreeSet<UnitId>,
 }
 
 impl BlockPlan {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use http::{Method, Request, header};
+use jiff::Timestamp;
 use kube::Client;
 use kube::client::Body;
 use kube::core::Status;
@@ -155,6 +156,23 @@ impl Caller {
             Err(error) if matches!(error.code(), Some(401 | 403)) => Ok(()),
             other => other.map(drop),
         }
+    }
+
+    /// What time it is by the API server, as it dates its answers, in whole seconds.
+    ///
+    /// # Errors
+    /// The API server did not answer, or does not say.
+    pub async fn date(&self) -> Result<Timestamp, CallError> {
+        let request = build(Method::GET, "/version", &[], "application/json", JSON, Vec::new())?;
+        let lost = |error: kube::Error| CallError::Lost(chain(&error));
+        let answer = tokio::time::timeout(self.timeout, self.client.send(request)).await;
+        let response =
+            answer.map_err(|_| CallError::Lost(format!("none within {:?}", self.timeout)))?.map_err(lost)?;
+        let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        let date =
+            date.ok_or_else(|| CallError::Lost("the API server does not date its answers".to_owned()))?;
+        Ok(date.timestamp())
     }
 
     /// A document that is no object, by its path.

@@ -1,5 +1,6 @@
 //! Metrics: everything continuous. Status records transitions only.
 
+mod sandboxes;
 mod stacks;
 
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+pub use self::sandboxes::SandboxSight;
+use self::sandboxes::Sandboxes;
 pub use self::stacks::Sight;
 use self::stacks::Stacks;
 
@@ -84,6 +87,7 @@ pub struct Metrics {
     reachable: Family<ClusterLabels, Gauge>,
     heartbeats: Family<ClusterLabels, Histogram, fn() -> Histogram>,
     stacks: Stacks,
+    sandboxes: Sandboxes,
     backed_up: Family<DatabaseLabels, Gauge>,
     proven: Family<DatabaseLabels, Gauge>,
 }
@@ -135,6 +139,8 @@ impl Default for Metrics {
         );
         let stacks = Stacks::default();
         stacks.register(&mut registry);
+        let sandboxes = Sandboxes::default();
+        sandboxes.register(&mut registry);
         let backed_up = Family::default();
         let words =
             "Seconds since the Unix epoch of the last whole backup of a database, 0 where there is none";
@@ -158,6 +164,7 @@ impl Default for Metrics {
             reachable,
             heartbeats,
             stacks,
+            sandboxes,
             backed_up,
             proven,
         }
@@ -193,9 +200,20 @@ impl Metrics {
         self.stacks.forget(id);
     }
 
+    /// What is known of a Sandbox, `namespace/name`.
+    pub fn sandbox(&self, id: &str, sight: &SandboxSight) {
+        self.sandboxes.show(id, sight);
+    }
+
+    /// A Sandbox is gone.
+    pub fn forget_sandbox(&self, id: &str) {
+        self.sandboxes.forget(id);
+    }
+
     /// Another process leads: what was last known here is no longer what is.
     pub fn forget_stacks(&self) {
         self.stacks.forget_all();
+        self.sandboxes.forget_all();
     }
 
     /// A reconcile begins.

@@ -80,6 +80,8 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
         migrate_provider: None,
         backup: None,
         restore: None,
+        sandbox: None,
+        extend: None,
     };
     let (name, ended) =
         submit(&client, &namespace, spec, &format!("approve-{}", args.stack), args.timeout).await?;

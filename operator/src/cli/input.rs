@@ -23,7 +23,7 @@ use super::problem::Problem;
 use super::schema;
 
 /// Every kind of `plinth.dev` that a file may hold.
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 10] = [
     "Stack",
     "Product",
     "WorkloadCluster",
@@ -32,6 +32,8 @@ const KINDS: [&str; 8] = [
     "ExchangeAgreement",
     "Registry",
     "PublicService",
+    "Sandbox",
+    "SandboxPolicy",
 ];
 
 /// One document of one file.

@@ -40,6 +40,7 @@ mod progress;
 mod rbac;
 mod report;
 mod run;
+mod sandbox;
 mod schema;
 mod status;
 mod store;
@@ -124,6 +125,8 @@ enum Verb {
     Backup(backup::Args),
     /// Bring a database back from a backup. What served is kept.
     Restore(backup::RestoreArgs),
+    /// Sandboxes: copies of a Stack for a team, within a budget, for a time.
+    Sandbox(sandbox::Args),
     /// Print the definitions of Plinth's kinds, or write one file for each.
     Crds(crds::Args),
     /// Print the roles that the operator needs on a cluster, or what a file needs beyond them.
@@ -211,6 +214,7 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Operations(args) => wait_for(operations::run(args, out)),
         Verb::Backup(args) => wait_for(backup::run(args, out)),
         Verb::Restore(args) => wait_for(backup::restore(args, out)),
+        Verb::Sandbox(args) => wait_for(sandbox::run(args, out)),
         Verb::Crds(args) => crds::run(&args, out, cli.output),
         Verb::Rbac(args) => rbac::run(&args, out, cli.output),
         Verb::Generate(args) => generate::run(&args),

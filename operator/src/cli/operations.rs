@@ -29,7 +29,10 @@ struct Listing {
 struct Line {
     namespace: String,
     name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     stack: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sandbox: Option<String>,
     #[serde(rename = "type")]
     kind: OperationType,
     phase: OperationPhase,
@@ -63,6 +66,7 @@ fn line(operation: Operation) -> Line {
         namespace: operation.metadata.namespace.unwrap_or_default(),
         name: operation.metadata.name.unwrap_or_default(),
         stack: operation.spec.stack,
+        sandbox: operation.spec.sandbox,
         kind: operation.spec.kind,
         phase: status.phase,
         by: status.by,
@@ -76,11 +80,11 @@ fn text(listing: &Listing) -> String {
     if listing.operations.is_empty() {
         return "nobody has asked for anything; look into all namespaces with -A".to_owned();
     }
-    let mut rows = table(["ASKED", "STACK", "TYPE", "PHASE", "BY", "REASON", "OUTCOME"]);
+    let mut rows = table(["ASKED", "STACK OR SANDBOX", "TYPE", "PHASE", "BY", "REASON", "OUTCOME"]);
     for line in &listing.operations {
         rows.add_row([
             line.asked_at.clone().unwrap_or_default(),
-            format!("{}/{}", line.namespace, line.stack),
+            format!("{}/{}", line.namespace, line.sandbox.as_ref().unwrap_or(&line.stack)),
             format!("{:?}", line.kind),
             format!("{:?}", line.phase),
             line.by.clone().unwrap_or_default(),

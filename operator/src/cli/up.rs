@@ -25,7 +25,7 @@ use self::cluster::Cluster;
 pub use self::cluster::operators_dir;
 use self::operator::Operator;
 use self::report::Report;
-use super::apply::{Kinds, apply, install};
+use super::apply::{Kinds, apply, apply_own, install};
 use super::connect::{ClusterArgs, DEFAULT_NAME};
 use super::exit::{Exit, Failure};
 use super::input::{Document, Input, Planned};
@@ -136,6 +136,34 @@ pub async fn detached(folder: &Path, name: &str, timeout: Duration) -> Result<To
         Exit::Ok => Ok(came.took),
         exit => Err(Failure::new(exit, format!("not Ready within {} s", timeout.as_secs())).into()),
     }
+}
+
+/// A cluster on this machine with simulated nodes and a running operator, both left running: started where it is not there.
+///
+/// # Errors
+/// It cannot be started.
+pub async fn ground() -> Result<Client> {
+    let args = Args {
+        file: None,
+        nodes: Nodes::Auto,
+        detach: true,
+        name: DEFAULT_NAME.to_owned(),
+        timeout: Duration::ZERO,
+        cluster: ClusterArgs::default(),
+        here: true,
+    };
+    let mut session = Session::default();
+    let cluster = session.cluster.insert(Cluster::find_or_start(&args).await?);
+    let client = cluster.client().await?;
+    install(&client, &plinth_api::definitions()).await?;
+    let kinds = Kinds::of(&client).await?;
+    admission::ensure(&client, &kinds, &cluster.operator_user(&client).await?).await?;
+    for role in plinth_api::rights::people() {
+        apply_own(&kinds, &role).await?;
+    }
+    session.operator = Some(Operator::start(cluster, true).await?);
+    session.leave();
+    Ok(client)
 }
 
 /// Brings everything up; attached, it then waits for Ctrl-C.

@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use super::cluster::{Attended, Rhythm};
 use super::documents::Documents;
 use super::lanes::Lanes;
+use super::sandbox::Sandboxes;
 
 /// Shared by the controllers.
 pub struct Context {
@@ -54,6 +55,8 @@ pub struct Context {
     pub agencies: Agencies,
     /// What agencies' objects point to.
     pub documents: Documents,
+    /// What is known of Sandboxes.
+    pub sandboxes: Sandboxes,
     /// What is remembered between two reconciles of a Stack.
     pub stacks: Mutex<HashMap<StackId, Arc<tokio::sync::Mutex<Memory>>>>,
 }

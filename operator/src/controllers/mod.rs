@@ -18,6 +18,7 @@ mod reach;
 mod read;
 mod records;
 pub mod restoring;
+pub mod sandbox;
 mod sites;
 pub mod stack;
 mod teardown;

@@ -27,6 +27,7 @@ use super::backup::backup;
 use super::context::{Context, now};
 use super::moving::migrate;
 use super::restoring::restore;
+use super::sandbox::operate::operate;
 
 /// A step that cannot be taken yet is tried again so often.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -135,6 +136,9 @@ async fn attempt(
     by: Option<&str>,
     context: &Context,
 ) -> Result<Verdict, CallError> {
+    if let Some(sandbox) = &operation.spec.sandbox {
+        return operate(operation, sandbox, by, context).await;
+    }
     let id =
         StackId { namespace: operation.namespace().unwrap_or_default(), name: operation.spec.stack.clone() };
     let stacks: Api<Stack> = Api::namespaced(context.clusters.home().clients.requests.clone(), &id.namespace);
@@ -149,6 +153,9 @@ async fn attempt(
         OperationType::MigrateProvider => migrate(operation, before, &stack, context).await,
         OperationType::Backup => backup(operation, &stack, context).await,
         OperationType::Restore => restore(operation, before, &stack, context).await,
+        OperationType::Extend | OperationType::Sleep | OperationType::Wake => {
+            Ok(Verdict::Failed("it names no Sandbox".to_owned()))
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use plinth::run::{Options, run_until};
 use plinth_api::v1alpha1::operation::OperationPhase;
 use plinth_api::{
     BuildingBlock, ExchangeAgreement, Member, Operation, OperationStatus, Product, PublicService, Registry,
-    Stack, WorkloadCluster, names,
+    Sandbox, SandboxPolicy, Stack, WorkloadCluster, names,
 };
 use plinth_cluster::testing::{self, TestCluster};
 use plinth_runtime::clusters::Access;
@@ -73,7 +73,9 @@ pub(crate) async fn prepare(cluster: &TestCluster) -> Result<Client> {
             && served::<ExchangeAgreement>(&client).await
             && served::<Registry>(&client).await
             && served::<PublicService>(&client).await
-            && served::<WorkloadCluster>(&client).await;
+            && served::<WorkloadCluster>(&client).await
+            && served::<Sandbox>(&client).await
+            && served::<SandboxPolicy>(&client).await;
         Ok(served.then_some(()))
     })
     .await?;

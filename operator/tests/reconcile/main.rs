@@ -16,6 +16,7 @@ mod moving;
 #[path = "../support/page.rs"]
 mod page;
 mod registries;
+mod sandboxes;
 
 use std::time::Duration;
 

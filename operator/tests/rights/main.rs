@@ -11,6 +11,7 @@ mod confined;
 mod house;
 #[path = "../support/page.rs"]
 mod page;
+mod sandbox;
 mod stages;
 mod unused;
 
@@ -57,6 +58,7 @@ async fn nothing_is_refused_and_no_right_is_unused() -> Result<()> {
     stages::it_is_changed_drifts_and_is_approved(&cluster, &client).await?;
     stages::what_agencies_declare_is_told(&client).await?;
     stages::every_kind_is_made(&client).await?;
+    sandbox::one_lives_and_ends(&client).await?;
     stages::a_block_runs_on_another_cluster(
         &client,
         &account::install_on_site(&site, elsewhere.path()).await?,

@@ -19,6 +19,7 @@ pub(crate) fn reason(right: &Right) -> Option<&'static str> {
         _ if right.resource == "serviceexports" => Some(
             "only what blocks on other clusters call is exported: no cluster here takes part in Multicluster Services",
         ),
+        "bind" => Some("RBAC asks for it when a RoleBinding is written; no request is called that"),
         "list" if right.resource != "nodes" => {
             Some("an API server without streaming lists is listed in pages; this one streams them")
         }

@@ -110,8 +110,10 @@ pub fn people() -> Vec<Value> {
     let rule = |resources: &[&str], verbs: &[&str]| json!({ "apiGroups": [names::GROUP], "resources": resources, "verbs": verbs });
     let agencies = ["members", "exchangeagreements", "registries", "publicservices"];
     let write = ["create", "update", "patch", "delete"];
-    let all: Vec<&str> =
-        agencies.into_iter().chain(["stacks", "buildingblocks", "operations", "workloadclusters"]).collect();
+    let all: Vec<&str> = agencies
+        .into_iter()
+        .chain(["stacks", "buildingblocks", "operations", "workloadclusters", "sandboxes"])
+        .collect();
     let aggregated = |name: &str, to: &str, rules: &[Value]| {
         let mut object = role("ClusterRole", &format!("{NAME}-{name}"), None, rules);
         object["metadata"]["labels"][format!("{API}/aggregate-to-{to}")] = "true".into();
@@ -123,7 +125,7 @@ pub fn people() -> Vec<Value> {
         aggregated(
             "admin",
             "admin",
-            &[rule(&["stacks", "workloadclusters"], &write), rule(&["operations"], &["create"])],
+            &[rule(&["stacks", "workloadclusters", "sandboxes"], &write), rule(&["operations"], &["create"])],
         ),
         role(
             "ClusterRole",
@@ -134,6 +136,33 @@ pub fn people() -> Vec<Value> {
                 rule(&["operations"], &["get", "list", "watch", "create"]),
             ],
         ),
+        role("ClusterRole", names::VIEWER_ROLE, None, &viewer_rules()),
+    ]
+}
+
+/// What a sandbox's owners may do in its namespaces: look at everything but Secrets, and read the one that they sign in with.
+fn viewer_rules() -> Vec<Value> {
+    let look = ["get", "list", "watch"];
+    let rule = |group: &str, resources: &[&str]| json!({ "apiGroups": [group], "resources": resources, "verbs": look });
+    vec![
+        rule(
+            "",
+            &[
+                "configmaps",
+                "events",
+                "limitranges",
+                "persistentvolumeclaims",
+                "pods",
+                "pods/log",
+                "resourcequotas",
+                "services",
+            ],
+        ),
+        rule("apps", &["deployments", "statefulsets", "replicasets"]),
+        rule("batch", &["cronjobs", "jobs"]),
+        rule("networking.k8s.io", &["networkpolicies"]),
+        rule(names::GROUP, &["buildingblocks", "stacks"]),
+        json!({ "apiGroups": [""], "resources": ["secrets"], "resourceNames": [names::SANDBOX_CREDENTIALS], "verbs": ["get"] }),
     ]
 }
 

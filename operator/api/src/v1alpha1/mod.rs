@@ -17,6 +17,8 @@ pub mod parameter;
 pub mod placement;
 pub mod product;
 pub mod registry;
+pub mod sandbox;
+pub mod sandbox_policy;
 pub mod schema;
 pub mod secret;
 pub mod service;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::schema;
 
-/// One request, asked once, by a person: approve a plan, rotate a secret, bring data to another provider.
+/// One request, asked once, by a person: approve a plan, rotate a secret, bring data to another provider, wake a sandbox.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "plinth.dev",
@@ -21,6 +21,7 @@ use super::schema;
     doc = "One immutable request of a person on duty. Its status says who, what happened and how it ended.",
     printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
     printcolumn(name = "Stack", type_ = "string", json_path = ".spec.stack"),
+    printcolumn(name = "Sandbox", type_ = "string", json_path = ".spec.sandbox", priority = 1),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "By", type_ = "string", json_path = ".status.by"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
@@ -34,11 +35,19 @@ use super::schema;
     validation = Rule::new("(self.type == 'Rotate') == has(self.rotate)").message("rotate: required exactly for type Rotate"),
     validation = Rule::new("(self.type == 'MigrateProvider') == has(self.migrateProvider)").message("migrateProvider: required exactly for type MigrateProvider"),
     validation = Rule::new("self.type == 'Backup' || !has(self.backup)").message("backup: for type Backup only"),
+    validation = Rule::new("(self.type in ['Extend', 'Sleep', 'Wake']) == has(self.sandbox)").message("sandbox: required exactly for types Extend, Sleep and Wake"),
+    validation = Rule::new("has(self.sandbox) != (has(self.stack) && self.stack != '')").message("give either stack or sandbox"),
+    validation = Rule::new("(self.type == 'Extend') == has(self.extend)").message("extend: required exactly for type Extend"),
     validation = Rule::new("(self.type == 'Restore') == has(self.restore)").message("restore: required exactly for type Restore"),
 )]
 pub struct OperationSpec {
-    /// Stack in the same namespace.
+    /// Stack in the same namespace; left out where a Sandbox is named.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stack: String,
+    /// Sandbox in the same namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 20))]
+    pub sandbox: Option<String>,
     /// What is asked.
     #[serde(rename = "type")]
     pub kind: OperationType,
@@ -67,6 +76,10 @@ pub struct OperationSpec {
     /// What is restored, and from which backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestoreTarget>,
+    /// How much time a Sandbox is given on top: `14d`, `36h`, `90m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[1-9][0-9]{0,4}(m|h|d)$"))]
+    pub extend: Option<String>,
 }
 
 /// What an Operation asks.
@@ -82,6 +95,12 @@ pub enum OperationType {
     Backup,
     /// Bring a database back from a backup.
     Restore,
+    /// Give a Sandbox more time, within its SandboxPolicy.
+    Extend,
+    /// Put a Sandbox to sleep until its schedule wakes it, or somebody does.
+    Sleep,
+    /// Wake a Sandbox until its schedule puts it to sleep, or somebody does.
+    Wake,
 }
 
 /// Which secret is rotated.

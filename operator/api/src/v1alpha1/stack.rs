@@ -1,5 +1,6 @@
 //! `Stack`: a country's platform, declared.
 
+mod bounds;
 mod status;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use super::placement::Placement;
 use super::schema;
 use super::service::Level;
 
+pub use bounds::{Bounds, Quota};
 pub use status::{BlockSummary, StackStatus};
 
 /// A country's digital public infrastructure: which building blocks run, with which products, where and how.
@@ -114,6 +116,12 @@ pub struct StackSpec {
     /// Observe, write nothing.
     #[serde(default)]
     pub paused: bool,
+    /// No pods run and nothing begins; data, secrets and everything else is kept. False wakes it.
+    #[serde(default)]
+    pub asleep: bool,
+    /// What it may take at most, and who may look into its namespaces; nothing is bounded where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<Bounds>,
     /// What happens to data when the Stack or a block goes.
     #[serde(default)]
     pub deletion: Deletion,

@@ -18,6 +18,7 @@ mod world;
 
 use plinth_api::Stack;
 
+pub(crate) use self::pods::quantity;
 use self::world::{Frames, World};
 use crate::model::{Finding, Plan};
 use crate::placement::links::Borders;

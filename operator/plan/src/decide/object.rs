@@ -184,6 +184,8 @@ impl Stop {
     pub const MOVING: Self = Self { reason: Reason::Moving, words: "is stopped while its data is brought" };
     /// The mode of the Stack does without it.
     pub const SHED: Self = Self { reason: Reason::Shed, words: "is stopped by the Stack's mode" };
+    /// The Stack sleeps.
+    pub const ASLEEP: Self = Self { reason: Reason::Asleep, words: "is asleep" };
 }
 
 /// The judgement on an object of a component that must have no pods: it is settled when the last one is gone, not when the

@@ -1,7 +1,9 @@
 //! From resolved blocks to units of objects. Every product goes through here in the same way.
 
+mod asleep;
 mod backup;
 mod block;
+mod bounds;
 mod crossings;
 mod edges;
 mod exchange;
@@ -137,6 +139,8 @@ pub fn render(
         .iter()
         .filter_map(|r| Some((r.block.name.as_str(), moving::moving(r, frames.get(r.block.name.as_str())?)?)))
         .collect();
+    // Before anything is stopped: what is needed awake is what bounds are for.
+    bounds::bound(stack, &id, &mut drafts, &mut findings);
     drafts.values_mut().for_each(|units| onboarding::hand_over(units));
     let extents = modes::extents(stack, exchange, resolved);
     let movers = moving.values().flat_map(|moving| &moving.jobs);
@@ -148,6 +152,13 @@ pub fn render(
     for (block, restoring) in &restoring {
         drafts.get_mut(block).into_iter().for_each(|units| scale::to_zero(&restoring.stopped, units));
     }
+    let mut asleep: BTreeMap<&str, BTreeSet<UnitId>> = BTreeMap::new();
+    let busy = |block: &str| moving.contains_key(block) || restoring.contains_key(block);
+    if stack.spec.asleep {
+        // What is under way with data is finished first.
+        let idle = drafts.iter_mut().filter(|(block, _)| !busy(block));
+        asleep.extend(idle.map(|(block, units)| (*block, asleep::put(units))));
+    }
     if !findings.is_empty() {
         findings.sort();
         findings.dedup();
@@ -156,6 +167,7 @@ pub fn render(
     let block = |r: &Resolved<'_>| {
         let scale::Scaled { shed, grown } = scaled.remove(r.block.name.as_str()).unwrap_or_default();
         BlockPlan {
+            asleep: asleep.remove(r.block.name.as_str()).unwrap_or_default(),
             shed,
             grown,
             images: named.remove(r.block.name.as_str()).unwrap_or_default(),
@@ -330,6 +342,7 @@ fn block_plan(
         shed: None,
         grown: BTreeSet::new(),
         backups: Coverage::default(),
+        asleep: BTreeSet::new(),
         name,
     }
 }

@@ -122,6 +122,8 @@ fn spec(stack: &str, kind: OperationType, args: &AskArgs) -> OperationSpec {
         migrate_provider: None,
         backup: None,
         restore: None,
+        sandbox: None,
+        extend: None,
     }
 }
 
