@@ -240,7 +240,8 @@ fn stack_findings(stack: &Stack, inputs: &Inputs) -> Vec<Finding> {
     }
     if let Some(unknown) = &inputs.unknown_catalogue {
         findings.push(unknown.clone());
-    } else if let Some(revision) = stack.spec.catalogue.as_ref().and_then(|reference| reference.revision.as_ref())
+    } else if let Some(revision) =
+        stack.spec.catalogue.as_ref().and_then(|reference| reference.revision.as_ref())
         && revision != inputs.catalogue.revision()
     {
         findings.push(finding(

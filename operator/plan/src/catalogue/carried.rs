@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use include_dir::{Dir, include_dir};
 use plinth_api::Stack;
 
-use super::frozen::{self, Label};
 use super::Catalogue;
+use super::frozen::{self, Label};
 use crate::model::Finding;
 
 /// Catalogues before the current one that a version carries at most.
@@ -74,7 +74,8 @@ impl Catalogues {
 
     /// Revision of each, the current one first, and when those before were frozen.
     pub fn revisions(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        let before = self.before.iter().map(|before| (&*before.label.revision, Some(&*before.label.frozen_at)));
+        let before =
+            self.before.iter().map(|before| (&*before.label.revision, Some(&*before.label.frozen_at)));
         std::iter::once((self.current.revision(), None)).chain(before)
     }
 
@@ -164,7 +165,11 @@ mod tests {
         };
         assert_eq!(found(Some(&one), Some(&two), &[]), Ok(one.clone()));
         assert_eq!(found(None, Some(&two), &[&one]), Ok(two.clone()));
-        assert_eq!(found(None, None, &[&one, &two, "sha256:gone"]), Ok(two.clone()), "half moved, it goes on forward");
+        assert_eq!(
+            found(None, None, &[&one, &two, "sha256:gone"]),
+            Ok(two.clone()),
+            "half moved, it goes on forward"
+        );
         assert_eq!(found(None, None, &[]), Ok(three.revision().to_owned()));
     }
 
@@ -207,6 +212,9 @@ mod tests {
         let names: Vec<_> = FROZEN.files().map(|file| file.path().display().to_string()).collect();
         let labels = carried.before.iter().map(|before| before.label.file_name());
         let missing: Vec<_> = labels.filter(|name| !names.contains(name)).collect();
-        assert!(missing.is_empty(), "files that are not named after their revision: {missing:?} in {names:?}");
+        assert!(
+            missing.is_empty(),
+            "files that are not named after their revision: {missing:?} in {names:?}"
+        );
     }
 }

@@ -101,9 +101,10 @@ fn named<'a>(carried: &'a Catalogues, text: &str) -> Result<&'a Catalogue> {
 
 /// The plan of every Stack by that catalogue, whatever the Stack itself names.
 fn plans(input: &Input, catalogue: &Catalogue) -> Result<Vec<Plan>> {
-    let own = input.products.iter().map(|(_, product)| {
-        (product.metadata.name.clone().unwrap_or_default(), product.spec.clone())
-    });
+    let own = input
+        .products
+        .iter()
+        .map(|(_, product)| (product.metadata.name.clone().unwrap_or_default(), product.spec.clone()));
     let catalogue = catalogue.clone().with_products(own);
     let declared = input.agencies.declared(jiff::Timestamp::now());
     let stacks = input.stacks.iter().map(|(document, stack): &(Document, Stack)| {

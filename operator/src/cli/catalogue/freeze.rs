@@ -48,9 +48,7 @@ fn kept(folder: &Path) -> Result<Vec<Label>> {
         let path = entry?.path();
         if path.to_string_lossy().ends_with(frozen::EXTENSION) {
             let file = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-            labels.push(
-                frozen::label(&file).map_err(|why| anyhow::anyhow!("{} {why}", path.display()))?,
-            );
+            labels.push(frozen::label(&file).map_err(|why| anyhow::anyhow!("{} {why}", path.display()))?);
         }
     }
     labels.sort_by(|one, other| other.frozen_at.cmp(&one.frozen_at));
