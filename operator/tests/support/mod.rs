@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// The file that most tests start from.
@@ -25,11 +26,21 @@ pub fn plinth(args: &[&str]) -> Ran {
     with_input(args, "")
 }
 
+/// The same in a folder.
+pub fn plinth_in(folder: &Path, args: &[&str]) -> Ran {
+    run_in(folder, args, "")
+}
+
 /// The same with something on standard input.
 pub fn with_input(args: &[&str], input: &str) -> Ran {
+    run_in(Path::new("."), args, input)
+}
+
+fn run_in(folder: &Path, args: &[&str], input: &str) -> Ran {
     let home = tempfile::tempdir().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_plinth"))
         .args(args)
+        .current_dir(folder)
         .env_clear()
         .env("HOME", home.path())
         .stdin(Stdio::piped())
