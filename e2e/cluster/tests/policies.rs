@@ -41,7 +41,7 @@ fn the_sources_are_all_there() {
     assert_all_named(&SOURCES, &std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("node/policies-check"));
 }
 
-/// All cases, or one of so many, spread over all kinds: `PLINTH_POLICY_CASES_EVERY=10`. A run that broke off goes on where it
+/// All cases, or one of so many, spread over all kinds: `PLINTH_POLICY_CASES_EVERY=10`; all from one on: `…_FROM=77`. A run that broke off goes on where it
 /// was. `PLINTH_POLICY_REPORT` is a file for what came of it, `PLINTH_POLICY_COMMIT` what that file says was tried.
 #[tokio::test]
 #[ignore = "minutes of trying: e2e/all policies"]
@@ -56,6 +56,7 @@ async fn check(cluster: &ControlPlane) -> Result<()> {
     let variable = |name: &str, otherwise: &str| std::env::var(name).unwrap_or_else(|_| otherwise.to_owned());
     let progress = progress(&folder)?;
     let mut running = Command::new(&program)
+        .args(["--from", &variable("PLINTH_POLICY_CASES_FROM", "1")])
         .args(["--every", &variable("PLINTH_POLICY_CASES_EVERY", "1")])
         .args(["--report", &variable("PLINTH_POLICY_REPORT", "")])
         .args(["--commit", &variable("PLINTH_POLICY_COMMIT", "")])
