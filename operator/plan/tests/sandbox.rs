@@ -76,17 +76,8 @@ fn every_template_becomes_a_whole_stack_within_the_default_quota() {
         ["cash-transfer", "civil-registration", "data-exchange", "digital-id", "everything", "payments-hub"];
     assert_eq!(names, wanted);
     for template in all() {
-        let large = template.name == "everything";
-        let quota = Quota {
-            cpu: "64".to_owned(),
-            memory: "160Gi".to_owned(),
-            storage: "1Ti".to_owned(),
-            objects: 3_000,
-        };
-        let policies = if large { vec![policy(|p| p.quota = quota)] } else { Vec::new() };
         let sandbox = sandbox(|spec| spec.template = Some(template.name.clone()));
-        let seen =
-            seen(&sandbox, &policies, None).unwrap_or_else(|why| panic!("{}: {why:#?}", template.name));
+        let seen = seen(&sandbox, &[], None).unwrap_or_else(|why| panic!("{}: {why:#?}", template.name));
         assert!(seen.plan.blocks.iter().all(|block| block.blocked.is_empty()), "{}", template.name);
         let inputs = Inputs { catalogue: catalogue(), ..Inputs::default() };
         let lacking: Vec<String> =
@@ -258,7 +249,7 @@ fn what_may_not_be_asked_for_is_refused_with_the_field_and_what_is_allowed() {
             "a quota above the policy's",
             vec![policy(|p| p.quota.memory = "8Gi".to_owned())],
             sandbox(|s| s.quota = Some(Quota::default())),
-            "spec.quota.memory: `48Gi` is more than everybody allows: 8Gi",
+            "spec.quota.memory: `32Gi` is more than everybody allows: 8Gi",
         ),
         (
             "a template that is not allowed",

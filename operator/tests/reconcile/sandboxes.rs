@@ -148,6 +148,16 @@ async fn it_is_its_owners_alone(cluster: &TestCluster, home: &str) -> Result<()>
         .patch("demo", &PatchParams::default(), &Patch::Merge(bound))
         .await;
     ensure!(touched.is_err(), "it changes its Stack");
+    // Nor does anybody take more than its part, whatever asks.
+    let hungry = json!({ "metadata": { "name": "hungry" }, "spec": {
+        "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } },
+        "containers": [{ "name": "a", "image": "a", "resources": { "requests": { "cpu": "100" } },
+            "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } } }] } });
+    let asked = pods(&cluster.client().await?, &blocks)
+        .create(&PostParams::default(), &serde_json::from_value(hungry)?)
+        .await;
+    let why = asked.err().context("it takes a hundred processors")?.to_string();
+    ensure!(why.contains("exceeded quota: plinth-bounds"), "{why}");
     let stranger = client_of(cluster, "eve", &["oidc:other"]).await?;
     ensure!(pods(&stranger, &blocks).list(&ListParams::default()).await.is_err(), "a stranger looks into it");
     ensure!(
@@ -169,6 +179,24 @@ async fn a_sandbox_is_its_owners_sleeps_and_wakes_and_goes_without_residue_but_b
     eventually("the source is planned", async || {
         let status = Api::<Stack>::namespaced(client.clone(), "dpi").get("small").await?.status;
         Ok(status.filter(|status| status.plan_hash.is_some()).map(drop))
+    })
+    .await?;
+    // A namespace of the name that it would have is somebody else's: it stays theirs.
+    let taken = sandbox("taken", json!({}))?;
+    let theirs = plinth_plan::sandbox::place(&taken).namespace;
+    let namespace = json!({ "metadata": { "name": theirs } });
+    Api::<Namespace>::all(client.clone())
+        .create(&PostParams::default(), &serde_json::from_value(namespace)?)
+        .await?;
+    sandboxes.create(&PostParams::default(), &taken).await?;
+    let refused = until(&sandboxes, "taken", "it is refused", |s| s.phase == SandboxPhase::Refused).await?;
+    ensure!(
+        says(&refused, "Ready").contains(&format!("Namespace {theirs} exists and is not Plinth's")),
+        "{refused:?}"
+    );
+    eventually("the namespace has what each has", async || {
+        let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(client.clone(), &theirs);
+        Ok((!maps.list(&ListParams::default()).await?.items.is_empty()).then_some(()))
     })
     .await?;
     let before = everything(&client).await?;

@@ -201,16 +201,14 @@ fn beyond(name: &str, policy: &SandboxPolicySpec, spec: &SandboxSpec, others: us
     }
     let Some(asked) = &spec.quota else { return findings };
     let most = &policy.quota;
-    let pairs: [(&str, &String, &String, fn(&str) -> u64); 3] = [
-        ("cpu", &asked.cpu, &most.cpu, cpu),
-        ("memory", &asked.memory, &most.memory, bytes),
-        ("storage", &asked.storage, &most.storage, bytes),
-    ];
-    for (field, asked, most, size) in pairs {
+    let mut compare = |field: &str, asked: &str, most: &str, size: fn(&str) -> u64| {
         if size(asked) > size(most) {
             say(&format!("spec.quota.{field}"), format!("`{asked}` is more than {name} allows: {most}"));
         }
-    }
+    };
+    compare("cpu", &asked.cpu, &most.cpu, cpu);
+    compare("memory", &asked.memory, &most.memory, bytes);
+    compare("storage", &asked.storage, &most.storage, bytes);
     if asked.objects > most.objects {
         say(
             "spec.quota.objects",

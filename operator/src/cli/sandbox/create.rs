@@ -177,7 +177,7 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
     };
     let catalogue: Catalogue = builtin()?;
     let spec = source.as_ref().map(|stack| &stack.spec);
-    let seen = prospect(&sandbox, spec, &terms, &catalogue, others, Timestamp::now())
+    let seen = prospect(&sandbox, spec, &terms, &catalogue, others, whole_seconds())
         .map_err(|findings| refused(&sandbox, findings))?;
     let left_out = source.as_ref().map(|stack| copied(&stack.spec).1).unwrap_or_default();
     let mut made = foreseen(&sandbox, &seen, left_out);
@@ -260,6 +260,11 @@ fn wanted(args: &Args, namespace: &str) -> Sandbox {
     );
     sandbox.metadata.namespace = Some(namespace.to_owned());
     sandbox
+}
+
+/// The time as Kubernetes keeps it.
+fn whole_seconds() -> Timestamp {
+    Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default()
 }
 
 /// The policies of a file; what holds without one where none is given.

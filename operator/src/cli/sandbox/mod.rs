@@ -26,7 +26,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Make a sandbox and wait until it is Ready: prints where it is and where its credentials are.
-    Create(create::Args),
+    Create(Box<create::Args>),
     /// List sandboxes.
     List(list::ListArgs),
     /// Print where a sandbox is reached, and the command that shows its credentials.
@@ -50,7 +50,7 @@ enum Verb {
 /// Runs a verb of `sandbox`.
 pub async fn run(args: Args, out: Out) -> Result<Exit> {
     match args.verb {
-        Verb::Create(args) => create::run(args, out).await,
+        Verb::Create(args) => create::run(*args, out).await,
         Verb::List(args) => list::list(args, out).await,
         Verb::Open(args) => list::open(args, out).await,
         Verb::Cost(args) => list::cost(args, out).await,

@@ -84,11 +84,16 @@ struct Listed {
     stacks: bool,
 }
 
+/// What a Sandbox is to become, or everything that is in the way.
+type Foreseen = Result<Arc<Prospect>, Vec<Finding>>;
+
 /// What is remembered of a Sandbox. All of it can be found out again; losing it costs time only.
 #[derive(Clone, Default)]
 struct Memory {
+    /// Whose it is: another Sandbox of the same name begins anew.
+    uid: Option<String>,
     /// What it would be, of the generation and the policies that it was made of.
-    prospect: Option<(String, Result<Arc<Prospect>, Vec<Finding>>)>,
+    prospect: Option<(String, Foreseen)>,
     /// What was applied of its Stack last.
     applied: Option<plinth_api::StackSpec>,
     /// Its namespace is there, as it should be.
@@ -102,7 +107,7 @@ struct Memory {
     /// Since when both clocks have been past its end at every look.
     over_since: Option<Instant>,
     /// What was told last; the watch may lag behind.
-    told: Option<(String, SandboxStatus)>,
+    told: Option<SandboxStatus>,
 }
 
 /// What feeds a [`Sandboxes`].
@@ -248,7 +253,7 @@ fn policies(
         .touched_objects();
     let work = changed.for_each(move |change| {
         match change {
-            Ok(_) => drop(changes.send_replace(())),
+            Ok(_) => changes.send_replace(()),
             Err(error) => tracing::warn!(%error, "SandboxPolicies cannot be watched"),
         }
         std::future::ready(())
@@ -306,11 +311,12 @@ async fn look(sandbox: &Sandbox, context: &Context) -> Option<Duration> {
     }
     let id = id(sandbox);
     let mut memory = sandboxes.recall(&id);
+    if memory.uid != sandbox.metadata.uid {
+        memory = Memory { uid: sandbox.metadata.uid.clone(), ..Memory::default() };
+    }
     // Our own last word may not have come back through the watch yet.
     let mut sandbox = sandbox.clone();
-    if let Some((uid, told)) = &memory.told
-        && sandbox.metadata.uid.as_deref() == Some(uid)
-    {
+    if let Some(told) = &memory.told {
         let read = sandbox.status.take().unwrap_or_default();
         sandbox.status =
             Some(SandboxStatus { extensions: read.extensions, asked: read.asked, ..told.clone() });
@@ -420,11 +426,7 @@ async fn live(
 }
 
 /// What the Sandbox is to become, made anew only when it, a policy or what it is made of has changed.
-fn foreseen(
-    sandbox: &Sandbox,
-    memory: &mut Memory,
-    context: &Context,
-) -> Result<Arc<Prospect>, Vec<Finding>> {
+fn foreseen(sandbox: &Sandbox, memory: &mut Memory, context: &Context) -> Foreseen {
     let sandboxes = &context.sandboxes;
     let terms = sandboxes.terms(&sandbox.namespace().unwrap_or_default());
     let others = sandboxes.others(sandbox);
@@ -556,7 +558,7 @@ async fn tell(sandbox: &Sandbox, outcome: Owned, memory: &mut Memory, context: &
     match context.status.other(&key_of(sandbox), sandbox.metadata.uid.as_deref(), &own).await {
         Ok(()) => {
             let changed = transitions(&before.conditions, &after.conditions);
-            memory.told = sandbox.metadata.uid.clone().map(|uid| (uid, after));
+            memory.told = Some(after);
             context.events.publish(&sandbox.object_ref(&()), changed).await;
             true
         }

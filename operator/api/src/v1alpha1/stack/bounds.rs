@@ -37,8 +37,8 @@ pub struct Quota {
 }
 
 impl Default for Quota {
-    /// Enough for any one template that comes with Plinth but `everything`.
+    /// Enough for any template that comes with Plinth.
     fn default() -> Self {
-        Self { cpu: "16".to_owned(), memory: "48Gi".to_owned(), storage: "200Gi".to_owned(), objects: 800 }
+        Self { cpu: "8".to_owned(), memory: "32Gi".to_owned(), storage: "100Gi".to_owned(), objects: 500 }
     }
 }
