@@ -246,7 +246,7 @@ fn stack_findings(stack: &Stack, inputs: &Inputs) -> Vec<Finding> {
     {
         findings.push(finding(
             "spec.catalogue.revision",
-            format!("`{revision}` is not what the Stack is planned from, {}", inputs.catalogue.revision()),
+            format!("`{revision}` is not in hand; the plan is made from {}", inputs.catalogue.revision()),
         ));
     }
     findings
