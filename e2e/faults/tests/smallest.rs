@@ -17,6 +17,7 @@ use plinth_faults::harness::campaign::{different, every_write, undisturbed};
 use plinth_faults::harness::case::{Case, Example, Route};
 use plinth_faults::harness::dump::Dump;
 use plinth_faults::harness::session::{Session, in_repository};
+use serde_json::json;
 
 /// Namespaces empty themselves after the Stack is gone.
 const EMPTIED: Duration = Duration::from_secs(60);
@@ -42,7 +43,11 @@ async fn survives(action: Action) -> Result<()> {
 
 async fn campaign(planes: &[&ControlPlane], action: Action) -> Result<()> {
     let sessions = try_join_all(planes.iter().map(|plane| Session::new(plane))).await?;
-    let report = every_write(&sessions, &smallest()?, action).await?;
+    struck(&sessions, &smallest()?, action).await
+}
+
+async fn struck(sessions: &[Session<'_>], example: &Example, action: Action) -> Result<()> {
+    let report = every_write(sessions, example, action).await?;
     eprintln!("{action} every write: {report}");
     ensure!(report.failures.is_empty(), "{} of the cases above have failed", report.failures.len());
     ensure!(report.struck > 0, "no fault has struck");
@@ -69,6 +74,23 @@ async fn the_proxy_changes_nothing() -> Result<()> {
 #[tokio::test]
 async fn it_survives_a_crash_after_every_write() -> Result<()> {
     survives(Action::Crash).await
+}
+
+/// Keycloak over one edge: restore point, roll, gate. What is compared counts Jobs, so that no step is run twice.
+#[tokio::test]
+#[ignore = "minutes: e2e/all faults"]
+async fn an_upgrade_survives_a_crash_after_every_write() -> Result<()> {
+    let upgrade = Example::read(&in_repository("e2e/faults/examples/upgrade.yaml"))?.changed_by(
+        json!({ "spec": { "blocks": [{ "name": "identity", "product": "keycloak", "version": "26.4.0" }] } }),
+    );
+    on_a_cluster(async |one| {
+        on_a_cluster(async |two| {
+            let sessions = try_join_all([one, two].map(Session::new)).await?;
+            struck(&sessions, &upgrade, Action::Crash).await
+        })
+        .await
+    })
+    .await
 }
 
 #[tokio::test]

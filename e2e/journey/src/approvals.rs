@@ -86,6 +86,7 @@ impl Waiting<'_> {
             restore: None,
             sandbox: None,
             extend: None,
+            upgrade: None,
         };
         let generate_name = Some(format!("approve-{}-", self.stack));
         Operation {

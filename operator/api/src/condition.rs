@@ -34,6 +34,8 @@ pub const DEGRADED: &str = "Degraded";
 pub const SURGING: &str = "Surging";
 /// A sandbox's time is over soon: its owner was warned.
 pub const EXPIRING: &str = "Expiring";
+/// Blocks are on their way to the versions that the Stack asks for.
+pub const UPGRADING: &str = "Upgrading";
 /// Nodes are simulated: readiness proves order, never content.
 pub const SIMULATED: &str = "Simulated";
 
@@ -82,6 +84,9 @@ pub enum Reason {
     Asleep,
     BudgetSpent,
     ExpiresSoon,
+    Upgrading,
+    UpgradeHeld,
+    UpgradeFailed,
 }
 
 impl Reason {
@@ -129,6 +134,9 @@ impl Reason {
             Reason::Asleep => "Asleep",
             Reason::BudgetSpent => "BudgetSpent",
             Reason::ExpiresSoon => "ExpiresSoon",
+            Reason::Upgrading => "Upgrading",
+            Reason::UpgradeHeld => "UpgradeHeld",
+            Reason::UpgradeFailed => "UpgradeFailed",
         }
     }
 }

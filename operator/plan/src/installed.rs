@@ -1,5 +1,5 @@
-//! What runs in a block: which product, in which version, rendered from which catalogue. Written on the block's namespace, beside the
-//! data that was made with it, where a restarted operator and a rebuilt hub find it. Pure.
+//! What runs in a block: which product, in which version, rendered from which catalogue, and how far an upgrade of it is. Written on the
+//! block's namespace, beside the data that was made with it, where a restarted operator and a rebuilt hub find it. Pure.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::backing::annotated;
-use crate::model::{BlockPlan, Decisions, Observed, Plan, StackId};
+use crate::model::{BlockPlan, Decisions, StackId};
+use crate::upgrade::{Asked, Before, Returned, Step};
 
 /// By block, what runs.
 pub type Installs = BTreeMap<String, Installed>;
@@ -20,10 +21,29 @@ pub type Installs = BTreeMap<String, Installed>;
 pub struct Installed {
     /// Its product.
     pub product: String,
-    /// The version whose objects were all there last.
+    /// The version that was last seen whole: the first one that was installed, then those whose gate was passed.
     pub version: String,
     /// Revision of the catalogue that it is rendered from.
     pub catalogue: String,
+    /// Who asked for another version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+    /// The step to another version that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
+    /// What leads back over the last step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Before>,
+    /// It was brought back, and stays until somebody says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<Returned>,
+}
+
+impl Installed {
+    /// A version that runs, with nothing under way.
+    pub fn new(product: String, version: String, catalogue: String) -> Self {
+        Self { product, version, catalogue, asked: None, step: None, before: None, returned: None }
+    }
 }
 
 /// What the namespaces of a Stack's blocks say. What cannot be read says nothing.
@@ -31,28 +51,8 @@ pub fn recorded<'a>(stack: &StackId, namespaces: impl IntoIterator<Item = &'a Va
     annotated(stack, namespaces, names::ANNOTATION_INSTALLED)
 }
 
-/// Blocks of which something else runs than `known` says: every object of them is there as the plan has it.
-pub fn noted(plan: &Plan, decisions: &Decisions, observed: &Observed, known: &Installs) -> Installs {
-    let noted = |block: &BlockPlan| {
-        let there = observed.silence(block.cluster.as_deref()).is_none() && is_there(block, decisions);
-        let installed = Installed {
-            product: block.product.clone()?,
-            version: block.version.clone()?,
-            catalogue: plan.catalogue_revision.clone(),
-        };
-        (there && known.get(&block.name) != Some(&installed)).then(|| (block.name.clone(), installed))
-    };
-    free(plan).filter_map(noted).collect()
-}
-
-/// Blocks of the Stack that are written to.
-fn free(plan: &Plan) -> impl Iterator<Item = &BlockPlan> {
-    let blocks = plan.blocks.iter().filter(|block| block.tenant.is_none() && !block.paused);
-    blocks.filter(|block| block.blocked.is_empty() && !block.units.is_empty())
-}
-
 /// Whether everything of a block has been applied. What a person has to say yes to is not waited for.
-fn is_there(block: &BlockPlan, decisions: &Decisions) -> bool {
+pub(crate) fn is_there(block: &BlockPlan, decisions: &Decisions) -> bool {
     let is_step = |name: &str| block.units.iter().any(|unit| unit.id.name == name && unit.step.is_some());
     let mut own = decisions.units.iter().filter(|unit| unit.id.block == block.name);
     own.all(|unit| {

@@ -44,6 +44,7 @@ pub mod sandbox;
 pub mod status;
 pub mod surge;
 pub mod token;
+pub mod upgrade;
 
 pub use plan::plan;
 pub use resolve::Inputs;

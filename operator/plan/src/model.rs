@@ -16,6 +16,7 @@ use crate::backup::Coverage;
 use crate::exchange::{Compiled, Subject};
 use crate::moving::Move;
 use crate::restoring::Restore;
+use crate::upgrade::Upgrading;
 pub use observed::{Failure, Live, Observed, PodBrief};
 
 /// Identity of an object on one cluster.
@@ -178,6 +179,9 @@ pub struct BlockPlan {
     /// Components with more pods than the profile says, while a surge lasts.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub grown: BTreeSet<UnitId>,
+    /// Another version is asked for than the one that runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<Upgrading>,
     /// What is backed up of it.
     #[serde(skip)]
     pub backups: Coverage,
@@ -189,8 +193,13 @@ pub struct BlockPlan {
 impl BlockPlan {
     /// What has no pods while its data is worked on, and the Jobs that work on it.
     pub fn standstill(&self) -> Option<(&BTreeSet<UnitId>, &BTreeSet<UnitId>)> {
+        let restoring = self.restoring.as_ref();
+        // While a version is put back with its data, nobody writes before all of it is there.
+        if let Some(upgrade) = self.upgrade.as_ref().filter(|upgrade| !upgrade.stopped.is_empty()) {
+            return Some((&upgrade.stopped, restoring.map_or(&upgrade.jobs, |restoring| &restoring.jobs)));
+        }
         let moving = self.moving.as_ref().map(|moving| (&moving.stopped, &moving.jobs));
-        moving.or(self.restoring.as_ref().map(|restoring| (&restoring.stopped, &restoring.jobs)))
+        moving.or(restoring.map(|restoring| (&restoring.stopped, &restoring.jobs)))
     }
 }
 

@@ -47,9 +47,11 @@ pub fn assemble(validated: Validated) -> Plan {
         .collect();
     // On the hub alone a plan is named as it was before there were other clusters.
     let places = places(&validated.blocks);
-    let hash = match places.is_empty() {
-        true => full_digest(&json!([validated.stack, units])),
-        false => full_digest(&json!([validated.stack, units, places])),
+    let upgrades = upgrades(&validated.blocks);
+    let hash = match (places.is_empty(), upgrades.is_empty()) {
+        (true, true) => full_digest(&json!([validated.stack, units])),
+        (false, true) => full_digest(&json!([validated.stack, units, places])),
+        _ => full_digest(&json!([validated.stack, units, places, upgrades])),
     };
     Plan {
         hash,
@@ -64,6 +66,12 @@ pub fn assemble(validated: Validated) -> Plan {
 fn places(blocks: &[BlockPlan]) -> Vec<Value> {
     let elsewhere = blocks.iter().filter(|block| block.cluster.is_some() || !block.standby.is_empty());
     elsewhere.map(|block| json!([block.name, block.cluster, block.standby])).collect()
+}
+
+/// Blocks that are asked for in another version than the one that runs: what is said yes to is the way, before its first step shows.
+fn upgrades(blocks: &[BlockPlan]) -> Vec<Value> {
+    let ways = blocks.iter().filter_map(|block| Some((block, block.upgrade.as_ref()?)));
+    ways.map(|(block, way)| json!([block.name, way.from, way.target])).collect()
 }
 
 /// Validate, then assemble, then check that the order holds.

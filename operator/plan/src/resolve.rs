@@ -22,6 +22,7 @@ use crate::onboarding::expanded;
 use crate::parameters::parameters;
 use crate::placement::{Choice, choose, links, residency};
 use crate::requirement::{Need, needs, unmet};
+use crate::upgrade::{Stand, Upgrading, stand};
 
 pub use crate::inputs::Inputs;
 
@@ -50,6 +51,8 @@ pub struct Installed<'a> {
     pub instances: Vec<Instance<'a>>,
     /// Data is being brought from one of them to another.
     pub moving: Option<Incoming<'a>>,
+    /// Another version is asked for than the one that runs.
+    pub upgrade: Option<Upgrading>,
 }
 
 /// One product inside one block.
@@ -257,6 +260,11 @@ fn replaced(stack: &Stack) -> &[String] {
     stack.spec.catalogue.as_ref().map(|reference| reference.replaces.as_slice()).unwrap_or_default()
 }
 
+/// The entry of that name, or the one that takes its place in the Stack.
+pub(crate) fn entry_named<'a>(stack: &Stack, name: &str, inputs: &'a Inputs) -> Option<&'a Entry> {
+    inputs.catalogue.get_replaced(name, replaced(stack))
+}
+
 fn entry_of<'a>(block: &Block, stack: &Stack, inputs: &'a Inputs) -> Result<Option<&'a Entry>, Finding> {
     let profile = stack.spec.profile;
     let Some(product) = &block.product else { return Ok(None) };
@@ -312,10 +320,12 @@ fn install<'a>(
     blocked: &mut Vec<Finding>,
 ) -> Result<Installed<'a>, Vec<Finding>> {
     let mut findings = Vec::new();
-    let version = match version_of(block, entry) {
+    let wanted = match version_of(block, entry) {
         Ok(version) => version,
         Err(finding) => return Err(vec![finding]),
     };
+    let Stand { version, upgrade, blocked: left } = stand(stack, block, entry, wanted, inputs);
+    blocked.extend(left);
     let params = parameters(
         &entry.spec.parameters,
         &fixed::given(block, entry, &inputs.fixed),
@@ -425,7 +435,7 @@ fn install<'a>(
         let filling = moving.as_ref().is_some_and(|moving| moving.fills(&product));
         instances.push(Instance { entry, version, params, bindings: BTreeMap::new(), claims, filling });
     }
-    if findings.is_empty() { Ok(Installed { instances, moving }) } else { Err(findings) }
+    if findings.is_empty() { Ok(Installed { instances, moving, upgrade }) } else { Err(findings) }
 }
 
 /// The refusals of an entry that hold for a profile and these parameters.

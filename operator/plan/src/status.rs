@@ -167,6 +167,7 @@ fn rank(kind: &str) -> usize {
         condition::ONBOARDED,
         condition::FEDERATED,
         condition::BACKED_UP,
+        condition::UPGRADING,
         condition::DEGRADED,
         condition::SURGING,
         condition::SIMULATED,
@@ -287,6 +288,7 @@ fn planned(
             cluster,
             namespace,
             state: a.state,
+            upgrade: a.upgrade(),
             message,
             endpoints,
         }
@@ -404,6 +406,7 @@ fn stack_verdicts(
     verdicts.push(approval(plan, approved));
     let makes_secrets = plan.objects().any(|o| o.data && o.secret.values().any(SecretSource::is_born));
     verdicts.extend(block::areas(assessments, observed, makes_secrets));
+    verdicts.extend(block::upgrading(assessments));
     verdicts.extend(federated(plan));
     verdicts
 }

@@ -82,6 +82,7 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
         restore: None,
         sandbox: None,
         extend: None,
+        upgrade: None,
     };
     let (name, ended) =
         submit(&client, &namespace, spec, &format!("approve-{}", args.stack), args.timeout).await?;

@@ -47,6 +47,7 @@ mod store;
 mod surge;
 mod tree;
 mod up;
+mod upgrade;
 mod validate;
 mod views;
 mod why;
@@ -127,6 +128,8 @@ enum Verb {
     Restore(backup::RestoreArgs),
     /// Sandboxes: copies of a Stack for a team, within a budget, for a time.
     Sandbox(sandbox::Args),
+    /// Bring a block to another version, step by step, or back; or the Stack to another catalogue. With --plan say what that would do.
+    Upgrade(upgrade::Args),
     /// Print the definitions of Plinth's kinds, or write one file for each.
     Crds(crds::Args),
     /// Print the roles that the operator needs on a cluster, or what a file needs beyond them.
@@ -215,6 +218,7 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Backup(args) => wait_for(backup::run(args, out)),
         Verb::Restore(args) => wait_for(backup::restore(args, out)),
         Verb::Sandbox(args) => wait_for(sandbox::run(args, out)),
+        Verb::Upgrade(args) => wait_for(upgrade::run(args, out)),
         Verb::Crds(args) => crds::run(&args, out, cli.output),
         Verb::Rbac(args) => rbac::run(&args, out, cli.output),
         Verb::Generate(args) => generate::run(&args),

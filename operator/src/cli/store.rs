@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use plinth_plan::backup::{
     ACCESS_KEY_VARIABLE, FOLDER, IDENTITY_VARIABLE, Manifest, SECRET_KEY_VARIABLE, SECRETS, SECRETS_FOLDER,
 };
-use plinth_runtime::store::{Account, Opened, check, fetch, manifest, send, told};
+use plinth_runtime::store::{Account, Opened, check, fetch, manifest, moment_of, send, told};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -24,6 +24,9 @@ pub struct Args {
     /// The backup; the newest when left out.
     #[arg(long, value_name = "ID")]
     from: Option<String>,
+    /// How the backup that is sent is called; after the present moment when left out.
+    #[arg(long = "as", value_name = "ID")]
+    name: Option<String>,
     /// Folder with what the Job is told, as Plinth wrote it into a ConfigMap.
     #[arg(long, value_name = "FOLDER")]
     told: PathBuf,
@@ -76,7 +79,8 @@ async fn done(args: &Args) -> Result<Value> {
         // Nothing is there where the block has no secrets of its own.
         let escrow = std::fs::read(Path::new(SECRETS_FOLDER).join(SECRETS)).ok();
         let say = |line| println!("{line}");
-        let sent = send(&document, &store, &args.shared, escrow, Timestamp::now, say).await?;
+        let began = args.name.as_deref().map_or_else(|| Ok(Timestamp::now()), moment_of)?;
+        let sent = send(&document, &store, &args.shared, escrow, (began, Timestamp::now), say).await?;
         return Ok(measured(&sent));
     }
     let key = Opened::read(&variable(IDENTITY_VARIABLE)?)?;

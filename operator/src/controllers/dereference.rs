@@ -54,6 +54,7 @@ pub(super) async fn dereference(
     let elsewhere = reach.namespaces(&id_of(stack));
     let bodies = || namespaces.iter().chain(&elsewhere).map(|live| &*live.body);
     let installed = installed::recorded(&id_of(stack), bodies());
+    installed.hash(&mut digest);
     let beside_data = installed.values().map(|installed| installed.catalogue.as_str());
     let (catalogue, unknown_catalogue) = match context.catalogues.of_stack(stack, beside_data) {
         Ok(catalogue) => (catalogue, None),

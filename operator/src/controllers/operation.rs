@@ -28,6 +28,7 @@ use super::context::{Context, now};
 use super::moving::migrate;
 use super::restoring::restore;
 use super::sandbox::operate::operate;
+use super::upgrade::upgrade;
 
 /// A step that cannot be taken yet is tried again so often.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -156,6 +157,7 @@ async fn attempt(
         OperationType::Extend | OperationType::Sleep | OperationType::Wake => {
             Ok(Verdict::Failed("it names no Sandbox".to_owned()))
         }
+        OperationType::Upgrade => upgrade(operation, before, &stack, context).await,
     }
 }
 

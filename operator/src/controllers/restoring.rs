@@ -2,7 +2,7 @@
 //! next is decided in `plinth_plan::restoring`.
 
 use kube::ResourceExt;
-use plinth_api::v1alpha1::operation::{RestoreInto, RestoreTarget};
+use plinth_api::v1alpha1::operation::RestoreInto;
 use plinth_api::{Operation, OperationStatus, Stack, names};
 use plinth_plan::backup::IDENTITY;
 use plinth_plan::exchange::references::{Kind, Reference};
@@ -48,7 +48,7 @@ pub(super) async fn restore(
     let Some(plan) = plan else {
         return Ok(Verdict::NotYet(format!("waits for a valid plan of Stack {id}")));
     };
-    if let Some(why) = without_key(target, &id, context).await? {
+    if let Some(why) = without_key("restore", &target.identity_secret, &id, context).await? {
         return Ok(Verdict::Refused(why));
     }
     let (inputs, _) = dereference(stack, &reach, context).await?;
@@ -61,19 +61,19 @@ pub(super) async fn restore(
     Ok(told(&record, &target.block, stack))
 }
 
-/// Why the private key cannot be had.
-async fn without_key(
-    target: &RestoreTarget,
+/// Why the private key cannot be had that an Operation names in its part `target`.
+pub(super) async fn without_key(
+    target: &str,
+    name: &str,
     id: &StackId,
     context: &Context,
 ) -> Result<Option<String>, CallError> {
-    let name = &target.identity_secret;
-    let secret = Reference { kind: Kind::Secret, namespace: id.namespace.clone(), name: name.clone() };
+    let secret = Reference { kind: Kind::Secret, namespace: id.namespace.clone(), name: name.to_owned() };
     Ok(match read(&secret, context.clusters.home()).await? {
         Some(Content::Keys(keys)) if keys.iter().any(|key| key == IDENTITY) => None,
-        Some(_) => Some(format!("restore.identitySecret: Secret `{name}` has no key `{IDENTITY}`")),
+        Some(_) => Some(format!("{target}.identitySecret: Secret `{name}` has no key `{IDENTITY}`")),
         None => Some(format!(
-            "restore.identitySecret: Secret `{name}` does not exist in namespace {}",
+            "{target}.identitySecret: Secret `{name}` does not exist in namespace {}",
             id.namespace
         )),
     })

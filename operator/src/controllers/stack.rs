@@ -22,10 +22,7 @@ use plinth_plan::decide::{Gate, decide};
 use plinth_plan::exchange::declared::MEMBER;
 use plinth_plan::exchange::report::Ground;
 use plinth_plan::exchange::{Compiled, Declared, compile};
-use plinth_plan::installed::noted;
 use plinth_plan::model::{Action, Decisions, Finding, Observed, Plan, StackId};
-use plinth_plan::moving::{Moves, advance, settle};
-use plinth_plan::restoring::{self, Restores};
 use plinth_plan::status::{ApprovalState, Outcome, Report, approved_steps, report};
 use plinth_runtime::call::{Answer, Applying, CallError};
 use plinth_runtime::events::transitions;
@@ -40,9 +37,10 @@ use super::context::{Context, Memory, Planned, now};
 use super::dereference::{dereference, has_references};
 use super::documents::points_outside;
 use super::lanes::Errand;
+use super::progress::Progress;
 use super::reach::Reach;
 use super::teardown::take_down;
-use super::{agencies, claims, measure, moving};
+use super::{agencies, claims, measure};
 
 /// Rounds of observe, decide, apply in one reconcile. Each round writes something, so this many are never needed; a
 /// fight with another controller is cut off here and goes on after a pause.
@@ -182,12 +180,8 @@ async fn carry_out(
     if let Err(error) = claims::settle(&plan.stack, Some(&plan), &observed, reach, context).await {
         return failed(stack, &error, context).await;
     }
-    let moved = Records { moves: advance(&plan, &observed), restores: restoring::advance(&plan, &observed) };
+    let moved = Progress::by_now(&plan, &decisions, &observed, &inputs, gate);
     if let Err(error) = carry_on(&source, &plan, &inputs, &moved, memory, context).await {
-        return failed(stack, &error, context).await;
-    }
-    let installed = noted(&plan, &decisions, &observed, &inputs.installed);
-    if let Err(error) = super::installed::write_all(context, stack, &installed).await {
         return failed(stack, &error, context).await;
     }
     if let Err(error) = use_up(stack, &plan, context).await {
@@ -249,29 +243,12 @@ fn until(exchange: &Compiled, declared: &Declared) -> Again {
 /// The inputs of the plan, after moves of data that are over are said to be: from then on they bind nobody.
 async fn dereferenced(stack: &Stack, reach: &Reach, context: &Context) -> Result<(Inputs, u64), CallError> {
     let found = dereference(stack, reach, context).await?;
-    let settled = Records { moves: settle(stack, &found.0), restores: restoring::settle(stack, &found.0) };
+    let settled = Progress::settled(stack, &found.0);
     if settled.is_empty() {
         return Ok(found);
     }
     settled.write(stack, context).await?;
     dereference(stack, reach, context).await
-}
-
-/// Records of data that is brought to another provider, or back from a backup, by block: those that change.
-struct Records {
-    moves: Moves,
-    restores: Restores,
-}
-
-impl Records {
-    fn is_empty(&self) -> bool {
-        self.moves.is_empty() && self.restores.is_empty()
-    }
-
-    async fn write(&self, stack: &Stack, context: &Context) -> Result<(), CallError> {
-        moving::write_all(context, stack, &self.moves).await?;
-        super::restoring::write_all(context, stack, &self.restores).await
-    }
 }
 
 /// What follows from Jobs that have brought data, or could not. Who approved that it is brought approved what comes of it:
@@ -280,7 +257,7 @@ async fn carry_on(
     stack: &Stack,
     plan: &Plan,
     inputs: &Inputs,
-    moved: &Records,
+    moved: &Progress,
     memory: &mut Memory,
     context: &Context,
 ) -> Result<(), CallError> {
@@ -289,8 +266,7 @@ async fn carry_on(
     }
     if stack.spec.change_policy.approval == Approval::Required {
         let mut inputs = inputs.clone();
-        inputs.moves.extend(moved.moves.clone());
-        inputs.restores.extend(moved.restores.clone());
+        moved.apply(&mut inputs);
         let next = plinth_plan::plan(stack, &inputs).map(|next| next.hash).unwrap_or_default();
         let approved = stack.status.as_ref().and_then(|status| status.approved_hash.as_deref());
         match approved {

@@ -17,6 +17,7 @@ mod moving;
 mod page;
 mod registries;
 mod sandboxes;
+mod upgrades;
 
 use std::time::Duration;
 

@@ -39,6 +39,8 @@ pub struct Example {
     stack: Stack,
     products: Vec<Product>,
     others: Vec<Value>,
+    /// What the Stack is changed by (a merge patch) before the run begins; it is at rest until then.
+    change: Option<Value>,
 }
 
 impl Example {
@@ -56,7 +58,14 @@ impl Example {
             }
         }
         ensure!(stacks.len() == 1, "{} has {} Stacks, one is wanted", path.display(), stacks.len());
-        Ok(Self { stack: stacks.remove(0), products, others })
+        Ok(Self { stack: stacks.remove(0), products, others, change: None })
+    }
+
+    /// A run of it begins with a change (a merge patch) to a Stack that is at rest: faults hit the change alone.
+    #[must_use]
+    pub fn changed_by(mut self, change: Value) -> Self {
+        self.change = Some(change);
+        self
     }
 
     /// The same with another word on what happens to data.
@@ -104,8 +113,12 @@ impl<'a> Case<'a> {
     pub async fn start(session: &'a Session<'a>, example: &Example, path: Route) -> Result<Case<'a>> {
         let number = next_number();
         let names = Names { stack: format!("case-{number}"), home: format!("home-{number}") };
-        let audit = Audit::from_now(session.plane.audit_log()).await?;
         let log = session.dir.join(format!("{}.log", names.stack));
+        if example.change.is_some() {
+            let first = Example { change: None, ..example.clone() };
+            Self::at_rest(session, &first, names.clone(), &log).await.context("before the change")?;
+        }
+        let audit = Audit::from_now(session.plane.audit_log()).await?;
         let (proxy, kubeconfig) = match path {
             Route::Direct => (None, session.kubeconfig.clone()),
             Route::Proxy(fault) => {
@@ -121,12 +134,29 @@ impl<'a> Case<'a> {
                 (Some(proxy), kubeconfig)
             }
         };
-        apply(session, example, &names).await.context("applying the example")?;
+        match &example.change {
+            None => apply(session, example, &names).await.context("applying the example")?,
+            Some(change) => {
+                let stacks = Api::<Stack>::namespaced(session.client.clone(), &names.home);
+                stacks.patch(&names.stack, &PatchParams::default(), &Patch::Merge(change)).await?;
+            }
+        }
         let operator = Operator::start(&session.binary, &kubeconfig, &log)?;
         if let Some(proxy) = &proxy {
             proxy.operator_is(operator.pid());
         }
         Ok(Case { session, names, audit, proxy, kubeconfig, log, operator })
+    }
+
+    /// Brings the example to rest with an operator that nothing stands before, and stops that.
+    async fn at_rest(session: &'a Session<'a>, example: &Example, names: Names, log: &Path) -> Result<()> {
+        let audit = Audit::from_now(session.plane.audit_log()).await?;
+        apply(session, example, &names).await.context("applying the example")?;
+        let operator = Operator::start(&session.binary, &session.kubeconfig, log)?;
+        let (kubeconfig, log) = (session.kubeconfig.clone(), log.to_path_buf());
+        let mut case = Case { session, names, audit, proxy: None, kubeconfig, log, operator };
+        case.settle().await?;
+        case.operator.stop().await
     }
 
     /// Waits until the Stack is Ready and nothing is written any more; starts the operator again when the fault kills it.

@@ -24,6 +24,9 @@ const REPEATED: [&str; 3] =
 /// Length of the digest at the end of a Job's name.
 const JOB_DIGEST: usize = 8;
 
+/// What is recorded of a block's version.
+const INSTALLED: &str = "/metadata/annotations/plinth.dev~1installed";
+
 /// The names of one run, which no other run has.
 #[derive(Clone, Debug)]
 pub struct Names {
@@ -64,6 +67,7 @@ impl Dump {
             // An owner is named by its uid, in field ownership as a part of a key.
             .chain(texts("/metadata/uid").map(|uid| (uid, "UID".to_owned())))
             .chain(texts("/status/planHash").map(|hash| (hash, "PLANHASH".to_owned())))
+            .chain(texts(INSTALLED).filter_map(backup_of).map(|backup| (backup, "BACKUP".to_owned())))
             .collect();
         let neutral =
             |text: &str| replaced.iter().fold(names.neutral(text), |text, (from, to)| text.replace(from, to));
@@ -99,6 +103,11 @@ impl Dump {
         }
         found
     }
+}
+
+/// The name of a restore point in what is recorded of an upgrade: the moment that it was taken.
+fn backup_of(record: &str) -> Option<&str> {
+    record.split_once("\"backup\":\"")?.1.split('"').next()
 }
 
 /// The digests of a Secret's values, by `namespace/name[key]`.

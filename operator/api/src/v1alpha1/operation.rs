@@ -39,6 +39,7 @@ use super::schema;
     validation = Rule::new("has(self.sandbox) != (has(self.stack) && self.stack != '')").message("give either stack or sandbox"),
     validation = Rule::new("(self.type == 'Extend') == has(self.extend)").message("extend: required exactly for type Extend"),
     validation = Rule::new("(self.type == 'Restore') == has(self.restore)").message("restore: required exactly for type Restore"),
+    validation = Rule::new("(self.type == 'Upgrade') == has(self.upgrade)").message("upgrade: required exactly for type Upgrade"),
 )]
 pub struct OperationSpec {
     /// Stack in the same namespace; left out where a Sandbox is named.
@@ -80,6 +81,9 @@ pub struct OperationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[1-9][0-9]{0,4}(m|h|d)$"))]
     pub extend: Option<String>,
+    /// What is upgraded, and to what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeTarget>,
 }
 
 /// What an Operation asks.
@@ -101,6 +105,8 @@ pub enum OperationType {
     Sleep,
     /// Wake a Sandbox until its schedule puts it to sleep, or somebody does.
     Wake,
+    /// Bring a block to another version, or back; or the Stack to another catalogue.
+    Upgrade,
 }
 
 /// Which secret is rotated.
@@ -166,6 +172,38 @@ pub enum RestoreInto {
     Same,
     /// Beside the database that serves, which is not touched.
     Beside,
+}
+
+/// What is upgraded, and to what: a block to a version, or the whole Stack to a catalogue.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.catalogue) != has(self.block)").message("give either block with to, or catalogue"),
+    validation = Rule::new("has(self.block) == has(self.to)").message("to: required exactly with block"),
+    validation = Rule::new("has(self.block) || (!has(self.withoutRestorePoint) && !has(self.identitySecret))")
+        .message("withoutRestorePoint, identitySecret: with block only"),
+)]
+pub struct UpgradeTarget {
+    /// Block name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    pub block: Option<String>,
+    /// Version that the Stack asks for by now, to begin or to go on after a failure; or the version before, to go back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub to: Option<String>,
+    /// Revision of the catalogue, as `plinth catalogue list` prints it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    pub catalogue: Option<String>,
+    /// Take steps that cannot be undone although nothing backs the block's data up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_restore_point: bool,
+    /// To go back over a step whose way back is a restore point: Secret in the Stack's namespace whose `identity` is a private key
+    /// of one of the backup's recipients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub identity_secret: Option<String>,
 }
 
 /// What happened.

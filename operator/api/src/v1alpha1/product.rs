@@ -217,6 +217,21 @@ pub struct Version {
     /// Versions that this one may be upgraded to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upgrades: Vec<UpgradeEdge>,
+    /// Versions of other products that this one works with, where a Stack has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["product"]))]
+    pub works_with: Vec<Companion>,
+}
+
+/// Another product beside which a version works in some of its versions only.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Companion {
+    /// The other product.
+    pub product: String,
+    /// Its versions.
+    #[schemars(length(min = 1, max = 16))]
+    pub versions: Vec<String>,
 }
 
 /// What an image expects of whoever runs it. It is for its services, not for Jobs that run another program of the image.
@@ -260,6 +275,10 @@ pub struct UpgradeEdge {
     pub to: String,
     /// The way back.
     pub rollback: Rollback,
+    /// What a person should know before, from the makers' own upgrade notes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub changes: Vec<String>,
 }
 
 /// The way back over an upgrade edge.

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod status;
+mod upgrades;
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,8 @@ use super::schema;
 use super::service::Level;
 
 pub use bounds::{Bounds, Quota};
-pub use status::{BlockSummary, StackStatus};
+pub use status::{BlockSummary, StackStatus, UpgradePhase, UpgradeSummary};
+pub use upgrades::Upgrades;
 
 /// A country's digital public infrastructure: which building blocks run, with which products, where and how.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -488,6 +490,9 @@ pub struct ChangePolicy {
     /// Whether a plan waits for an `Operation` of type Approve that names its hash.
     #[serde(default)]
     pub approval: Approval,
+    /// When a block that runs is brought to the version that the Stack asks for.
+    #[serde(default, skip_serializing_if = "Upgrades::is_automatic")]
+    pub upgrades: Upgrades,
 }
 
 /// Whether a plan needs a person's consent.

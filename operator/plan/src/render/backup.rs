@@ -10,6 +10,7 @@ use plinth_api::Stack;
 use plinth_api::names;
 use plinth_api::v1alpha1::backup::Backup;
 use plinth_api::v1alpha1::product::{Component, Dump, Mount, Program, Workload};
+use plinth_api::v1alpha1::stack::UpgradePhase;
 use serde_json::{Map, Value, json};
 
 use super::block::{Context, detail, unit_id};
@@ -17,6 +18,7 @@ use super::frame::{Frame, fits};
 use super::meta::{Belongs, Draft};
 use super::network::{Paths, Peer, Target};
 use super::pod::{self, Part};
+use super::upgrade::point_name;
 use super::{UnitDraft, images, meet, of_block, workload};
 use crate::backup::{
     ACCESS_KEY, ACCESS_KEY_VARIABLE, CA_FILE, Coverage, Database, Document, Endpoint, FILE, FOLDER, Held,
@@ -140,6 +142,31 @@ pub fn scheduled(
             };
             units.extend(work.cron_job(&rehearsal.schedule, &run, paths, findings));
         }
+    }
+}
+
+/// Jobs that take a restore point before a step to another version, one a database.
+pub fn points(
+    context: &Context<'_>,
+    units: &mut Vec<UnitDraft>,
+    paths: &mut Paths,
+    findings: &mut Vec<Finding>,
+) {
+    let upgrade = context.resolved.installed.as_ref().and_then(|installed| installed.upgrade.as_ref());
+    let upgrade = upgrade.filter(|upgrade| upgrade.phase == UpgradePhase::BackingUp);
+    let Some(backup) = upgrade.and_then(|upgrade| upgrade.point.as_deref()) else { return };
+    let Some(policy) = &context.stack.spec.backup else { return };
+    for work in works(context, policy) {
+        let run = Run {
+            name: point_name(&work.claim.name),
+            program: &work.dump.dump,
+            container: "dump",
+            restore: None,
+            before: &[],
+            beside: &["send", "--as", backup],
+            identity: None,
+        };
+        units.extend(work.job(&run, backup, paths, findings));
     }
 }
 

@@ -105,6 +105,7 @@ pub fn render(context: &Context<'_>, paths: &mut Paths, findings: &mut Vec<Findi
     moving::jobs(context, &mut units, paths, findings);
     backup::scheduled(context, &mut units, paths, findings);
     restoring::jobs(context, &mut units, paths, findings);
+    backup::points(context, &mut units, paths, findings);
     backup::escrow(context, &mut units);
     collisions(frames, &units, findings);
     units

@@ -19,6 +19,7 @@ mod product;
 mod restoring;
 mod scale;
 mod secrets;
+mod upgrade;
 mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +42,7 @@ use crate::model::{BlockPlan, Finding, Moving, Restoring, StackId, Step, Unit, U
 use crate::modes;
 use crate::placement::links::Borders;
 use crate::resolve::{Binding, Inputs, Resolved, finding, stack_id};
+use crate::upgrade::Upgrading;
 
 /// Objects of a unit before overrides and digests.
 struct UnitDraft {
@@ -139,11 +141,23 @@ pub fn render(
         .iter()
         .filter_map(|r| Some((r.block.name.as_str(), moving::moving(r, frames.get(r.block.name.as_str())?)?)))
         .collect();
+    let coverage = |r: &Resolved<'_>| {
+        let frames = frames.get(r.block.name.as_str());
+        frames.map(|f| backup::coverage(stack, inputs, f)).unwrap_or_default()
+    };
+    let upgrades: BTreeMap<&str, Upgrading> = resolved
+        .iter()
+        .filter_map(|r| {
+            let (name, frames) = (r.block.name.as_str(), frames.get(r.block.name.as_str())?);
+            Some((name, upgrade::upgrading(stack, r, inputs, frames, &coverage(r))?))
+        })
+        .collect();
     // Before anything is stopped: what is needed awake is what bounds are for.
     bounds::bound(stack, &id, &mut drafts, &mut findings);
     drafts.values_mut().for_each(|units| onboarding::hand_over(units));
     let extents = modes::extents(stack, exchange, resolved);
     let movers = moving.values().flat_map(|moving| &moving.jobs);
+    let movers = movers.chain(upgrades.values().flat_map(|upgrade| &upgrade.jobs));
     let at_work = movers.chain(restoring.values().flat_map(|restoring| &restoring.jobs)).collect();
     let mut scaled = scale::scale(stack, &extents, resolved, &at_work, &mut drafts);
     for (block, moving) in &moving {
@@ -152,8 +166,12 @@ pub fn render(
     for (block, restoring) in &restoring {
         drafts.get_mut(block).into_iter().for_each(|units| scale::to_zero(&restoring.stopped, units));
     }
+    for (block, upgrade) in &upgrades {
+        drafts.get_mut(block).into_iter().for_each(|units| scale::to_zero(&upgrade.stopped, units));
+    }
     let mut asleep: BTreeMap<&str, BTreeSet<UnitId>> = BTreeMap::new();
-    let busy = |block: &str| moving.contains_key(block) || restoring.contains_key(block);
+    let steps = |block: &str| upgrades.get(block).is_some_and(|upgrade| upgrade.to.is_some());
+    let busy = |block: &str| moving.contains_key(block) || restoring.contains_key(block) || steps(block);
     if stack.spec.asleep {
         // What is under way with data is finished first.
         let idle = drafts.iter_mut().filter(|(block, _)| !busy(block));
@@ -173,10 +191,8 @@ pub fn render(
             images: named.remove(r.block.name.as_str()).unwrap_or_default(),
             moving: moving.get(r.block.name.as_str()).cloned(),
             restoring: restoring.get(r.block.name.as_str()).cloned(),
-            backups: frames
-                .get(r.block.name.as_str())
-                .map(|f| backup::coverage(stack, inputs, f))
-                .unwrap_or_default(),
+            upgrade: upgrades.get(r.block.name.as_str()).cloned(),
+            backups: coverage(r),
             blocked: wrong.remove(r.block.name.as_str()).unwrap_or_else(|| r.blocked.clone()),
             ..block_plan(stack, r, &frames, &mut drafts, gateways.contains_key(&r.cluster))
         }
@@ -339,6 +355,7 @@ fn block_plan(
         images: BTreeSet::new(),
         moving: None,
         restoring: None,
+        upgrade: None,
         shed: None,
         grown: BTreeSet::new(),
         backups: Coverage::default(),

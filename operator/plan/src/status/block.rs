@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use plinth_api::condition::{self, Reason, State, Verdict};
 use plinth_api::names;
 use plinth_api::v1alpha1::block::{BuildingBlockStatus, ComponentStatus, ObjectStatus};
+use plinth_api::v1alpha1::stack::UpgradeSummary;
 
 use super::TenantState;
 use super::{MAX_LISTED, NOBODY_NEEDED, listed, merged, verdict};
@@ -17,6 +18,7 @@ use crate::model::{
 };
 use crate::moving::{Move, Phase, after_failure};
 use crate::restoring::{self, Restore};
+use crate::upgrade::Upgrading;
 
 /// What can be said about one block.
 pub(super) struct Assessment<'a> {
@@ -109,6 +111,29 @@ fn being_restored(restoring: &Restoring, worst: Option<&UnitDecision>) -> (State
     }
 }
 
+fn being_upgraded(upgrade: &Upgrading, worst: Option<&UnitDecision>) -> (State, Reason, String) {
+    let what = upgrade.what();
+    let worst = worst.filter(|worst| worst.state.severity() > 0);
+    if let Some(why) = &upgrade.message {
+        let (state, reason) = match upgrade.has_failed() {
+            true => (State::Unhealthy, Reason::UpgradeFailed),
+            false => (State::OutOfDate, Reason::UpgradeHeld),
+        };
+        return match worst.filter(|worst| worst.state.severity() > state.severity()) {
+            Some(worst) => (worst.state, worst.reason, format!("{what}: {}; {why}", worst.message)),
+            None => (state, reason, format!("{what}: {why}")),
+        };
+    }
+    match worst {
+        None => (State::Progressing, Reason::Upgrading, what),
+        Some(worst) => {
+            let own = worst.state.severity() >= State::Unhealthy.severity();
+            let reason = if own { worst.reason } else { Reason::Upgrading };
+            (worst.state, reason, format!("{what}: {}", worst.message))
+        }
+    }
+}
+
 /// Higher is worse. Ready alone is zero: Suspended is not urgent and still not Ready.
 fn urgency(state: State) -> (u8, bool) {
     (state.severity(), state != State::Ready)
@@ -145,6 +170,9 @@ impl<'a> Assessment<'a> {
             return (State::Blocked, Reason::Blocked, format!("{finding}{more}"));
         }
         let worst = units.iter().rev().map(|(_, u)| *u).max_by_key(|u| urgency(u.state));
+        if let Some(upgrade) = plan.and_then(|p| p.upgrade.as_ref()) {
+            return being_upgraded(upgrade, worst);
+        }
         if let Some(moving) = plan.and_then(|p| p.moving.as_ref())
             && moving.record.phase != Phase::Moved
         {
@@ -185,6 +213,12 @@ impl<'a> Assessment<'a> {
     /// How it is cannot be known: its cluster does not answer.
     fn is_unknown(&self) -> bool {
         self.reason == Reason::Unreachable
+    }
+
+    /// Its upgrade, where one is under way or waits.
+    pub fn upgrade(&self) -> Option<UpgradeSummary> {
+        let waits = Some(self.message.as_str()).filter(|message| !message.is_empty());
+        self.plan.and_then(|plan| plan.upgrade.as_ref()).map(|upgrade| upgrade.summary(waits))
     }
 
     /// It is in an agency's namespace: what keeps it back is that agency's matter, not the Stack's.
@@ -337,6 +371,9 @@ fn stuck(block: &Assessment<'_>) -> Option<(Reason, String)> {
     if block.plan.is_some_and(|p| !p.blocked.is_empty()) {
         return Some((block.reason, named(&block.message)));
     }
+    if matches!(block.reason, Reason::UpgradeHeld | Reason::UpgradeFailed) {
+        return Some((block.reason, named(&block.message)));
+    }
     if let Some((_, held)) = block.steps().find(|(_, unit)| is_held(unit)) {
         return Some((held.reason, named(&held.message)));
     }
@@ -393,6 +430,21 @@ pub(super) fn areas(blocks: &[Assessment<'_>], observed: &Observed, makes_secret
         verdicts.push(verdict(condition::SIMULATED, Some(true), Reason::SimulatedNodes, message));
     }
     verdicts
+}
+
+/// Which blocks are on their way to another version, or wait to be; nothing where none is.
+pub(super) fn upgrading(blocks: &[Assessment<'_>]) -> Option<Verdict> {
+    let under_way: Vec<&Assessment<'_>> =
+        blocks.iter().filter(|b| b.plan.is_some_and(|plan| plan.upgrade.is_some())).collect();
+    let first = under_way.first()?;
+    let worst = under_way.iter().find(|b| b.reason == Reason::UpgradeFailed);
+    let worst = worst.or_else(|| under_way.iter().find(|b| b.reason == Reason::UpgradeHeld)).unwrap_or(first);
+    let reason = match worst.reason {
+        reason @ (Reason::UpgradeFailed | Reason::UpgradeHeld) => reason,
+        _ => Reason::Upgrading,
+    };
+    let lines: Vec<String> = under_way.iter().map(|b| format!("block {}: {}", b.name, b.message)).collect();
+    Some(verdict(condition::UPGRADING, Some(true), reason, listed(&lines)))
 }
 
 /// Whether the products were told what they have to know. A Job that simulated nodes complete has told nobody anything.

@@ -14,7 +14,7 @@ use plinth_plan::backup::{CA_FILE, Document, FILE, Manifest};
 
 pub use self::fetch::{Opened, check, fetch, secrets};
 pub use self::s3::Store;
-pub use self::send::send;
+pub use self::send::{moment_of, send};
 
 /// Account of the object storage.
 pub struct Account {

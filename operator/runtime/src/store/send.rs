@@ -23,7 +23,17 @@ const PART: usize = 8 << 20;
 /// How a backup is called: when it was begun.
 const ID: &str = "%Y%m%dT%H%M%SZ";
 
-/// Takes a backup; `escrow` are the block's secrets, encrypted already. Says what it has done, a line each.
+/// The moment that the name of a backup stands for.
+///
+/// # Errors
+/// It is no such name.
+pub fn moment_of(id: &str) -> Result<Timestamp> {
+    let time = jiff::civil::DateTime::strptime(ID, id)
+        .with_context(|| format!("`{id}` is no name of a backup, such as 20261130T020000Z"))?;
+    Ok(time.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp())
+}
+
+/// Takes a backup, named after `began`; `escrow` are the block's secrets, encrypted already. Says what it has done, a line each.
 ///
 /// # Errors
 /// The dump failed or is not whole, or the storage refused. Nothing that looks like a backup is left then.
@@ -32,11 +42,11 @@ pub async fn send(
     store: &Store,
     folder: &Path,
     escrow: Option<Vec<u8>>,
-    now: impl Fn() -> Timestamp,
+    (began, now): (Timestamp, impl Fn() -> Timestamp),
     mut say: impl FnMut(String),
 ) -> Result<Manifest> {
     let shared = Shared::new(folder);
-    let sent = take(document, store, &shared, escrow, now, &mut say).await;
+    let sent = take(document, store, &shared, escrow, (began, now), &mut say).await;
     match &sent {
         Err(_) => shared.say_failed(),
         Ok(manifest) => {
@@ -54,7 +64,7 @@ async fn take(
     store: &Store,
     shared: &Shared,
     escrow: Option<Vec<u8>>,
-    now: impl Fn() -> Timestamp,
+    (began, now): (Timestamp, impl Fn() -> Timestamp),
     say: &mut impl FnMut(String),
 ) -> Result<Manifest> {
     let recipients = recipients(&document.recipients)?;
@@ -65,7 +75,6 @@ async fn take(
     // Not waited for: it may stand before a pipe that nobody opens any more.
     thread::spawn(move || drop(done.send(sealed(&pipe, &recipients, parts))));
 
-    let began = now();
     let id = began.strftime(ID).to_string();
     let object = document.place.dump(&id);
     let mut upload = store.begin(&object).await?;

@@ -124,6 +124,7 @@ fn spec(stack: &str, kind: OperationType, args: &AskArgs) -> OperationSpec {
         restore: None,
         sandbox: None,
         extend: None,
+        upgrade: None,
     }
 }
 

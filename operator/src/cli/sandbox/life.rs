@@ -84,6 +84,7 @@ fn spec(sandbox: &str, kind: OperationType, args: &AskArgs) -> OperationSpec {
         migrate_provider: None,
         backup: None,
         restore: None,
+        upgrade: None,
         extend: None,
     }
 }

@@ -71,4 +71,43 @@ pub struct BlockSummary {
     /// Public and in-cluster addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,
+    /// The upgrade that is under way, or waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeSummary>,
+}
+
+/// The upgrade of a block that is under way, or waits.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct UpgradeSummary {
+    /// Version that runs: the last one whose step has come to its end.
+    pub from: String,
+    /// Version of the step; nothing while no step can be taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Version that the Stack asks for.
+    pub target: String,
+    /// What is being done.
+    pub phase: UpgradePhase,
+    /// What the step waits for, or why it does not go on and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// How far a step from one version to the next is.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UpgradePhase {
+    /// It is not begun: something comes first.
+    #[default]
+    Held,
+    /// It is about to begin.
+    Beginning,
+    /// The restore point is being taken; the old version serves.
+    BackingUp,
+    /// Migrations run, then the new version takes over.
+    Rolling,
+    /// It has failed. What has not been replaced serves.
+    Failed,
+    /// The old version and its data are being put back.
+    Returning,
 }
