@@ -87,6 +87,7 @@ impl Waiting<'_> {
             sandbox: None,
             extend: None,
             upgrade: None,
+            failover: None,
         };
         let generate_name = Some(format!("approve-{}-", self.stack));
         Operation {

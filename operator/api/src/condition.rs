@@ -30,6 +30,8 @@ pub const REACHABLE: &str = "Reachable";
 pub const BACKED_UP: &str = "BackedUp";
 /// Something has no pods because mode Degraded does without it, or because it is switched off.
 pub const DEGRADED: &str = "Degraded";
+/// Every standby has all that it needs to take its block over, but for the data, which is in the backups.
+pub const STANDING_BY: &str = "StandingBy";
 /// Mode Surge: more pods run than the profile says.
 pub const SURGING: &str = "Surging";
 /// A sandbox's time is over soon: its owner was warned.
@@ -87,6 +89,7 @@ pub enum Reason {
     Upgrading,
     UpgradeHeld,
     UpgradeFailed,
+    Fenced,
 }
 
 impl Reason {
@@ -137,6 +140,7 @@ impl Reason {
             Reason::Upgrading => "Upgrading",
             Reason::UpgradeHeld => "UpgradeHeld",
             Reason::UpgradeFailed => "UpgradeFailed",
+            Reason::Fenced => "Fenced",
         }
     }
 }

@@ -20,6 +20,8 @@ pub const CLAIM_MANAGER: &str = "plinth-claim";
 pub const RESTORE_MANAGER: &str = "plinth-restore";
 /// Field manager of [`ANNOTATION_INSTALLED`]: what runs outlives the next apply of what Plinth renders.
 pub const UPGRADE_MANAGER: &str = "plinth-upgrade";
+/// Field manager of [`ANNOTATION_FAILOVER`]: the state of a takeover outlives the next apply of what Plinth renders.
+pub const FAILOVER_MANAGER: &str = "plinth-failover";
 /// Finalizer on a Stack: held until everything it deployed is gone or deliberately retained. On a WorkloadCluster, and on the
 /// Secret of its kubeconfig: held until nothing is claimed to be there.
 pub const FINALIZER: &str = "plinth.dev/teardown";
@@ -65,6 +67,10 @@ pub const ANNOTATION_RESTORE: &str = "plinth.dev/restore";
 /// Annotation on a block's namespace, beside the data that it is about: which product runs in which version, from which
 /// catalogue, and how far an upgrade of it is, as a JSON object.
 pub const ANNOTATION_INSTALLED: &str = "plinth.dev/installed";
+/// Annotation on a block's namespace, on both sides: how far an Operation of type Failover or Switchback is, as a JSON object.
+pub const ANNOTATION_FAILOVER: &str = "plinth.dev/failover";
+/// Annotation on a block's namespace: the block does not run here, it only could.
+pub const ANNOTATION_STANDBY: &str = "plinth.dev/standby";
 /// Annotation: the Operation that rotated a Secret last; on a pod template, the one that restarted it.
 pub const ANNOTATION_REVISION: &str = "plinth.dev/revision";
 /// Annotation on a Secret: when something in it ends so soon that it is made anew, RFC 3339.
@@ -163,6 +169,9 @@ mod tests {
                 super::VIEWER_ROLE,
                 super::SANDBOX_CREDENTIALS,
                 super::SANDBOX_MANAGER,
+                super::ANNOTATION_FAILOVER,
+                super::FAILOVER_MANAGER,
+                super::ANNOTATION_STANDBY,
             ],
             (super::MAX_STACK_NAME, super::MAX_BLOCK_NAME, super::BLOCKS, super::EXTENSION_PREFIX),
         ));

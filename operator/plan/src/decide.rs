@@ -56,7 +56,33 @@ pub fn decide(plan: &Plan, observed: &Observed, gate: &Gate) -> Decisions {
         }
     }
     house.removed_blocks(gate.hold(false), &mut decisions);
+    standbys(plan, observed, gate, &mut decisions);
     decisions
+}
+
+/// Standbys are decided one cluster at a time: there each is a block like others, and needs nothing of any other.
+fn standbys(plan: &Plan, observed: &Observed, gate: &Gate, decisions: &mut Decisions) {
+    let clusters: BTreeSet<Option<&str>> =
+        plan.standby.iter().map(|block| block.cluster.as_deref()).collect();
+    for cluster in clusters {
+        let own = plan.standby.iter().filter(|block| block.cluster.as_deref() == cluster);
+        let part = Plan { stack: plan.stack.clone(), blocks: own.cloned().collect(), ..Plan::default() };
+        let house = House::of(&part, observed);
+        for block in &part.blocks {
+            let mut of_block = Decisions::default();
+            match house.on(block).silence(cluster) {
+                Some(silence) => of_block.units.extend(block.units.iter().map(|u| unreachable(u, &silence))),
+                None => house.block(block, gate.hold(block.paused), &mut of_block),
+            }
+            decisions.look_again = decisions.look_again.into_iter().chain(of_block.look_again).min();
+            let mut writes: Vec<Action> = of_block.all_actions().cloned().collect();
+            if !writes.is_empty() {
+                decisions.on(cluster).append(&mut writes);
+            }
+            let place = (block.name.clone(), cluster.map(str::to_owned));
+            decisions.standby.insert(place, of_block.units);
+        }
+    }
 }
 
 fn unreachable(unit: &Unit, silence: &str) -> UnitDecision {
@@ -99,6 +125,8 @@ enum Role {
     Bystander,
     /// It could write, and has no pods meanwhile.
     Stopped,
+    /// Its side does not serve, or not yet: it has no pods either.
+    Fenced,
     /// The mode of the Stack does without it: it has no pods either.
     Shed,
     /// The Stack sleeps: it has no pods either.
@@ -112,6 +140,7 @@ impl Role {
         match block.standstill() {
             Some((stopped, _)) if stopped.contains(&unit.id) => Role::Stopped,
             Some((_, jobs)) if jobs.contains(&unit.id) => Role::Mover,
+            _ if block.fenced.contains(&unit.id) => Role::Fenced,
             _ if block.asleep.contains(&unit.id) => Role::Asleep,
             _ if block.shed.as_ref().is_some_and(|shed| shed.stopped.contains(&unit.id)) => Role::Shed,
             _ => Role::Bystander,
@@ -122,6 +151,7 @@ impl Role {
     fn stop(self) -> Option<Stop> {
         match self {
             Role::Stopped => Some(Stop::MOVING),
+            Role::Fenced => Some(Stop::FENCED),
             Role::Shed => Some(Stop::SHED),
             Role::Asleep => Some(Stop::ASLEEP),
             Role::Bystander | Role::Mover => None,
@@ -295,6 +325,9 @@ impl<'a> House<'a> {
             self.plan.blocks.iter().map(|b| (b.name.as_str(), b.cluster.as_deref())).collect();
         for (cluster, observed) in self.observed.clusters() {
             for (name, inventory) in &observed.inventory {
+                if self.plan.standby.iter().any(|s| s.name == *name && s.cluster.as_deref() == cluster) {
+                    continue;
+                }
                 let wait = match places.get(name.as_str()) {
                     Some(place) if *place == cluster => continue,
                     Some(place) => Some(left_behind(name, *place)),
@@ -390,7 +423,7 @@ impl<'a> House<'a> {
         let first_start = view.is_first_start();
         let waits = match (view.role, first_start) {
             // Without pods it needs nobody, and nobody may keep it from stopping.
-            (Role::Stopped | Role::Shed | Role::Asleep, _) => None,
+            (Role::Stopped | Role::Fenced | Role::Shed | Role::Asleep, _) => None,
             (role, true) => self.waits_to_start(unit, role),
             (_, false) => self.waits_to_update(unit),
         };

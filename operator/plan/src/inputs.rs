@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::backing::Running;
 use crate::catalogue::Catalogue;
 use crate::exchange::Declared;
+use crate::failover::Failovers;
 use crate::fixed::Fixed;
 use crate::installed::Installs;
 use crate::model::Finding;
@@ -33,6 +34,8 @@ pub struct Inputs {
     pub moves: Moves,
     /// Data that is being brought back from backups.
     pub restores: Restores,
+    /// Blocks that were taken over to a standby, or are being.
+    pub failovers: Failovers,
     /// What agencies have declared about the Stack's exchange; nothing when nobody looked.
     pub declared: Declared,
     /// WorkloadClusters of the Stack's namespace, by name.

@@ -22,6 +22,7 @@ pub mod decide;
 pub mod diff;
 pub mod exchange;
 pub mod expr;
+pub mod failover;
 pub mod fixed;
 pub mod graph;
 mod inputs;

@@ -2,22 +2,25 @@
 //! ([`Decisions`]). Pure data: no client, no clock.
 
 mod observed;
+mod secret;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use plinth_api::condition::{Reason, State};
-use plinth_api::v1alpha1::product::{ConformanceException, Generator, KeyAlgorithm};
+use plinth_api::v1alpha1::product::ConformanceException;
 use plinth_api::v1alpha1::stack::DriftPolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::backup::Coverage;
 use crate::exchange::{Compiled, Subject};
+use crate::failover::Failover;
 use crate::moving::Move;
 use crate::restoring::Restore;
 use crate::upgrade::Upgrading;
 pub use observed::{Failure, Live, Observed, PodBrief};
+pub use secret::{Certificate, Escrow, Piece, SecretKeyRef, SecretSource, Signer};
 
 /// Identity of an object on one cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -90,6 +93,9 @@ pub struct Plan {
     pub hash: String,
     /// Blocks in the order of the spec.
     pub blocks: Vec<BlockPlan>,
+    /// Their standbys: the same blocks on other clusters, without pods.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub standby: Vec<BlockPlan>,
     /// What holds in the exchange.
     #[serde(skip)]
     pub exchange: Compiled,
@@ -121,10 +127,23 @@ impl Plan {
         self.units().flat_map(|u| &u.objects)
     }
 
-    /// Every desired object of one cluster; `None` is the hub.
+    /// Every desired object of one cluster, standbys' among them; `None` is the hub.
     pub fn objects_on(&self, cluster: Option<&str>) -> impl Iterator<Item = &Desired> {
-        let blocks = self.blocks.iter().filter(move |block| block.cluster.as_deref() == cluster);
+        let blocks = self.blocks_on(cluster).map(|(_, block)| block);
         blocks.flat_map(|block| &block.units).flat_map(|unit| &unit.objects)
+    }
+
+    /// What is planned on one cluster, each with whether it only stands by there.
+    pub fn blocks_on(&self, cluster: Option<&str>) -> impl Iterator<Item = (bool, &BlockPlan)> {
+        let serving = self.blocks.iter().map(|block| (false, block));
+        let all = serving.chain(self.standby.iter().map(|block| (true, block)));
+        all.filter(move |(_, block)| block.cluster.as_deref() == cluster)
+    }
+
+    /// The plan as whoever writes to one cluster has to know it: there a block serves or stands by, and not both.
+    pub fn seen_from(&self, cluster: Option<&str>) -> Plan {
+        let blocks = self.blocks_on(cluster).map(|(_, block)| block.clone()).collect();
+        Plan { blocks, standby: Vec::new(), ..self.clone() }
     }
 }
 
@@ -143,7 +162,7 @@ pub struct BlockPlan {
     /// WorkloadCluster that the namespace is on; `None` for the hub, and when external.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    /// WorkloadClusters that are to take the block over. Nothing is rendered for them.
+    /// WorkloadClusters that are to take the block over, `hub` among them. What is there of it is in [`Plan::standby`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub standby: Vec<String>,
     /// Why the block cannot be deployed at all (a requirement nobody provides, say). Its units are then empty and what
@@ -173,6 +192,12 @@ pub struct BlockPlan {
     /// A database of it is being brought back from a backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restoring: Option<Restoring>,
+    /// It is being taken over to this side, or away from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failover: Option<Failover>,
+    /// What has no pods because this side does not serve, or not yet.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub fenced: BTreeSet<UnitId>,
     /// The mode of the Stack does without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shed: Option<Shed>,
@@ -331,163 +356,6 @@ pub fn pod_template(body: &Value) -> Option<&Value> {
     found.find(|template| template.pointer("/spec/containers").is_some())
 }
 
-/// Where the value of one key of a Secret comes from. The plan never holds a secret value.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum SecretSource {
-    /// Made once, adopted if present.
-    Generate {
-        /// How.
-        generator: Generator,
-        /// Never rotated in passing.
-        permanent: bool,
-    },
-    /// A private key, made once, adopted if present.
-    KeyPair {
-        /// Algorithm and size.
-        algorithm: KeyAlgorithm,
-        /// Never rotated in passing.
-        permanent: bool,
-    },
-    /// The public half of a private key of the same Secret.
-    PublicKey {
-        /// Key of the Secret that holds the private key.
-        of: String,
-    },
-    /// An X.509 certificate of a private key of the same Secret.
-    Certificate(Certificate),
-    /// What a step of onboarding handed over, sealed, in the message with which its pod ended. Kept when that is gone.
-    Captured {
-        /// Unit of the step, in the same block.
-        step: String,
-        /// Its Job, in the namespace of the Secret.
-        job: String,
-        /// Name of the value.
-        value: String,
-        /// It is there for people: nothing else has to read it.
-        for_people: bool,
-        /// The key that it is sealed with.
-        seal: SecretKeyRef,
-    },
-    /// Other secret values, encrypted so that whoever holds this one cannot read them. Kept as long as they are the same.
-    Escrowed {
-        /// The values.
-        keys: Vec<SecretKeyRef>,
-        /// X25519 public keys of age, of those who can read them.
-        recipients: Vec<String>,
-        /// What it is of them.
-        part: Escrow,
-    },
-    /// Text with secret values inside it, resolved in `apply`. One text piece alone is a plain value.
-    Compose {
-        /// The pieces, in order.
-        pieces: Vec<Piece>,
-    },
-}
-
-/// What a key of a Secret holds of values in escrow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Escrow {
-    /// A List of Secrets (JSON) with all of them, encrypted.
-    Archive,
-    /// A digest of all of them, by which it shows that the archive is of other values.
-    Digest,
-}
-
-impl SecretSource {
-    /// Whether the value cannot be had again from anywhere when it is lost.
-    pub fn is_unique(&self) -> bool {
-        self.is_born() || matches!(self, Self::Captured { .. })
-    }
-
-    /// Whether Plinth makes the value, so that it cannot be had again when it is lost.
-    pub fn is_born(&self) -> bool {
-        matches!(self, Self::Generate { .. } | Self::KeyPair { .. })
-    }
-
-    /// Whether a rotation that names no key gives it a new value.
-    pub fn is_renewable(&self) -> bool {
-        matches!(self, Self::Generate { permanent: false, .. } | Self::KeyPair { permanent: false, .. })
-    }
-
-    /// Keys of Secrets that the value is made from, beside those that it names as keys of its own Secret.
-    pub fn made_from(&self) -> Vec<&SecretKeyRef> {
-        match self {
-            Self::Compose { pieces } => {
-                let secrets = pieces.iter().filter_map(|piece| match piece {
-                    Piece::Secret(reference) => Some(reference),
-                    Piece::Text(_) => None,
-                });
-                secrets.collect()
-            }
-            Self::Certificate(Certificate { signed_by: Some(signer), .. }) => {
-                vec![&signer.certificate, &signer.key]
-            }
-            Self::Captured { seal, .. } => vec![seal],
-            Self::Escrowed { keys, .. } => keys.iter().collect(),
-            Self::Generate { .. } | Self::KeyPair { .. } | Self::PublicKey { .. } | Self::Certificate(_) => {
-                Vec::new()
-            }
-        }
-    }
-}
-
-/// A certificate as it should be, PEM (X.509).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Certificate {
-    /// Key of the same Secret that holds the private key.
-    pub of: String,
-    /// Common name of the subject.
-    pub common_name: String,
-    /// DNS names (or IP addresses) that it is valid for. With one it may be a server's.
-    pub dns_names: Vec<String>,
-    /// URIs that say who presents it. With one it may be a client's.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub uris: Vec<String>,
-    /// It may sign others.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub ca: bool,
-    /// Whose certificate and private key sign it, in any namespace; its own where `None`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub signed_by: Option<Signer>,
-    /// Days that it is valid for; in the last third of them, or when what it says or who signs it has changed, it is made
-    /// anew from the same private key. Where `None` it is valid for ten years and kept as long as that key is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub days: Option<u32>,
-}
-
-/// A certificate authority: where its certificate and its private key are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Signer {
-    /// The certificate, PEM.
-    pub certificate: SecretKeyRef,
-    /// The private key, PEM (PKCS#8).
-    pub key: SecretKeyRef,
-}
-
-/// A piece of a composed secret value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Piece {
-    /// Plain text.
-    Text(String),
-    /// A key of another Secret, as it is on the cluster.
-    Secret(SecretKeyRef),
-}
-
-/// A key of a Secret.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretKeyRef {
-    /// Namespace.
-    pub namespace: String,
-    /// Secret name.
-    pub name: String,
-    /// Key.
-    pub key: String,
-}
-
 /// Everything Plinth owns in one block: the union of previous and planned, written before a block's first write.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -518,6 +386,8 @@ pub struct Decisions {
     pub actions: Vec<Action>,
     /// The same for each WorkloadCluster where there is something to write.
     pub elsewhere: BTreeMap<String, Vec<Action>>,
+    /// One for each unit of each standby, by block and cluster; `None` is the hub.
+    pub standby: BTreeMap<(String, Option<String>), Vec<UnitDecision>>,
     /// Objects that Plinth owns and no longer plans, by block: on their way out, or kept because they hold data.
     pub orphans: BTreeMap<String, Vec<ObjectDecision>>,
     /// Seconds since the Unix epoch at which time alone may change the picture: a retry is due, a start-up budget ends.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::exchange::{Compiled, Declared, compile};
 use crate::graph;
-use crate::model::{BlockPlan, Finding, Plan, StackId};
+use crate::model::{BlockPlan, Finding, Plan, StackId, Unit};
 use crate::render::{full_digest, render};
 use crate::resolve::{Inputs, resolve, stack_id};
 
@@ -16,6 +16,7 @@ pub struct Validated {
     stack: StackId,
     revision: String,
     blocks: Vec<BlockPlan>,
+    standby: Vec<BlockPlan>,
     exchange: Compiled,
 }
 
@@ -26,40 +27,43 @@ pub struct Validated {
 pub fn validate(stack: &Stack, inputs: &Inputs) -> Result<Validated, Vec<Finding>> {
     let exchange = compile(stack, &inputs.catalogue, &inputs.declared);
     let resolved = resolve(stack, inputs, &exchange)?;
-    let blocks = render(stack, inputs, &exchange, &resolved)?;
+    let (blocks, standby) = render(stack, inputs, &exchange, &resolved)?;
     let revision = inputs.catalogue.revision().to_owned();
-    Ok(Validated { stack: stack_id(stack), revision, blocks, exchange })
+    Ok(Validated { stack: stack_id(stack), revision, blocks, standby, exchange })
 }
 
 /// The plan of a validated Stack. Cannot fail.
 pub fn assemble(validated: Validated) -> Plan {
-    let units: Vec<Value> = validated
-        .blocks
-        .iter()
-        .flat_map(|b| &b.units)
-        .map(|unit| {
-            let objects: Vec<Value> = unit.objects.iter().map(|o| json!([o.key, o.hash])).collect();
-            match unit.step.as_ref().and_then(|step| step.held.as_ref()) {
-                None => json!([unit.id, unit.after, objects]),
-                Some(held) => json!([unit.id, unit.after, objects, held]),
-            }
-        })
-        .collect();
+    let units = digests(&validated.blocks);
     // On the hub alone a plan is named as it was before there were other clusters.
     let places = places(&validated.blocks);
     let upgrades = upgrades(&validated.blocks);
-    let hash = match (places.is_empty(), upgrades.is_empty()) {
+    let standby = digests(&validated.standby);
+    let hash = match (places.is_empty(), upgrades.is_empty() && standby.is_empty()) {
         (true, true) => full_digest(&json!([validated.stack, units])),
         (false, true) => full_digest(&json!([validated.stack, units, places])),
-        _ => full_digest(&json!([validated.stack, units, places, upgrades])),
+        _ => full_digest(&json!([validated.stack, units, places, upgrades, standby])),
     };
     Plan {
         hash,
         stack: validated.stack,
         catalogue_revision: validated.revision,
         blocks: validated.blocks,
+        standby: validated.standby,
         exchange: validated.exchange,
     }
+}
+
+/// Everything that is to be written, each object by its digest.
+fn digests(blocks: &[BlockPlan]) -> Vec<Value> {
+    let digest = |unit: &Unit| {
+        let objects: Vec<Value> = unit.objects.iter().map(|o| json!([o.key, o.hash])).collect();
+        match unit.step.as_ref().and_then(|step| step.held.as_ref()) {
+            None => json!([unit.id, unit.after, objects]),
+            Some(held) => json!([unit.id, unit.after, objects, held]),
+        }
+    };
+    blocks.iter().flat_map(|b| &b.units).map(digest).collect()
 }
 
 /// Blocks that are elsewhere than on the hub, each with its clusters.

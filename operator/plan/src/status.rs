@@ -20,6 +20,7 @@ use crate::exchange::Subject;
 use crate::exchange::federation::Trust;
 use crate::exchange::{applied, federation};
 use crate::model::{Decisions, Finding, Observed, Plan, SecretSource};
+use crate::placement::shown;
 use crate::surge::Rush;
 
 /// Findings and objects written out; the rest is counted.
@@ -138,6 +139,7 @@ pub fn report(
                 planned(plan, &assessments, observed, &approved, &previous, previous_blocks, &now);
             let mut verdicts = stack_verdicts(plan, &assessments, observed, &approved);
             verdicts.extend(backup::verdict(stack.spec.backup.as_ref(), plan, observed));
+            verdicts.extend(standing_by(plan, decisions));
             verdicts.extend(surging(stack, plan));
             report.stack.conditions = merged(verdicts, &previous.conditions, generation, &now);
             report.stack.observed_generation = Some(generation);
@@ -168,6 +170,7 @@ fn rank(kind: &str) -> usize {
         condition::FEDERATED,
         condition::BACKED_UP,
         condition::UPGRADING,
+        condition::STANDING_BY,
         condition::DEGRADED,
         condition::SURGING,
         condition::SIMULATED,
@@ -360,6 +363,28 @@ fn federated(plan: &Plan) -> Option<Verdict> {
     let message = said.join("; ");
     (!all.is_empty())
         .then(|| verdict(condition::FEDERATED, Some(reason == Reason::Approved), reason, message))
+}
+
+/// Whether each standby could take its block over; nothing where there is none.
+fn standing_by(plan: &Plan, decisions: &Decisions) -> Option<Verdict> {
+    let mut complete = Vec::new();
+    for standby in &plan.standby {
+        let what = format!("{} on `{}`", standby.name, shown(standby.cluster.as_deref()));
+        let units = decisions.standby.get(&(standby.name.clone(), standby.cluster.clone()))?;
+        let lacking = units.iter().find(|unit| !matches!(unit.state, State::Ready | State::Suspended));
+        if let Some(unit) = lacking {
+            let known = (unit.state != State::Unreachable).then_some(false);
+            return Some(verdict(
+                condition::STANDING_BY,
+                known,
+                unit.reason,
+                format!("{what}: {}", unit.message),
+            ));
+        }
+        complete.push(what);
+    }
+    (!complete.is_empty())
+        .then(|| verdict(condition::STANDING_BY, Some(true), Reason::AllReady, listed(&complete)))
 }
 
 /// That more runs than the profile says, and what bends first all the same; nothing in other modes.

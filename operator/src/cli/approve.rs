@@ -83,6 +83,7 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
         sandbox: None,
         extend: None,
         upgrade: None,
+        failover: None,
     };
     let (name, ended) =
         submit(&client, &namespace, spec, &format!("approve-{}", args.stack), args.timeout).await?;

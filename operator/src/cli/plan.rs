@@ -285,6 +285,7 @@ pub fn recipe(source: &SecretSource) -> String {
         SecretSource::Escrowed { keys, part: Escrow::Digest, .. } => {
             format!("a digest of {} values", keys.len())
         }
+        SecretSource::Serving(of) => format!("{}, as it is on the side that serves", of.key),
         SecretSource::Compose { pieces } => {
             let references: Vec<String> = pieces
                 .iter()

@@ -15,6 +15,42 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::reach::Reach;
 
+/// What a Stack has on a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Claimed {
+    /// Blocks that are there.
+    pub blocks: BTreeSet<String>,
+    /// Blocks that the cluster stands by for.
+    pub standby: BTreeSet<String>,
+}
+
+impl Claimed {
+    /// Nothing is.
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty() && self.standby.is_empty()
+    }
+
+    /// What the status of a WorkloadCluster says of a Stack.
+    pub fn of(cluster: &WorkloadCluster, stack: &str) -> Self {
+        let claims = cluster.status.iter().flat_map(|status| &status.claims);
+        let mut own = Self::default();
+        for claim in claims.filter(|claim| claim.stack == stack) {
+            own.blocks.extend(claim.blocks.iter().cloned());
+            own.standby.extend(claim.standby.iter().cloned());
+        }
+        own
+    }
+
+    fn planned(plan: Option<&Plan>, cluster: &str) -> Self {
+        let mut planned = Self::default();
+        for (stands_by, block) in plan.into_iter().flat_map(|plan| plan.blocks_on(Some(cluster))) {
+            let of = if stands_by { &mut planned.standby } else { &mut planned.blocks };
+            of.extend(Some(block.name.clone()).filter(|_| !block.units.is_empty()));
+        }
+        planned
+    }
+}
+
 /// Says on each cluster that is about to be written to what is about to be there.
 ///
 /// # Errors
@@ -27,10 +63,11 @@ pub(super) async fn hold(
     context: &Context,
 ) -> Result<(), CallError> {
     for (cluster, reached) in reach.iter().filter(|(name, _)| decisions.elsewhere.contains_key(*name)) {
-        let claimed: BTreeSet<String> = reached.claimed.iter().cloned().collect();
-        let mut wanted = claimed.clone();
-        wanted.extend(planned(plan, cluster));
-        if wanted != claimed {
+        let planned = Claimed::planned(Some(plan), cluster);
+        let mut wanted = reached.claimed.clone();
+        wanted.blocks.extend(planned.blocks);
+        wanted.standby.extend(planned.standby);
+        if wanted != reached.claimed {
             write(stack, cluster, &wanted, context).await?;
         }
     }
@@ -53,11 +90,18 @@ pub(super) async fn settle(
         if seen.unreachable.is_some() {
             continue;
         }
-        let claimed: BTreeSet<String> = reached.claimed.iter().cloned().collect();
-        let planned: BTreeSet<String> = plan.into_iter().flat_map(|plan| planned(plan, cluster)).collect();
-        let mut wanted: BTreeSet<String> = claimed.intersection(&planned).cloned().collect();
-        wanted.extend(seen.inventory.keys().cloned());
-        if wanted != claimed {
+        let planned = Claimed::planned(plan, cluster);
+        let both =
+            |one: &BTreeSet<String>, other: &BTreeSet<String>| one.intersection(other).cloned().collect();
+        let mut wanted = Claimed {
+            blocks: both(&reached.claimed.blocks, &planned.blocks),
+            standby: both(&reached.claimed.standby, &planned.standby),
+        };
+        let (waiting, there) =
+            seen.inventory.keys().cloned().partition::<Vec<_>, _>(|block| planned.standby.contains(block));
+        wanted.standby.extend(waiting);
+        wanted.blocks.extend(there);
+        if wanted != reached.claimed {
             write(stack, cluster, &wanted, context).await?;
         }
     }
@@ -70,36 +114,34 @@ pub(super) async fn settle(
 /// The API server refused or did not answer.
 pub(super) async fn release(stack: &StackId, reach: &Reach, context: &Context) -> Result<(), CallError> {
     for (cluster, _) in reach.iter().filter(|(_, reached)| !reached.claimed.is_empty()) {
-        write(stack, cluster, &BTreeSet::new(), context).await?;
+        write(stack, cluster, &Claimed::default(), context).await?;
     }
     Ok(())
 }
 
-fn planned<'a>(plan: &'a Plan, cluster: &'a str) -> impl Iterator<Item = String> + 'a {
-    let there = plan.blocks.iter().filter(move |block| block.cluster.as_deref() == Some(cluster));
-    there.filter(|block| !block.units.is_empty()).map(|block| block.name.clone())
-}
-
-/// Makes the claim of a Stack on a cluster say `blocks`. As a manager of its own: other Stacks' claims are theirs.
+/// Makes the claim of a Stack on a cluster say this. As a manager of its own: other Stacks' claims are theirs.
 ///
 /// # Errors
 /// The API server refused or did not answer; the WorkloadCluster is gone.
 pub(super) async fn write(
     stack: &StackId,
     cluster: &str,
-    blocks: &BTreeSet<String>,
+    claimed: &Claimed,
     context: &Context,
 ) -> Result<(), CallError> {
     let key = key_of(&stack.namespace, cluster);
     let gone = || CallError::Lost(format!("{key} is gone"));
     let found = context.workload_cluster(&stack.namespace, cluster).ok_or_else(gone)?;
     let served = served(&key, context).await?.ok_or_else(gone)?;
-    if !blocks.is_empty() {
+    if !claimed.is_empty() {
         pin(&key, &found, &served, context).await?;
     }
-    let claim = ClusterClaim { stack: stack.name.clone(), blocks: blocks.iter().cloned().collect() };
-    let claims: Vec<ClusterClaim> =
-        Some(claim).filter(|claim| !claim.blocks.is_empty()).into_iter().collect();
+    let claim = ClusterClaim {
+        stack: stack.name.clone(),
+        blocks: claimed.blocks.iter().cloned().collect(),
+        standby: claimed.standby.iter().cloned().collect(),
+    };
+    let claims: Vec<ClusterClaim> = Some(claim).filter(|_| !claimed.is_empty()).into_iter().collect();
     let body = json!({
         "apiVersion": key.api_version,
         "kind": key.kind,

@@ -1,6 +1,6 @@
 //! What every reconcile needs, handed in once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -20,6 +20,7 @@ use plinth_runtime::observe::agencies::Agencies;
 use plinth_runtime::status::StatusWriter;
 use tokio_util::task::TaskTracker;
 
+use super::claims::Claimed;
 use super::cluster::{Attended, Rhythm};
 use super::documents::Documents;
 use super::lanes::Lanes;
@@ -121,10 +122,9 @@ impl Context {
     }
 
     /// Blocks of a Stack that are claimed to be on a cluster.
-    pub fn claimed(&self, (namespace, name): &ClusterId, stack: &str) -> BTreeSet<String> {
-        let status = self.workload_cluster(namespace, name).and_then(|cluster| cluster.status);
-        let claims = status.into_iter().flat_map(|status| status.claims);
-        claims.filter(|claim| claim.stack == stack).flat_map(|claim| claim.blocks).collect()
+    pub(super) fn claimed(&self, (namespace, name): &ClusterId, stack: &str) -> Claimed {
+        let cluster = self.workload_cluster(namespace, name);
+        cluster.map(|cluster| Claimed::of(&cluster, stack)).unwrap_or_default()
     }
 
     /// The hand that writes to a cluster; `None` is the hub.

@@ -53,7 +53,10 @@ pub(super) async fn dereference(
     let namespaces = context.clusters.home().observer.namespaces(&id_of(stack)).await?;
     let elsewhere = reach.namespaces(&id_of(stack));
     let bodies = || namespaces.iter().chain(&elsewhere).map(|live| &*live.body);
-    let installed = installed::recorded(&id_of(stack), bodies());
+    // A side that takes a block over goes on with what ran on the other.
+    let remembered = reach.everywhere(&id_of(stack));
+    let all = remembered.iter().map(|live| &*live.body).chain(bodies());
+    let installed = installed::recorded(&id_of(stack), all);
     installed.hash(&mut digest);
     let beside_data = installed.values().map(|installed| installed.catalogue.as_str());
     let (catalogue, unknown_catalogue) = match context.catalogues.of_stack(stack, beside_data) {
@@ -68,6 +71,8 @@ pub(super) async fn dereference(
     moves.hash(&mut digest);
     let restores = restoring::recorded(&id_of(stack), bodies());
     restores.hash(&mut digest);
+    let failovers = reach.failovers().clone();
+    failovers.hash(&mut digest);
     let fixed = fixed::recorded(&id_of(stack), bodies());
     fixed.hash(&mut digest);
     let declared = declared(stack, reach, context).await?;
@@ -88,6 +93,7 @@ pub(super) async fn dereference(
         fixed,
         moves,
         restores,
+        failovers,
         declared,
         clusters,
         hub,

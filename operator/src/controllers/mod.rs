@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod context;
 pub mod dereference;
 pub mod documents;
+mod failover;
 mod lanes;
 mod measure;
 pub mod moving;

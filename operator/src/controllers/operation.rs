@@ -15,6 +15,7 @@ use plinth_api::v1alpha1::operation::{OperationPhase, OperationType};
 use plinth_api::{Operation, OperationStatus, Stack, names};
 use plinth_plan::expr::listed;
 use plinth_plan::model::{Desired, ObjectKey, Plan, SecretKeyRef, SecretSource, StackId};
+use plinth_plan::placement::shown;
 use plinth_runtime::apply::Applier;
 use plinth_runtime::apply::classify::classify;
 use plinth_runtime::call::{Applying, CallError};
@@ -25,6 +26,7 @@ use serde_json::{Value, json};
 
 use super::backup::backup;
 use super::context::{Context, now};
+use super::failover::take_over;
 use super::moving::migrate;
 use super::restoring::restore;
 use super::sandbox::operate::operate;
@@ -158,6 +160,9 @@ async fn attempt(
             Ok(Verdict::Failed("it names no Sandbox".to_owned()))
         }
         OperationType::Upgrade => upgrade(operation, before, &stack, context).await,
+        OperationType::Failover | OperationType::Switchback => {
+            take_over(operation, before, &stack, context).await
+        }
     }
 }
 
@@ -316,6 +321,17 @@ async fn rotate(operation: &Operation, id: &StackId, context: &Context) -> Resul
         steps.push(format!("made {} anew", other.key));
     }
     let changed: Vec<&ObjectKey> = composed.iter().map(|o| &o.key).chain([&secret.key]).collect();
+    for (cluster, copy) in copies_of(&plan, &changed) {
+        let hand = context.hand(id, cluster)?;
+        let Some(served) = hand.cluster().kinds.served("v1", "Secret").await? else {
+            return Ok(Verdict::NotYet("a standby's cluster serves no Secrets".to_owned()));
+        };
+        let place = Place { cluster: hand.cluster(), writer: hand.writer(), sources: &sources };
+        if let Err(trouble) = secrets::apply(place, &served, copy, true, now).await {
+            return Ok(Verdict::NotYet(format!("{} on {}: {}", copy.key, shown(cluster), trouble.message)));
+        }
+        steps.push(format!("copied {} to the standby on {}", copy.key, shown(cluster)));
+    }
     for workload in readers(&plan, &changed) {
         match restart(&hand_of(&plan, workload, context)?, workload, &revision).await {
             Ok(true) => steps.push(format!("restarted {}", workload.key)),
@@ -379,6 +395,17 @@ fn composed_of<'a>(plan: &'a Plan, source: &ObjectKey) -> Vec<&'a Desired> {
         }
     }
     found
+}
+
+/// The same Secrets on standbys, each with its cluster.
+fn copies_of<'a>(plan: &'a Plan, secrets: &[&ObjectKey]) -> Vec<(Option<&'a str>, &'a Desired)> {
+    let mut copies = Vec::new();
+    for standby in &plan.standby {
+        let objects = standby.units.iter().flat_map(|unit| &unit.objects);
+        let own = objects.filter(|object| secrets.contains(&&object.key));
+        copies.extend(own.map(|object| (standby.cluster.as_deref(), object)));
+    }
+    copies
 }
 
 /// Jobs of onboarding that read one of these Secrets: they tell a product a value that it keeps.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use kube::ResourceExt;
-use plinth_api::{Stack, WorkloadCluster, names};
+use plinth_api::{Stack, names};
+use plinth_plan::failover::{Failovers, recorded};
 use plinth_plan::model::{Live, Plan, StackId};
 use plinth_runtime::apply::Applier;
 use plinth_runtime::clusters::Cluster;
@@ -16,6 +17,7 @@ use plinth_runtime::status::id_of;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use super::claims::Claimed;
 use super::context::Context;
 
 /// So long a reconcile waits for a cluster that answers, once.
@@ -23,7 +25,11 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The clusters of one Stack, by the names of their WorkloadClusters.
 #[derive(Default)]
-pub(super) struct Reach(BTreeMap<String, Reached>);
+pub(super) struct Reach {
+    clusters: BTreeMap<String, Reached>,
+    /// Takeovers of its blocks, as any side of them says.
+    failovers: Failovers,
+}
 
 /// One of them.
 pub(super) struct Reached {
@@ -31,8 +37,8 @@ pub(super) struct Reached {
     pub hand: Option<Applier>,
     /// Why nothing can be asked of it now.
     pub silence: Option<String>,
-    /// Blocks of the Stack that are on it, as it was claimed for them.
-    pub claimed: Vec<String>,
+    /// What of the Stack is on it, as it was claimed.
+    pub claimed: Claimed,
 }
 
 impl Reach {
@@ -41,7 +47,7 @@ impl Reach {
         let id = id_of(stack);
         let beside = context.workload_clusters(&id.namespace);
         let known = beside.iter().filter_map(|cluster| {
-            let claimed = claimed(cluster, &id.name);
+            let claimed = Claimed::of(cluster, &id.name);
             (stack.spec.placement.is_some() || !claimed.is_empty()).then_some((cluster.name_any(), claimed))
         });
         let looks = known.map(|(name, claimed)| {
@@ -55,55 +61,100 @@ impl Reach {
                 (name, Reached { hand, silence, claimed })
             }
         });
-        Self(join_all(looks).await.into_iter().collect())
+        let clusters: BTreeMap<String, Reached> = join_all(looks).await.into_iter().collect();
+        // Whoever plans asks for them again, and is told when the hub does not answer.
+        let at_home = context.clusters.home().observer.namespaces(&id).await.unwrap_or_default();
+        let elsewhere = everywhere(&id, &clusters);
+        let all: Vec<Live> = at_home.into_iter().chain(elsewhere).collect();
+        let failovers = recorded(&id, all.iter().map(|live| &*live.body));
+        Self { clusters, failovers }
+    }
+
+    /// Takeovers of its blocks: the newest of each.
+    pub fn failovers(&self) -> &Failovers {
+        &self.failovers
+    }
+
+    /// Why nothing can be asked of a cluster now; the hub is asked in every case.
+    pub fn silence(&self, cluster: &str) -> Option<&str> {
+        self.clusters.get(cluster)?.silence.as_deref()
     }
 
     /// Every cluster.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Reached)> {
-        self.0.iter()
+        self.clusters.iter()
     }
 
-    /// The namespaces of blocks, each on the cluster that the block is claimed to be on, as they were seen last. What another
+    /// The namespaces of blocks, each on the cluster that the block serves on, as they were seen last. What another
     /// cluster says of a block is not listened to: a site that is taken over must not speak for the others.
     pub fn namespaces(&self, stack: &StackId) -> Vec<Live> {
-        let prefix = format!("{stack}/");
-        self.all(stack, "Namespace", |body| {
-            let owner = body.pointer("/metadata/annotations")?.get(names::ANNOTATION_OWNER)?.as_str()?;
-            owner.strip_prefix(&prefix)
-        })
+        self.all(stack, "Namespace", owned_block(stack))
+    }
+
+    /// The same of standbys too: what is not known of the side that serves may be known of the other.
+    pub fn everywhere(&self, stack: &StackId) -> Vec<Live> {
+        everywhere(stack, &self.clusters)
     }
 
     /// Their ConfigMaps, as [`Self::namespaces`] has those.
     pub fn config_maps(&self, stack: &StackId) -> Vec<Live> {
         self.all(stack, "ConfigMap", |body| {
-            body.pointer("/metadata/labels")?.get(names::LABEL_BLOCK)?.as_str()
+            body.pointer("/metadata/labels")?.get(names::LABEL_BLOCK)?.as_str().map(str::to_owned)
         })
     }
 
-    fn all(&self, stack: &StackId, kind: &str, block: impl Fn(&Value) -> Option<&str>) -> Vec<Live> {
-        let kind = ("v1".to_owned(), kind.to_owned());
-        let of = |reached: &Reached| {
-            let store = reached.hand.as_ref().map(|hand| hand.cluster().observer.store().clone());
-            let mut live = store.map(|store| store.of_kind(stack, &kind)).unwrap_or_default();
-            live.retain(|live| {
-                block(&live.body).is_some_and(|block| reached.claimed.iter().any(|c| c == block))
-            });
-            live
+    fn all(&self, stack: &StackId, kind: &str, block: impl Fn(&Value) -> Option<String>) -> Vec<Live> {
+        let of = |(name, reached): (&String, &Reached)| {
+            reached.all(stack, kind, &block, |block| match self.failovers.get(block) {
+                Some(record) => record.side() == name,
+                None => reached.claimed.blocks.contains(block),
+            })
         };
-        self.0.values().flat_map(of).collect()
+        self.clusters.iter().flat_map(of).collect()
     }
 
     /// Where the Secrets of each namespace of a plan are.
     pub fn sources(&self, plan: Option<&Plan>, hub: &Arc<Cluster>) -> Sources {
         let Some(plan) = plan else { return Sources::hub(hub.clone()) };
-        let cluster = |name: &str| self.0.get(name)?.hand.as_ref().map(|hand| hand.cluster().clone());
+        let cluster = |name: &str| self.clusters.get(name)?.hand.as_ref().map(|hand| hand.cluster().clone());
         Sources::of_plan(hub.clone(), plan, cluster)
     }
 }
 
-fn claimed(cluster: &WorkloadCluster, stack: &str) -> Vec<String> {
-    let claims = cluster.status.iter().flat_map(|status| &status.claims);
-    claims.filter(|claim| claim.stack == stack).flat_map(|claim| claim.blocks.iter().cloned()).collect()
+impl Reached {
+    /// Objects of a kind of the blocks that are claimed to be there, and that `serves` tells are meant.
+    fn all(
+        &self,
+        stack: &StackId,
+        kind: &str,
+        block: impl Fn(&Value) -> Option<String>,
+        serves: impl Fn(&str) -> bool,
+    ) -> Vec<Live> {
+        let kind = ("v1".to_owned(), kind.to_owned());
+        let store = self.hand.as_ref().map(|hand| hand.cluster().observer.store().clone());
+        let mut live = store.map(|store| store.of_kind(stack, &kind)).unwrap_or_default();
+        let Claimed { blocks, standby } = &self.claimed;
+        live.retain(|live| {
+            let block = block(&live.body);
+            block.is_some_and(|block| (blocks.contains(&block) || standby.contains(&block)) && serves(&block))
+        });
+        live
+    }
+}
+
+/// Namespaces of blocks on every cluster that is claimed for them, in whichever way.
+fn everywhere(stack: &StackId, clusters: &BTreeMap<String, Reached>) -> Vec<Live> {
+    let of = |reached: &Reached| reached.all(stack, "Namespace", owned_block(stack), |_| true);
+    clusters.values().flat_map(of).collect()
+}
+
+/// The block of a Stack that a namespace says it is of.
+fn owned_block(stack: &StackId) -> impl Fn(&Value) -> Option<String> + use<> {
+    let prefix = format!("{stack}/");
+    move |body| {
+        let owner = body.pointer("/metadata/annotations")?.get(names::ANNOTATION_OWNER)?.as_str()?;
+        owner.strip_prefix(&prefix).map(str::to_owned)
+    }
 }
 
 /// What a plan is made from has been listed: nothing is planned for a cluster on the strength of not having looked.

@@ -2,8 +2,10 @@
 //! stand beside the data, so that a restarted operator and a rebuilt hub go on from there.
 
 use kube::ResourceExt;
-use plinth_api::{OperationStatus, Stack};
+use plinth_api::{OperationStatus, Stack, names};
+use plinth_plan::failover;
 use plinth_plan::model::{Live, ObjectKey, StackId};
+use plinth_plan::placement::HUB;
 use plinth_plan::resolve::namespace_of;
 use plinth_runtime::apply::Applier;
 use plinth_runtime::call::{Applying, CallError};
@@ -66,9 +68,20 @@ pub(super) async fn annotate(
         namespace: None,
         name: namespace_of(stack, block),
     };
-    let id = id_of(stack);
     let missing = || CallError::Lost(format!("{key} is not there"));
-    let (hand, live) = beside_data(&id, &key, context).ok_or_else(missing)?;
+    let (hand, live) = beside_data(&id_of(stack), block, &key, context).ok_or_else(missing)?;
+    annotate_at(&hand, &key, &live, (annotation, manager), record).await
+}
+
+/// The same on a namespace that was found.
+pub(super) async fn annotate_at(
+    hand: &Applier,
+    key: &ObjectKey,
+    live: &Live,
+    (annotation, manager): (&str, &'static str),
+    record: &impl Serialize,
+) -> Result<(), CallError> {
+    let missing = || CallError::Lost(format!("{key} is not there"));
     let cluster = hand.cluster();
     let served = cluster.kinds.served(&key.api_version, &key.kind).await?.ok_or_else(missing)?;
     let text = serde_json::to_string(record).map_err(|error| CallError::Lost(error.to_string()))?;
@@ -79,20 +92,33 @@ pub(super) async fn annotate(
         "metadata": { "name": key.name, "uid": live.uid, "annotations": { annotation: text } },
     });
     let how = Applying { manager, ..Applying::rendered(true) };
-    let lean: Lean = hand.writer().apply(&served, &key, body.to_string().into_bytes(), how).await?;
+    let lean: Lean = hand.writer().apply(&served, key, body.to_string().into_bytes(), how).await?;
     if let Some(seen) = lean.seen(&key.api_version, &key.kind) {
         cluster.observer.wrote(seen);
     }
     Ok(())
 }
 
-/// A block's namespace, wherever it is, and the hand that writes there.
-fn beside_data(stack: &StackId, key: &ObjectKey, context: &Context) -> Option<(Applier, Live)> {
-    let others = context.workload_clusters(&stack.namespace).into_iter();
-    let others = others.filter_map(|cluster| context.clusters.get(&stack.namespace, &cluster.name_any()));
-    let mut hands = [context.applier.clone()].into_iter().chain(others);
-    hands.find_map(|hand| {
-        let live = hand.cluster().observer.store().object(key)?;
-        Some((hand, live))
-    })
+/// A block's namespace where it serves, and the hand that writes there.
+fn beside_data(stack: &StackId, block: &str, key: &ObjectKey, context: &Context) -> Option<(Applier, Live)> {
+    let others = context.workload_clusters(&stack.namespace).into_iter().map(|cluster| cluster.name_any());
+    let others =
+        others.filter_map(|name| Some((name.clone(), context.clusters.get(&stack.namespace, &name)?)));
+    let hands = [(HUB.to_owned(), context.applier.clone())].into_iter().chain(others);
+    let mut found: Vec<(String, Applier, Live)> = hands
+        .filter_map(|(name, hand)| {
+            let live = hand.cluster().observer.store().object(key)?;
+            Some((name, hand, live))
+        })
+        .collect();
+    let takeover = failover::recorded(stack, found.iter().map(|(.., live)| &*live.body)).remove(block);
+    let stands_by = |live: &Live| {
+        let annotations = live.body.pointer("/metadata/annotations");
+        annotations.is_some_and(|annotations| annotations.get(names::ANNOTATION_STANDBY).is_some())
+    };
+    found.sort_by_key(|(name, _, live)| match &takeover {
+        Some(takeover) => takeover.side() != name,
+        None => stands_by(live),
+    });
+    found.into_iter().next().map(|(_, hand, live)| (hand, live))
 }

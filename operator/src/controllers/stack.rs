@@ -22,6 +22,7 @@ use plinth_plan::decide::{Gate, decide};
 use plinth_plan::exchange::declared::MEMBER;
 use plinth_plan::exchange::report::Ground;
 use plinth_plan::exchange::{Compiled, Declared, compile};
+use plinth_plan::failover::Phase as Takeover;
 use plinth_plan::model::{Action, Decisions, Finding, Observed, Plan, StackId};
 use plinth_plan::status::{ApprovalState, Outcome, Report, approved_steps, report};
 use plinth_runtime::call::{Answer, Applying, CallError};
@@ -142,6 +143,7 @@ async fn carry_out(
     let approved_steps = stack.status.iter().flat_map(|s| s.approved_steps.iter().cloned()).collect();
     let mut elsewhere = elsewhere(reach, &plan.stack, Some(&plan), &approved_steps, memory).await;
     let sources = reach.sources(Some(&plan), context.clusters.home());
+    let own = seen_from(&plan, None);
     let mut looked_up = LookedUp::default();
     let (mut rounds, mut held) = (0, false);
     let (observed, decisions) = loop {
@@ -164,14 +166,15 @@ async fn carry_out(
         let actions = &decisions.actions;
         let written = context
             .applier
-            .execute(&plan.stack, Some(&plan), actions, &sources, &mut memory.failures, observed.now)
+            .execute(&plan.stack, Some(&own), actions, &sources, &mut memory.failures, observed.now)
             .await?;
         // Without success there is one more look, for the messages; what failed waits for its time.
         rounds = if written == 0 { ROUNDS } else { rounds + 1 };
         elsewhere = observed.elsewhere;
     };
     for (cluster, actions) in &decisions.elsewhere {
-        let (stack, plan, actions) = (plan.stack.clone(), Some(plan.clone()), actions.clone());
+        let (stack, plan, actions) =
+            (plan.stack.clone(), Some(seen_from(&plan, Some(cluster))), actions.clone());
         let errand = Errand { stack, plan, actions, sources: sources.clone(), now: observed.now };
         memory.lanes.send(cluster, errand, context);
     }
@@ -180,7 +183,7 @@ async fn carry_out(
     if let Err(error) = claims::settle(&plan.stack, Some(&plan), &observed, reach, context).await {
         return failed(stack, &error, context).await;
     }
-    let moved = Progress::by_now(&plan, &decisions, &observed, &inputs, gate);
+    let moved = Progress::by_now(&source, &plan, &decisions, &observed, &inputs, gate);
     if let Err(error) = carry_on(&source, &plan, &inputs, &moved, memory, context).await {
         return failed(stack, &error, context).await;
     }
@@ -196,7 +199,20 @@ async fn carry_out(
     let ground = Ground::Planned { plan: &plan, decisions: &decisions, observed: &observed };
     let agencies = agencies::tell(ground, &inputs.declared, context).await?;
     let until = until(&plan.exchange, &inputs.declared);
-    Ok(soonest_of([told, agencies, pause, references, look_at_clusters(&plan, reach), until]))
+    let clusters = soonest_of([look_at_clusters(&plan, reach), look_at_leases(&plan, reach)]);
+    Ok(soonest_of([told, agencies, pause, references, clusters, until]))
+}
+
+/// The plan as whoever writes to a cluster has to know it.
+fn seen_from(plan: &Arc<Plan>, cluster: Option<&str>) -> Arc<Plan> {
+    if plan.standby.is_empty() { plan.clone() } else { Arc::new(plan.seen_from(cluster)) }
+}
+
+/// When to look again at a side that does not answer and is to be taken over from: its lease runs out with time alone.
+fn look_at_leases(plan: &Plan, reach: &Reach) -> Again {
+    let mut records = plan.blocks.iter().filter_map(|block| block.failover.as_ref());
+    let waits = records.any(|r| r.phase == Takeover::Fencing && reach.silence(&r.from).is_some());
+    waits.then_some(Duration::from_secs(2))
 }
 
 /// When to look again at clusters that are silent, while a block has no place: one of them may hold it.
@@ -242,6 +258,7 @@ fn until(exchange: &Compiled, declared: &Declared) -> Again {
 
 /// The inputs of the plan, after moves of data that are over are said to be: from then on they bind nobody.
 async fn dereferenced(stack: &Stack, reach: &Reach, context: &Context) -> Result<(Inputs, u64), CallError> {
+    super::failover::agree(reach, stack, context).await;
     let found = dereference(stack, reach, context).await?;
     let settled = Progress::settled(stack, &found.0);
     if settled.is_empty() {

@@ -6,6 +6,7 @@ mod credentials;
 #[path = "../support/documents.rs"]
 mod documents;
 mod example;
+mod failover;
 #[allow(dead_code, reason = "the tests of one cluster use all of it")]
 #[path = "../reconcile/house.rs"]
 mod house;

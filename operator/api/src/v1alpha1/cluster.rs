@@ -149,7 +149,11 @@ pub struct ClusterClaim {
     /// Name of the Stack, in the namespace of the WorkloadCluster.
     pub stack: String,
     /// Its blocks that are on the cluster, by name.
+    #[serde(default)]
     pub blocks: Vec<String>,
+    /// Its blocks that the cluster stands by for, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub standby: Vec<String>,
 }
 
 /// What can be installed on a cluster that placement may ask for: the name, and the kind by which it is known.

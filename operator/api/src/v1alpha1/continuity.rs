@@ -53,6 +53,15 @@ pub struct Continuity {
     /// What mode Surge is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surge: Option<SurgePlan>,
+    /// Seconds after its last answer from which a cluster that does not answer may be taken over from. Nothing on that cluster
+    /// knows of it: whoever needs it to have stopped has to see to that.
+    #[serde(default = "minute", skip_serializing_if = "is_minute")]
+    #[schemars(range(min = 1, max = 86400))]
+    pub lease_seconds: u32,
+    /// What a loss may cost: each takeover is measured against it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["block"]))]
+    pub recovery: Vec<Recovery>,
     /// What is switched off, in every mode, to protect something else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -61,8 +70,24 @@ pub struct Continuity {
 
 impl Default for Continuity {
     fn default() -> Self {
-        Self { priorities: Vec::new(), keeps: critical(), stops_data: false, surge: None, off: Vec::new() }
+        Self {
+            priorities: Vec::new(),
+            keeps: critical(),
+            stops_data: false,
+            surge: None,
+            lease_seconds: minute(),
+            recovery: Vec::new(),
+            off: Vec::new(),
+        }
     }
+}
+
+fn minute() -> u32 {
+    60
+}
+
+fn is_minute(seconds: &u32) -> bool {
+    *seconds == minute()
 }
 
 fn critical() -> Priority {
@@ -71,6 +96,21 @@ fn critical() -> Priority {
 
 fn is_critical(priority: &Priority) -> bool {
     *priority == Priority::Critical
+}
+
+/// What the loss of a block's side may cost.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Recovery {
+    /// The block.
+    #[schemars(length(min = 1, max = 32))]
+    pub block: String,
+    /// Recovery point objective: as much of what was written last may be lost. ISO 8601 duration: `PT15M`.
+    #[schemars(regex(pattern = r"^PT([0-9]{1,5}H)?([0-9]{1,5}M)?([0-9]{1,5}S)?$"))]
+    pub point: String,
+    /// Recovery time objective: it serves again within this. ISO 8601 duration: `PT4H`.
+    #[schemars(regex(pattern = r"^PT([0-9]{1,5}H)?([0-9]{1,5}M)?([0-9]{1,5}S)?$"))]
+    pub time: String,
 }
 
 /// How much depends on a block, or on a public service.

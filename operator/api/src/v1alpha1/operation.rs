@@ -38,6 +38,7 @@ use super::schema;
     validation = Rule::new("(self.type in ['Extend', 'Sleep', 'Wake']) == has(self.sandbox)").message("sandbox: required exactly for types Extend, Sleep and Wake"),
     validation = Rule::new("has(self.sandbox) != (has(self.stack) && self.stack != '')").message("give either stack or sandbox"),
     validation = Rule::new("(self.type == 'Extend') == has(self.extend)").message("extend: required exactly for type Extend"),
+    validation = Rule::new("(self.type in ['Failover', 'Switchback']) == has(self.failover)").message("failover: required exactly for types Failover and Switchback"),
     validation = Rule::new("(self.type == 'Restore') == has(self.restore)").message("restore: required exactly for type Restore"),
     validation = Rule::new("(self.type == 'Upgrade') == has(self.upgrade)").message("upgrade: required exactly for type Upgrade"),
 )]
@@ -84,6 +85,9 @@ pub struct OperationSpec {
     /// What is upgraded, and to what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<UpgradeTarget>,
+    /// Which block is taken over, or back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failover: Option<FailoverTarget>,
 }
 
 /// What an Operation asks.
@@ -107,6 +111,10 @@ pub enum OperationType {
     Wake,
     /// Bring a block to another version, or back; or the Stack to another catalogue.
     Upgrade,
+    /// Take a block over to a cluster that stands by for it.
+    Failover,
+    /// Take it back to where it was before.
+    Switchback,
 }
 
 /// Which secret is rotated.
@@ -162,6 +170,48 @@ pub struct RestoreTarget {
     /// (`AGE-SECRET-KEY-1…`). It is copied beside the database for as long as this takes.
     #[schemars(length(min = 1, max = 253))]
     pub identity_secret: String,
+}
+
+/// Which block is taken over, and what its new side starts from.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.identitySecret) || !has(self.restore) || self.restore.size() == 0")
+        .message("identitySecret: required where something is restored"),
+)]
+pub struct FailoverTarget {
+    /// Block name.
+    #[schemars(length(min = 1, max = 32))]
+    pub block: String,
+    /// WorkloadCluster that takes over, or `hub`; the only one that stands by where left out. Type Switchback knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub to: Option<String>,
+    /// What is not on the new side may be lost: what was written since the backups, what is not backed up, and whatever a side that
+    /// does not answer goes on taking.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accept_data_loss: bool,
+    /// Backups that the new side starts from: one of each database of the block.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["requirement"]))]
+    pub restore: Vec<RestorePart>,
+    /// Secret in the Stack's namespace whose `identity` is a private key of one of the backups' recipients
+    /// (`AGE-SECRET-KEY-1…`). It is copied beside the database for as long as this takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub identity_secret: Option<String>,
+}
+
+/// A backup that a side starts from.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RestorePart {
+    /// Requirement of the block whose database it is, as `plinth backup list` shows it.
+    #[schemars(length(min = 1, max = 52))]
+    pub requirement: String,
+    /// Backup, as `plinth backup list` shows it, for example `20261130T020000Z`.
+    #[schemars(regex(pattern = r"^[0-9]{8}T[0-9]{6}Z$"))]
+    pub from: String,
 }
 
 /// Where a backup is restored to.

@@ -206,6 +206,7 @@ pub fn composed(source: &SecretSource) -> String {
         | SecretSource::KeyPair { .. }
         | SecretSource::Captured { .. }
         | SecretSource::Escrowed { .. }
+        | SecretSource::Serving(_)
         | SecretSource::PublicKey { .. }
         | SecretSource::Certificate(_) => String::new(),
         SecretSource::Compose { pieces } => pieces

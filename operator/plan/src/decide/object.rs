@@ -182,6 +182,8 @@ pub(super) struct Stop {
 impl Stop {
     /// Its data is brought elsewhere, or back.
     pub const MOVING: Self = Self { reason: Reason::Moving, words: "is stopped while its data is brought" };
+    /// Its side does not serve, or not yet.
+    pub const FENCED: Self = Self { reason: Reason::Fenced, words: "is stopped: this side does not serve" };
     /// The mode of the Stack does without it.
     pub const SHED: Self = Self { reason: Reason::Shed, words: "is stopped by the Stack's mode" };
     /// The Stack sleeps.
@@ -209,6 +211,8 @@ pub(super) fn stopped(
     };
     let heard = match desired.key.kind.as_str() {
         "Job" => ["Suspended", "Complete", "Failed"].into_iter().any(is_true),
+        // Its controller starts no more Jobs from the moment on that it is suspended, and says nothing of it.
+        "CronJob" => true,
         _ => number("/status/observedGeneration") >= number("/metadata/generation"),
     };
     let pods = observed.pods.get(&unit.id).map_or(0, |pods| pods.iter().filter(|pod| !pod.finished).count());

@@ -101,7 +101,7 @@ pub fn choose(stack: &Stack, inputs: &Inputs) -> Result<Vec<Choice>, Vec<Finding
 /// What of a block is where it runs.
 const AT_HOME: [Bound; 3] = [Bound::Primary, Bound::Logs, Bound::Keys];
 /// What of a block is where it stands by.
-const AT_STANDBY: [Bound; 3] = [Bound::Replicas, Bound::Logs, Bound::Keys];
+const AT_STANDBY: [Bound; 4] = [Bound::Replicas, Bound::Logs, Bound::Keys, Bound::SecretCopies];
 
 fn one(
     stack: &Stack,
@@ -138,7 +138,8 @@ fn one(
     choice.considered = considered;
     if let Some(standby) = rule.and_then(|rule| rule.standby.as_ref()).filter(|_| choice.refused.is_empty()) {
         let asked = Asked { beside: None, bound: &AT_STANDBY, ..asked };
-        stand_by(&mut choice, standby, &asked, &path, clusters);
+        let other_side = inputs.failovers.get(block).map(|record| record.other_side());
+        stand_by(&mut choice, standby, &asked, &path, (clusters, other_side));
     }
     choice
 }
@@ -160,6 +161,10 @@ fn in_preference<'a>(
 
 /// Clusters that the block is on. Where it was shown last counts as long as that cluster does not say otherwise.
 fn holders(block: &str, clusters: &BTreeMap<String, ClusterFacts>, inputs: &Inputs) -> BTreeSet<String> {
+    // Of two sides that hold it, somebody has said which one serves.
+    if let Some(record) = inputs.failovers.get(block) {
+        return [record.side().to_owned()].into();
+    }
     let holding = clusters.iter().filter(|(_, facts)| facts.holds.contains(block));
     let mut holders: BTreeSet<String> = holding.map(|(name, _)| name.clone()).collect();
     if let Some(last) = inputs.placed.get(block) {
@@ -268,16 +273,21 @@ fn stand_by(
     wanted: &Standby,
     asked: &Asked<'_>,
     path: &str,
-    clusters: &BTreeMap<String, ClusterFacts>,
+    (clusters, other_side): (&BTreeMap<String, ClusterFacts>, Option<&str>),
 ) {
     let Some(own) = choice.cluster.as_deref().and_then(|name| clusters.get(name)) else { return };
     let mut taken = vec![own];
-    for considered in choice.considered.iter_mut().filter(|one| one.standing != Standing::Chosen) {
+    let mut considered: Vec<&mut Considered> =
+        choice.considered.iter_mut().filter(|one| one.standing != Standing::Chosen).collect();
+    // What was taken over stands by itself, so that it is stopped as soon as it answers.
+    considered.sort_by_key(|one| other_side != Some(one.cluster.as_str()));
+    for considered in considered {
         if choice.standby.len() == usize::from(wanted.count) {
             break;
         }
         let facts = &clusters[&considered.cluster];
-        let why = reasons(asked, &Candidate { name: &considered.cluster, facts });
+        let asked = Asked { runs: other_side == Some(considered.cluster.as_str()), ..*asked };
+        let why = reasons(&asked, &Candidate { name: &considered.cluster, facts });
         let apart = taken.iter().all(|other| is_apart(wanted.spread, facts, other));
         if why.is_empty() && apart {
             considered.standing = Standing::Standby;

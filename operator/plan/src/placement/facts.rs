@@ -36,6 +36,8 @@ pub struct ClusterFacts {
     pub reachable: Option<bool>,
     /// It has answered at least once, so that what it holds is known.
     pub seen: bool,
+    /// When it answered last, in seconds since the Unix epoch, where it does not answer now.
+    pub last_seen: Option<i64>,
     /// That it does not answer is no alarm.
     pub expected_offline: bool,
     /// Blocks of the Stack that are on it: as it says itself, or as it is remembered while it does not answer.
@@ -59,6 +61,10 @@ impl ClusterFacts {
             capacity: status.capacity,
             reachable: reachable.map(|condition| condition.status == "True"),
             seen: status.last_seen.is_some(),
+            last_seen: status
+                .last_seen
+                .filter(|_| reachable.is_some_and(|condition| condition.status == "False"))
+                .map(|at| at.0.as_second()),
             expected_offline: spec.expected_offline,
             holds: claims.flat_map(|claim| claim.blocks.iter().cloned()).collect(),
         }
@@ -109,13 +115,29 @@ pub(crate) fn sites(stack: &Stack, inputs: &Inputs) -> BTreeMap<String, ClusterF
 /// Blocks of a Stack whose namespaces are among these of one cluster. A namespace that is only there for Services of another
 /// cluster to be imported into carries the owner of that block, and the label of the one that uses it.
 pub fn blocks_on<'a>(stack: &StackId, namespaces: impl IntoIterator<Item = &'a Value>) -> BTreeSet<String> {
+    held(stack, namespaces, false)
+}
+
+/// The same of blocks that the cluster only stands by for.
+pub fn standbys_on<'a>(stack: &StackId, namespaces: impl IntoIterator<Item = &'a Value>) -> BTreeSet<String> {
+    held(stack, namespaces, true)
+}
+
+fn held<'a>(
+    stack: &StackId,
+    namespaces: impl IntoIterator<Item = &'a Value>,
+    stands_by: bool,
+) -> BTreeSet<String> {
     let prefix = format!("{stack}/");
     let of_block = |namespace: &Value| {
         let metadata = namespace.get("metadata")?;
-        let owner = metadata.get("annotations")?.get(names::ANNOTATION_OWNER)?.as_str()?;
+        let annotations = metadata.get("annotations")?;
+        let owner = annotations.get(names::ANNOTATION_OWNER)?.as_str()?;
         let block = owner.strip_prefix(&prefix)?;
         let label = metadata.get("labels").and_then(|labels| labels.get(names::LABEL_BLOCK));
-        label.is_none_or(|label| label == block).then(|| block.to_owned())
+        let is_own = label.is_none_or(|label| label == block);
+        let waits = annotations.get(names::ANNOTATION_STANDBY).is_some();
+        (is_own && waits == stands_by).then(|| block.to_owned())
     };
     namespaces.into_iter().filter_map(of_block).collect()
 }

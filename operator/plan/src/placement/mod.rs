@@ -18,7 +18,7 @@ mod rules;
 
 pub use choose::{Choice, Considered, Standing, choose};
 pub(crate) use facts::sites;
-pub use facts::{ClusterFacts, blocks_on};
+pub use facts::{ClusterFacts, blocks_on, standbys_on};
 
 /// Name of the cluster that Plinth itself runs on, in rules and for people. In a plan it is `None`.
 pub const HUB: &str = "hub";

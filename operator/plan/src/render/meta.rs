@@ -55,6 +55,7 @@ impl Belongs<'_> {
 }
 
 /// A desired object before overrides and digest.
+#[derive(Clone)]
 pub struct Draft {
     /// The object with labels.
     pub body: Value,

@@ -20,6 +20,7 @@ mod restoring;
 mod scale;
 mod secrets;
 mod upgrade;
+mod standby;
 mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,7 +55,7 @@ struct UnitDraft {
     step: Option<Step>,
 }
 
-/// Render every block.
+/// Render every block, and every standby of one.
 ///
 /// # Errors
 /// Everything that an entry or an override gets wrong.
@@ -63,7 +64,7 @@ pub fn render(
     inputs: &Inputs,
     exchange: &Compiled,
     resolved: &[Resolved<'_>],
-) -> Result<Vec<BlockPlan>, Vec<Finding>> {
+) -> Result<(Vec<BlockPlan>, Vec<BlockPlan>), Vec<Finding>> {
     let mut findings = Vec::new();
     let id = stack_id(stack);
     let frames = frames(stack, exchange, resolved, &mut findings);
@@ -104,6 +105,10 @@ pub fn render(
             exchange::policies(&id, exchange, tenant, units, &paths);
         }
     }
+    // A namespace that a standby brings need not be brought for what is imported into it.
+    paths.crossings.imports.retain(|(cluster, namespace), _| {
+        !resolved.iter().any(|r| r.namespace == *namespace && r.standby.contains(cluster))
+    });
     crossings::render(&id, resolved, &paths.crossings, &stack.spec.site.cluster_domain, &mut drafts);
     override_objects(stack, &mut drafts, &mut findings);
     let mut astray = crossings::forbidden_copies(stack, inputs, resolved, &drafts);
@@ -159,6 +164,8 @@ pub fn render(
     let movers = moving.values().flat_map(|moving| &moving.jobs);
     let movers = movers.chain(upgrades.values().flat_map(|upgrade| &upgrade.jobs));
     let at_work = movers.chain(restoring.values().flat_map(|restoring| &restoring.jobs)).collect();
+    let standbys = standby::standbys(stack, resolved, &at_work, &drafts);
+    let mut fenced = standby::fence(inputs, resolved, &at_work, &mut drafts);
     let mut scaled = scale::scale(stack, &extents, resolved, &at_work, &mut drafts);
     for (block, moving) in &moving {
         drafts.get_mut(block).into_iter().for_each(|units| scale::to_zero(&moving.stopped, units));
@@ -188,6 +195,8 @@ pub fn render(
             asleep: asleep.remove(r.block.name.as_str()).unwrap_or_default(),
             shed,
             grown,
+            fenced: fenced.remove(r.block.name.as_str()).unwrap_or_default(),
+            failover: inputs.failovers.get(&r.block.name).filter(|found| found.is_under_way()).cloned(),
             images: named.remove(r.block.name.as_str()).unwrap_or_default(),
             moving: moving.get(r.block.name.as_str()).cloned(),
             restoring: restoring.get(r.block.name.as_str()).cloned(),
@@ -197,7 +206,7 @@ pub fn render(
             ..block_plan(stack, r, &frames, &mut drafts, gateways.contains_key(&r.cluster))
         }
     };
-    Ok(resolved.iter().map(block).collect())
+    Ok((resolved.iter().map(block).collect(), standbys))
 }
 
 /// The Gateway that public routes attach to.
@@ -356,6 +365,8 @@ fn block_plan(
         moving: None,
         restoring: None,
         upgrade: None,
+        failover: None,
+        fenced: BTreeSet::new(),
         shed: None,
         grown: BTreeSet::new(),
         backups: Coverage::default(),

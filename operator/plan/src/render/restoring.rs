@@ -15,7 +15,7 @@ use crate::resolve::{Inputs, Resolved};
 use crate::restoring::{Phase, Restore, in_force};
 
 /// Secret with the private key, for as long as it takes.
-const KEY: &str = "restore-identity";
+pub(super) const KEY: &str = "restore-identity";
 
 /// What the plan says of the restore of a block.
 pub fn restoring(resolved: &Resolved<'_>, inputs: &Inputs, frames: &[Frame<'_>]) -> Option<Restoring> {

@@ -12,6 +12,7 @@ use super::TenantState;
 use super::{MAX_LISTED, NOBODY_NEEDED, listed, merged, verdict};
 use crate::conformance::Sight;
 use crate::exchange::Subject;
+use crate::failover::{self, Failover};
 use crate::model::{
     Action, BlockPlan, Decisions, Moving, ObjectDecision, Observed, Plan, Restoring, SecretSource, Step,
     Unit, UnitDecision,
@@ -86,6 +87,32 @@ fn being_moved(moving: &Moving, worst: Option<&UnitDecision>) -> (State, Reason,
     match worst.filter(|worst| worst.state.severity() > 0) {
         None => (State::Progressing, Reason::Moving, format!("{what}: it is there, the block follows")),
         // What keeps it from going on has a reason of its own: a missing kind, a conflict, a pause.
+        Some(worst) => {
+            let own = worst.state.severity() >= State::Unhealthy.severity();
+            let reason = if own { worst.reason } else { Reason::Moving };
+            (worst.state, reason, format!("{what}: {}", worst.message))
+        }
+    }
+}
+
+fn being_taken_over(record: &Failover, worst: Option<&UnitDecision>) -> (State, Reason, String) {
+    let Failover { operation, from, to, phase, .. } = record;
+    let how = match phase {
+        failover::Phase::Fencing => "the old side is being stopped",
+        failover::Phase::Filling => "the old side does not serve any more, and the new one is given its data",
+        failover::Phase::Serving | failover::Phase::Done => "the new side starts",
+        failover::Phase::Failed => {
+            let why = record.message.as_deref().unwrap_or("a restore gave up");
+            let message = format!(
+                "Operation {operation} could not take it over from `{from}` to `{to}`: {why}. Neither side serves: ask for another \
+                 Failover or Switchback"
+            );
+            return (State::Unhealthy, Reason::MoveFailed, message);
+        }
+    };
+    let what = format!("is being taken over from `{from}` to `{to}` by Operation {operation}: {how}");
+    match worst.filter(|worst| worst.state.severity() > 0) {
+        None => (State::Progressing, Reason::Moving, what),
         Some(worst) => {
             let own = worst.state.severity() >= State::Unhealthy.severity();
             let reason = if own { worst.reason } else { Reason::Moving };
@@ -177,6 +204,9 @@ impl<'a> Assessment<'a> {
             && moving.record.phase != Phase::Moved
         {
             return being_moved(moving, worst);
+        }
+        if let Some(record) = plan.and_then(|p| p.failover.as_ref()) {
+            return being_taken_over(record, worst);
         }
         if let Some(restoring) = plan.and_then(|p| p.restoring.as_ref()) {
             return being_restored(restoring, worst);

@@ -121,7 +121,12 @@ fn held(claims: &[ClusterClaim]) -> String {
 }
 
 fn words(claims: &[ClusterClaim]) -> Vec<String> {
-    claims.iter().map(|claim| format!("{} of Stack {}", claim.blocks.join(", "), claim.stack)).collect()
+    let said = |claim: &ClusterClaim| {
+        let waiting = claim.standby.iter().map(|block| format!("{block} (standing by)"));
+        let all: Vec<String> = claim.blocks.iter().cloned().chain(waiting).collect();
+        format!("{} of Stack {}", all.join(", "), claim.stack)
+    };
+    claims.iter().map(said).collect()
 }
 
 /// What a deletion waits for, and the way to give up what cannot be reached any more.
@@ -163,7 +168,11 @@ mod tests {
     }
 
     fn claims() -> Vec<ClusterClaim> {
-        vec![ClusterClaim { stack: "small".to_owned(), blocks: vec!["identity".to_owned()] }]
+        vec![ClusterClaim {
+            stack: "small".to_owned(),
+            blocks: vec!["identity".to_owned()],
+            standby: vec!["wallet".to_owned()],
+        }]
     }
 
     fn said<'a>(status: &'a WorkloadClusterStatus, kind: &str) -> (&'a str, &'a str, &'a str) {
@@ -188,7 +197,8 @@ mod tests {
         let (status, reason, message) = said(&told, "Ready");
         assert_eq!((status, reason), ("Unknown", "Unreachable"));
         assert!(
-            message.contains("connection refused") && message.contains("identity of Stack small"),
+            message.contains("connection refused")
+                && message.contains("identity, wallet (standing by) of Stack small"),
             "{message}"
         );
         assert_eq!(said(&told, "Reachable").0, "False");
@@ -214,7 +224,8 @@ mod tests {
         let (status, reason, message) = said(&told, "Ready");
         assert_eq!((status, reason), ("False", "InUse"));
         assert!(
-            message.contains("identity of Stack small") && message.contains(names::FINALIZER),
+            message.contains("identity, wallet (standing by) of Stack small")
+                && message.contains(names::FINALIZER),
             "{message}"
         );
     }

@@ -22,7 +22,7 @@ pub fn plan(blocks: Vec<Builder>) -> Plan {
         catalogue_revision: "sha256:c".into(),
         hash: "sha256:p".into(),
         blocks: blocks.into_iter().map(|b| b.0).collect(),
-        exchange: plinth_plan::exchange::Compiled::default(),
+        ..Plan::default()
     }
 }
 

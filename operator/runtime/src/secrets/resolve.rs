@@ -72,6 +72,12 @@ impl Hand<'_> {
         }
         self.escrowed(desired, live, &mut content, &mut others).await?;
         for (name, source) in &desired.secret {
+            let SecretSource::Serving(wanted) = source else { continue };
+            let (value, due) = self.serving(wanted, &mut others).await?;
+            content.renew_at = content.renew_at.into_iter().chain(due).min();
+            content.data.insert(name.clone(), value);
+        }
+        for (name, source) in &desired.secret {
             let SecretSource::Compose { pieces } = source else { continue };
             let mut plain = Zeroizing::new(Vec::new());
             for piece in pieces {
@@ -248,28 +254,52 @@ impl Hand<'_> {
         others: &mut Others<'k>,
     ) -> Result<Zeroizing<Vec<u8>>, Trouble> {
         let is_own = Some(&wanted.namespace) == self.key.namespace.as_ref() && wanted.name == self.key.name;
-        let found = if is_own {
-            own.get(&wanted.key)
-        } else {
-            let place = (wanted.namespace.as_str(), wanted.name.as_str());
-            if let Entry::Vacant(slot) = others.entry(place) {
-                let key = ObjectKey {
-                    api_version: "v1".to_owned(),
-                    kind: "Secret".to_owned(),
-                    namespace: Some(wanted.namespace.clone()),
-                    name: wanted.name.clone(),
-                };
-                let home = self.sources.of(&wanted.namespace)?;
-                // Every cluster serves Secrets in the same way.
-                let read = home.caller.get(self.served, &key, Answer::Whole).await;
-                slot.insert(read.map_err(|error| classify(&key, &error))?);
-            }
-            others.get(&place).and_then(Option::as_ref).and_then(|live| live.value(&wanted.key))
+        let found = match is_own {
+            true => own.get(&wanted.key),
+            false => self.other(wanted, others).await?.and_then(|live| live.value(&wanted.key)),
         };
         let place = format!("key {} of Secret {}/{}", wanted.key, wanted.namespace, wanted.name);
         let Some(value) = found else {
             return Err(Trouble::new(Reason::Waiting, format!("waits for {place}")));
         };
         value.plain().ok_or_else(|| Trouble::new(Reason::Invalid, format!("{place} is not base64")))
+    }
+
+    /// A value as it is on the side that serves, and when that is made anew.
+    async fn serving<'k>(
+        &self,
+        wanted: &'k SecretKeyRef,
+        others: &mut Others<'k>,
+    ) -> Result<(Secret, Option<i64>), Trouble> {
+        let now = self.now;
+        let found = self.other(wanted, others).await?;
+        let value = found.and_then(|live| live.value(&wanted.key)).cloned().ok_or_else(|| {
+            let SecretKeyRef { namespace, name, key } = wanted;
+            let message = format!("waits for key {key} of Secret {namespace}/{name} on the side that serves");
+            Trouble::new(Reason::Waiting, message)
+        })?;
+        Ok((value, found.and_then(LiveSecret::renew_at).map(|at| at.max(now + SOON))))
+    }
+
+    /// A Secret on the cluster that its namespace is on, read once.
+    async fn other<'k, 'o>(
+        &self,
+        wanted: &'k SecretKeyRef,
+        others: &'o mut Others<'k>,
+    ) -> Result<Option<&'o LiveSecret>, Trouble> {
+        let place = (wanted.namespace.as_str(), wanted.name.as_str());
+        if let Entry::Vacant(slot) = others.entry(place) {
+            let key = ObjectKey {
+                api_version: "v1".to_owned(),
+                kind: "Secret".to_owned(),
+                namespace: Some(wanted.namespace.clone()),
+                name: wanted.name.clone(),
+            };
+            let home = self.sources.of(&wanted.namespace)?;
+            // Every cluster serves Secrets in the same way.
+            let read = home.caller.get(self.served, &key, Answer::Whole).await;
+            slot.insert(read.map_err(|error| classify(&key, &error))?);
+        }
+        Ok(others.get(&place).and_then(Option::as_ref))
     }
 }

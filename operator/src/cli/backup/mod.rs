@@ -125,6 +125,7 @@ fn spec(stack: &str, kind: OperationType, args: &AskArgs) -> OperationSpec {
         sandbox: None,
         extend: None,
         upgrade: None,
+        failover: None,
     }
 }
 

@@ -85,6 +85,7 @@ fn spec(sandbox: &str, kind: OperationType, args: &AskArgs) -> OperationSpec {
         backup: None,
         restore: None,
         upgrade: None,
+        failover: None,
         extend: None,
     }
 }

@@ -1,6 +1,6 @@
 //! From a WorkloadCluster to a connection: whose credentials, and whether it is the cluster that it seems to be (I/O).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -9,7 +9,7 @@ use kube::core::PartialObjectMeta;
 use plinth_api::condition::Reason;
 use plinth_api::{WorkloadCluster, names};
 use plinth_plan::model::{ObjectKey, StackId};
-use plinth_plan::placement::blocks_on;
+use plinth_plan::placement::{blocks_on, standbys_on};
 use plinth_runtime::apply::Applier;
 use plinth_runtime::call::{Answer, CallError, Writer};
 use plinth_runtime::clusters::{Cluster, ClusterId, config_from};
@@ -212,10 +212,11 @@ pub(super) async fn adopt(id: &ClusterId, cluster: &Cluster, context: &Context) 
         }
     }
     for (stack, bodies) in namespaces {
-        let found = blocks_on(&stack, &bodies);
-        let mut claimed: BTreeSet<String> = context.claimed(id, &stack.name);
-        if !found.is_subset(&claimed) {
-            claimed.extend(found);
+        let before = context.claimed(id, &stack.name);
+        let mut claimed = before.clone();
+        claimed.blocks.extend(blocks_on(&stack, &bodies));
+        claimed.standby.extend(standbys_on(&stack, &bodies));
+        if claimed != before {
             claims::write(&stack, &id.1, &claimed, context).await?;
         }
     }
