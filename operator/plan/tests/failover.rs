@@ -93,13 +93,16 @@ fn pods(block: &BlockPlan) -> BTreeMap<&str, u64> {
     sets.map(|o| (o.key.name.as_str(), o.body["spec"]["replicas"].as_u64().unwrap_or(1))).collect()
 }
 
-/// The side that is planned to serve, its pods, and those of the side that stands by.
-fn sides(plan: &Plan) -> (Option<&str>, BTreeMap<&str, u64>, Option<&str>, BTreeMap<&str, u64>) {
+/// A cluster, with the pods of each workload there.
+type Side<'a> = (Option<&'a str>, BTreeMap<&'a str, u64>);
+
+/// The side that is planned to serve, and the one that stands by.
+fn sides(plan: &Plan) -> (Side<'_>, Side<'_>) {
     let ([serving], [waiting]) = (plan.blocks.as_slice(), plan.standby.as_slice()) else {
         panic!("{plan:#?}")
     };
     assert!(serving.blocked.is_empty(), "{:?}", serving.blocked);
-    (serving.cluster.as_deref(), pods(serving), waiting.cluster.as_deref(), pods(waiting))
+    ((serving.cluster.as_deref(), pods(serving)), (waiting.cluster.as_deref(), pods(waiting)))
 }
 
 fn asked(
@@ -124,7 +127,7 @@ fn target(change: impl FnOnce(&mut FailoverTarget)) -> FailoverTarget {
 #[test]
 fn a_standby_is_the_whole_block_without_pods_and_makes_no_secret() {
     let plan = planned(None);
-    let (serving, running, waiting, stopped) = sides(&plan);
+    let ((serving, running), (waiting, stopped)) = sides(&plan);
     assert_eq!((serving, waiting), (Some("north"), Some("south")));
     assert_eq!(running, [("keycloak", 1), ("postgresql", 1)].into());
     assert_eq!(stopped, [("keycloak", 0), ("postgresql", 0)].into());
@@ -155,7 +158,7 @@ fn at_no_step_do_both_sides_have_pods_and_in_the_end_they_have_changed_places() 
         (Phase::Done, "south", &all, "north"),
     ] {
         let plan = planned(Some(record(phase)));
-        assert_eq!(sides(&plan), (Some(serving), pods.clone(), Some(waiting), none.clone()), "{phase:?}");
+        assert_eq!(sides(&plan), ((Some(serving), pods.clone()), (Some(waiting), none.clone())), "{phase:?}");
     }
 }
 

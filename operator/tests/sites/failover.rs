@@ -20,7 +20,7 @@ use crate::wire::Passes;
 
 const HOME: &str = "land-identity";
 /// Takeovers, half of them back, with the operator killed in the middle of each.
-const KILLS: usize = 10;
+const KILLS: usize = 50;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long: e2e/all sites"]
@@ -113,7 +113,7 @@ async fn killed_in_the_middle_the_operator_takes_over_all_the_same() -> Result<(
         };
         let asked = format!("round-{round}");
         // At another write in each round, from the first on.
-        let until = written(&country)? + 1 + round * 5;
+        let until = written(&country)? + 1 + round * 7 % 60;
         let killed = async {
             let hit = eventually("the takeover is in the middle of its work, or over", async || {
                 let phase = country.phase(&asked).await?;
