@@ -10,6 +10,9 @@ use serde_json::json;
 
 use super::house::{eventually, operation};
 
+/// Kinds that no product renders: they bound the Stack of a Sandbox.
+pub(crate) const BOUNDS: &[&str] = &["limitranges", "resourcequotas", "rolebindings"];
+
 pub(crate) async fn one_lives_and_ends(client: &Client) -> Result<()> {
     let sandboxes: Api<Sandbox> = Api::namespaced(client.clone(), "dpi");
     let sandbox = json!({
