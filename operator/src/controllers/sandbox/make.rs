@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
+use kube::core::PartialObjectMeta;
 use plinth_api::{Sandbox, Stack, StackSpec, names};
 use plinth_plan::model::{Finding, ObjectKey};
 use plinth_plan::sandbox::life::Life;
@@ -81,7 +82,8 @@ async fn house(sandbox: &Sandbox, context: &Context) -> Result<Result<(), Findin
     let name = place(sandbox).namespace;
     let key = object("v1", "Namespace", None, &name);
     let Some(served) = home.kinds.served("v1", "Namespace").await? else { return Ok(Ok(())) };
-    let found: Option<Namespace> = home.caller.get(&served, &key, Answer::Metadata).await?;
+    let found: Option<PartialObjectMeta<Namespace>> =
+        home.caller.get(&served, &key, Answer::Metadata).await?;
     if let Some(found) = &found {
         let claim = found.annotations().get(names::ANNOTATION_SANDBOX);
         if claim != Some(&id(sandbox)) {
