@@ -102,6 +102,7 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
         backup: None,
         restore: None,
         sandbox: None,
+        failover: None,
         extend: None,
         upgrade: Some(UpgradeTarget {
             block: args.block,

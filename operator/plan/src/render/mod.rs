@@ -19,8 +19,8 @@ mod product;
 mod restoring;
 mod scale;
 mod secrets;
-mod upgrade;
 mod standby;
+mod upgrade;
 mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
