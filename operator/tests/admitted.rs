@@ -6,14 +6,16 @@ mod closure_stacks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::{DynamicObject, GroupVersionKind, TypeMeta};
 use kube::discovery::{Discovery, Scope};
 use kube::{Api, Client};
 use plinth_api::names;
-use plinth_cluster::testing::TestCluster;
+use plinth_cluster::testing::{TestCluster, eventually};
 use plinth_cluster::{Nodes, Options};
 use plinth_plan::Inputs;
 use plinth_plan::model::{Desired, Plan};
@@ -23,6 +25,8 @@ use serde_json::{Value, json};
 const AT_ONCE: usize = 16;
 /// Plans that are made while an earlier one is asked about.
 const PLANS_AHEAD: usize = 4;
+/// Longest wait for the account of a new namespace.
+const ACCOUNT: Duration = Duration::from_secs(30);
 /// The kind of an object is not served.
 const MISSING: &str = "MISSING";
 
@@ -86,7 +90,7 @@ fn said(error: kube::Error) -> String {
 
 /// The namespaces of a plan, really made: Pod Security reads their labels. Those that are as they should be are left.
 async fn make_namespaces(client: &Client, plan: &Plan, made: &mut BTreeMap<String, String>) {
-    let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
+    let api: Api<Namespace> = Api::all(client.clone());
     let mut changed = Vec::new();
     for desired in plan.objects().filter(|o| o.key.kind == "Namespace") {
         let before = made.insert(desired.key.name.clone(), desired.hash.clone());
@@ -101,9 +105,17 @@ async fn make_namespaces(client: &Client, plan: &Plan, made: &mut BTreeMap<Strin
                 let params = PatchParams::apply("plinth").force().validation_strict();
                 let made = api.patch(&desired.key.name, &params, &Patch::Apply(&desired.body)).await;
                 made.expect("the namespace is made");
+                has_its_account(client, &desired.key.name).await;
             }
         })
         .await;
+}
+
+/// A controller makes the account that pods of a new namespace run as; without it they are refused for that alone.
+async fn has_its_account(client: &Client, namespace: &str) {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let there = async || Ok::<_, plinth_cluster::Error>(accounts.get_opt("default").await.ok().flatten());
+    eventually(ACCOUNT, "the namespace's account", there).await.expect("the account is made");
 }
 
 /// The Pod Security level of each namespace of a plan. What is not `restricted` says why.

@@ -330,6 +330,8 @@ impl Drop for Exchange {
         }
         if std::thread::panicking() {
             let logs = self.logs();
+            // Calls are lines of JSON, and hide what Envoy says of itself.
+            logs.lines().filter(|line| !line.starts_with('{')).for_each(|line| eprintln!("{line}"));
             eprintln!("{}", &logs[logs.floor_char_boundary(logs.len().saturating_sub(6000))..]);
         }
     }
