@@ -45,14 +45,7 @@ fn author() -> Vec<Value> {
             "kind": "MutatingAdmissionPolicy",
             "metadata": { "name": name },
             "spec": {
-                "matchConstraints": {
-                    "resourceRules": [{
-                        "apiGroups": [names::GROUP],
-                        "apiVersions": ["*"],
-                        "operations": ["CREATE", "UPDATE"],
-                        "resources": ["stacks", "operations"],
-                    }],
-                },
+                "matchConstraints": of_ours(&["CREATE", "UPDATE"], &["stacks", "operations"]),
                 "failurePolicy": "Fail",
                 "reinvocationPolicy": "Never",
                 "mutations": [{
@@ -73,43 +66,51 @@ fn author() -> Vec<Value> {
 /// A `BuildingBlock` is written by Plinth alone.
 fn only_the_operator(operator: &str) -> Vec<Value> {
     let name = "plinth-building-blocks";
+    denying(
+        name,
+        json!({
+            "matchConstraints": of_ours(&["CREATE", "UPDATE"], &["buildingblocks"]),
+            "failurePolicy": "Fail",
+            "validations": [{
+                "expression": format!(
+                    "request.userInfo.username == '{operator}' || \
+                     (oldObject != null && object.spec == oldObject.spec)"
+                ),
+                "message": "spec: a BuildingBlock is written by Plinth alone; change spec.blocks of its Stack",
+                "reason": "Forbidden",
+            }],
+        }),
+    )
+}
+
+/// Writes to kinds of Plinth's.
+fn of_ours(operations: &[&str], resources: &[&str]) -> Value {
+    json!({
+        "resourceRules": [{
+            "apiGroups": [names::GROUP],
+            "apiVersions": ["*"],
+            "operations": operations,
+            "resources": resources,
+        }],
+    })
+}
+
+/// A policy, and that what it says is refused for everything that it matches.
+fn denying(name: &str, spec: Value) -> Vec<Value> {
     vec![
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "ValidatingAdmissionPolicy",
             "metadata": { "name": name },
-            "spec": {
-                "matchConstraints": {
-                    "resourceRules": [{
-                        "apiGroups": [names::GROUP],
-                        "apiVersions": ["*"],
-                        "operations": ["CREATE", "UPDATE"],
-                        "resources": ["buildingblocks"],
-                    }],
-                },
-                "failurePolicy": "Fail",
-                "validations": [{
-                    "expression": format!(
-                        "request.userInfo.username == '{operator}' || \
-                         (oldObject != null && object.spec == oldObject.spec)"
-                    ),
-                    "message": "spec: a BuildingBlock is written by Plinth alone; change spec.blocks of its Stack",
-                    "reason": "Forbidden",
-                }],
-            },
+            "spec": spec,
         }),
-        denies(name),
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": { "name": name },
+            "spec": { "policyName": name, "validationActions": ["Deny"] },
+        }),
     ]
-}
-
-/// What a ValidatingAdmissionPolicy says is refused, for everything that it matches.
-fn denies(policy: &str) -> Value {
-    json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": { "name": policy },
-        "spec": { "policyName": policy, "validationActions": ["Deny"] },
-    })
 }
 
 /// The operator writes what carries its label, and takes over nothing but what is in a namespace of a block or was handed over. RBAC
@@ -137,55 +138,50 @@ pub fn confined(operator: &str) -> Vec<Value> {
         same.join(" && ")
     );
     let own_groups = format!("['{}', 'events.k8s.io', 'coordination.k8s.io']", names::GROUP);
-    vec![
+    denying(
+        name,
         json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingAdmissionPolicy",
-            "metadata": { "name": name },
-            "spec": {
-                "matchConstraints": {
-                    "resourceRules": [{
-                        "apiGroups": ["*"],
-                        "apiVersions": ["*"],
-                        "operations": ["CREATE", "UPDATE", "DELETE"],
-                        "resources": ["*"],
-                    }],
-                },
-                "matchConditions": [
-                    { "name": "operator", "expression": format!("request.userInfo.username == '{operator}'") },
-                    { "name": "rendered", "expression": format!("!(request.resource.group in {own_groups})") },
-                    { "name": "stored", "expression": "!(request.resource.resource in ['subjectaccessreviews', 'selfsubjectreviews', 'tokenreviews'])" },
-                ],
-                "failurePolicy": "Fail",
-                "variables": [{ "name": "holds", "expression": holds }],
-                "validations": [
-                    {
-                        "expression": format!("object == null || variables.holds || ({})", labelled("object")),
-                        "message": format!("Plinth writes only what carries the label {label}={ours}"),
-                        "reason": "Forbidden",
-                    },
-                    {
-                        "expression": format!(
-                            "oldObject == null || variables.holds || ({}) || ({handed_over}) || (namespaceObject != null && {})",
-                            labelled("oldObject"), labelled("namespaceObject"),
-                        ),
-                        "message": "it exists and is not Plinth's: delete it, or choose another name",
-                        "reason": "Forbidden",
-                    },
-                    {
-                        "expression": format!(
-                            "object == null || request.resource.resource != 'rolebindings' || \
-                             (object.roleRef.kind == 'ClusterRole' && object.roleRef.name == '{}')",
-                            names::VIEWER_ROLE,
-                        ),
-                        "message": format!("Plinth binds no role but {}", names::VIEWER_ROLE),
-                        "reason": "Forbidden",
-                    },
-                ],
+            "matchConstraints": {
+                "resourceRules": [{
+                    "apiGroups": ["*"],
+                    "apiVersions": ["*"],
+                    "operations": ["CREATE", "UPDATE", "DELETE"],
+                    "resources": ["*"],
+                }],
             },
+            "matchConditions": [
+                { "name": "operator", "expression": format!("request.userInfo.username == '{operator}'") },
+                { "name": "rendered", "expression": format!("!(request.resource.group in {own_groups})") },
+                { "name": "stored", "expression": "!(request.resource.resource in ['subjectaccessreviews', 'selfsubjectreviews', 'tokenreviews'])" },
+            ],
+            "failurePolicy": "Fail",
+            "variables": [{ "name": "holds", "expression": holds }],
+            "validations": [
+                {
+                    "expression": format!("object == null || variables.holds || ({})", labelled("object")),
+                    "message": format!("Plinth writes only what carries the label {label}={ours}"),
+                    "reason": "Forbidden",
+                },
+                {
+                    "expression": format!(
+                        "oldObject == null || variables.holds || ({}) || ({handed_over}) || (namespaceObject != null && {})",
+                        labelled("oldObject"), labelled("namespaceObject"),
+                    ),
+                    "message": "it exists and is not Plinth's: delete it, or choose another name",
+                    "reason": "Forbidden",
+                },
+                {
+                    "expression": format!(
+                        "object == null || request.resource.resource != 'rolebindings' || \
+                         (object.roleRef.kind == 'ClusterRole' && object.roleRef.name == '{}')",
+                        names::VIEWER_ROLE,
+                    ),
+                    "message": format!("Plinth binds no role but {}", names::VIEWER_ROLE),
+                    "reason": "Forbidden",
+                },
+            ],
         }),
-        denies(name),
-    ]
+    )
 }
 
 /// The Stacks that the operator makes and deletes are those of Sandboxes: what a country declared is never its to delete.
@@ -197,40 +193,23 @@ fn stacks_of_sandboxes(operator: &str) -> Vec<Value> {
             names::ANNOTATION_SANDBOX
         )
     };
-    vec![
+    denying(
+        name,
         json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingAdmissionPolicy",
-            "metadata": { "name": name },
-            "spec": {
-                "matchConstraints": {
-                    "resourceRules": [{
-                        "apiGroups": [names::GROUP],
-                        "apiVersions": ["*"],
-                        "operations": ["CREATE", "DELETE"],
-                        "resources": ["stacks"],
-                    }],
-                },
-                "matchConditions": [
-                    { "name": "operator", "expression": format!("request.userInfo.username == '{operator}'") },
-                ],
-                "failurePolicy": "Fail",
-                "validations": [{
-                    "expression": format!(
-                        "request.operation == 'DELETE' ? ({}) : ({})",
-                        of_sandbox("oldObject"),
-                        of_sandbox("object"),
-                    ),
-                    "message": "Plinth makes and deletes no Stack but a Sandbox's own",
-                    "reason": "Forbidden",
-                }],
-            },
+            "matchConstraints": of_ours(&["CREATE", "DELETE"], &["stacks"]),
+            "matchConditions": [
+                { "name": "operator", "expression": format!("request.userInfo.username == '{operator}'") },
+            ],
+            "failurePolicy": "Fail",
+            "validations": [{
+                "expression": format!(
+                    "request.operation == 'DELETE' ? ({}) : ({})",
+                    of_sandbox("oldObject"),
+                    of_sandbox("object"),
+                ),
+                "message": "Plinth makes and deletes no Stack but a Sandbox's own",
+                "reason": "Forbidden",
+            }],
         }),
-        json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingAdmissionPolicyBinding",
-            "metadata": { "name": name },
-            "spec": { "policyName": name, "validationActions": ["Deny"] },
-        }),
-    ]
+    )
 }
