@@ -75,19 +75,8 @@ impl Waiting<'_> {
 
     fn yes(self, step: String) -> Operation {
         let spec = OperationSpec {
-            stack: self.stack.to_owned(),
-            kind: OperationType::Approve,
-            reason: "a trial on one machine".to_owned(),
-            plan_hash: None,
             step: Some(step),
-            rotate: None,
-            migrate_provider: None,
-            backup: None,
-            restore: None,
-            sandbox: None,
-            extend: None,
-            upgrade: None,
-            failover: None,
+            ..OperationSpec::new(self.stack, OperationType::Approve, "a trial on one machine")
         };
         let generate_name = Some(format!("approve-{}-", self.stack));
         Operation {

@@ -71,19 +71,9 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
     note(&format!("approving {what} of Stack {namespace}/{}", args.stack));
 
     let spec = OperationSpec {
-        stack: args.stack.clone(),
-        kind: OperationType::Approve,
-        reason: args.reason.clone(),
         plan_hash: hash.clone(),
         step: args.step.clone(),
-        rotate: None,
-        migrate_provider: None,
-        backup: None,
-        restore: None,
-        sandbox: None,
-        extend: None,
-        upgrade: None,
-        failover: None,
+        ..OperationSpec::new(&args.stack, OperationType::Approve, &args.reason)
     };
     let (name, ended) =
         submit(&client, &namespace, spec, &format!("approve-{}", args.stack), args.timeout).await?;

@@ -92,18 +92,6 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
     };
     note(&format!("upgrading {what} of Stack {namespace}/{}", args.stack));
     let spec = OperationSpec {
-        stack: args.stack.clone(),
-        kind: OperationType::Upgrade,
-        reason: args.reason.clone().unwrap_or_default(),
-        plan_hash: None,
-        step: None,
-        rotate: None,
-        migrate_provider: None,
-        backup: None,
-        restore: None,
-        sandbox: None,
-        failover: None,
-        extend: None,
         upgrade: Some(UpgradeTarget {
             block: args.block,
             to: args.to,
@@ -111,6 +99,7 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
             without_restore_point: args.without_restore_point,
             identity_secret: args.identity_secret,
         }),
+        ..OperationSpec::new(&args.stack, OperationType::Upgrade, args.reason.as_deref().unwrap_or_default())
     };
     let asking = AskArgs {
         namespace: Some(namespace),

@@ -90,6 +90,32 @@ pub struct OperationSpec {
     pub failover: Option<FailoverTarget>,
 }
 
+impl OperationSpec {
+    /// A request about a Stack; what its type needs besides is added.
+    pub fn new(stack: impl Into<String>, kind: OperationType, reason: impl Into<String>) -> Self {
+        Self {
+            stack: stack.into(),
+            sandbox: None,
+            kind,
+            reason: reason.into(),
+            plan_hash: None,
+            step: None,
+            rotate: None,
+            migrate_provider: None,
+            backup: None,
+            restore: None,
+            extend: None,
+            upgrade: None,
+            failover: None,
+        }
+    }
+
+    /// A request about a Sandbox.
+    pub fn of_sandbox(sandbox: &str, kind: OperationType, reason: impl Into<String>) -> Self {
+        Self { sandbox: Some(sandbox.to_owned()), ..Self::new("", kind, reason) }
+    }
+}
+
 /// What an Operation asks.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationType {

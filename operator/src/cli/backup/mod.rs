@@ -85,7 +85,8 @@ async fn now(args: NowArgs, out: Out) -> Result<Exit> {
         }
     });
     note(&format!("backing up {} of Stack {}", args.what.as_deref().unwrap_or("everything"), args.stack));
-    let spec = OperationSpec { backup, ..spec(&args.stack, OperationType::Backup, &args.ask) };
+    let spec =
+        OperationSpec { backup, ..OperationSpec::new(&args.stack, OperationType::Backup, &args.ask.reason) };
     let client = args.cluster.connect().await?.client;
     let asked = ask(&client, &args.ask, spec, &format!("backup-{}", args.stack)).await?;
     out.print(&asked, |asked| asked.text())?;
@@ -103,30 +104,14 @@ pub async fn restore(args: RestoreArgs, out: Out) -> Result<Exit> {
         identity_secret: args.identity_secret.clone(),
     };
     note(&format!("restoring {} of Stack {} from backup {}", args.what, args.stack, args.from));
-    let spec =
-        OperationSpec { restore: Some(target), ..spec(&args.stack, OperationType::Restore, &args.ask) };
+    let spec = OperationSpec {
+        restore: Some(target),
+        ..OperationSpec::new(&args.stack, OperationType::Restore, &args.ask.reason)
+    };
     let client = args.cluster.connect().await?.client;
     let asked = ask(&client, &args.ask, spec, &format!("restore-{}", args.stack)).await?;
     out.print(&asked, |asked| asked.text())?;
     Ok(asked.exit())
-}
-
-fn spec(stack: &str, kind: OperationType, args: &AskArgs) -> OperationSpec {
-    OperationSpec {
-        stack: stack.to_owned(),
-        kind,
-        reason: args.reason.clone(),
-        plan_hash: None,
-        step: None,
-        rotate: None,
-        migrate_provider: None,
-        backup: None,
-        restore: None,
-        sandbox: None,
-        extend: None,
-        upgrade: None,
-        failover: None,
-    }
 }
 
 /// Block and requirement.

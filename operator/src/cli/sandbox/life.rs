@@ -58,36 +58,23 @@ pub struct DeleteArgs {
 
 /// Asks for more time.
 pub async fn extend(args: ExtendArgs, out: Out) -> Result<Exit> {
-    let spec = OperationSpec { extend: Some(args.by), ..spec(&args.name, OperationType::Extend, &args.ask) };
+    let spec = OperationSpec {
+        extend: Some(args.by),
+        ..OperationSpec::of_sandbox(&args.name, OperationType::Extend, &args.ask.reason)
+    };
     request(spec, "extend", &args.ask, &args.cluster, out).await
 }
 
 /// Puts it to sleep.
 pub async fn sleep(args: AskArgsOf, out: Out) -> Result<Exit> {
-    request(spec(&args.name, OperationType::Sleep, &args.ask), "sleep", &args.ask, &args.cluster, out).await
+    let spec = OperationSpec::of_sandbox(&args.name, OperationType::Sleep, &args.ask.reason);
+    request(spec, "sleep", &args.ask, &args.cluster, out).await
 }
 
 /// Wakes it.
 pub async fn wake(args: AskArgsOf, out: Out) -> Result<Exit> {
-    request(spec(&args.name, OperationType::Wake, &args.ask), "wake", &args.ask, &args.cluster, out).await
-}
-
-fn spec(sandbox: &str, kind: OperationType, args: &AskArgs) -> OperationSpec {
-    OperationSpec {
-        stack: String::new(),
-        sandbox: Some(sandbox.to_owned()),
-        kind,
-        reason: args.reason.clone(),
-        plan_hash: None,
-        step: None,
-        rotate: None,
-        migrate_provider: None,
-        backup: None,
-        restore: None,
-        upgrade: None,
-        failover: None,
-        extend: None,
-    }
+    let spec = OperationSpec::of_sandbox(&args.name, OperationType::Wake, &args.ask.reason);
+    request(spec, "wake", &args.ask, &args.cluster, out).await
 }
 
 async fn request(
