@@ -111,6 +111,11 @@ fn being_taken_over(record: &Failover, worst: Option<&UnitDecision>) -> (State, 
         }
     };
     let what = format!("is being taken over from `{from}` to `{to}` by Operation {operation}: {how}");
+    under_way(what, worst)
+}
+
+/// Something is done with the block's data, and the worst of its units says how that goes.
+fn under_way(what: String, worst: Option<&UnitDecision>) -> (State, Reason, String) {
     match worst.filter(|worst| worst.state.severity() > 0) {
         None => (State::Progressing, Reason::Moving, what),
         Some(worst) => {
@@ -128,14 +133,7 @@ fn being_restored(restoring: &Restoring, worst: Option<&UnitDecision>) -> (State
         _ => "is brought beside what serves",
     };
     let what = format!("backup {from} of `{requirement}` {how}, by Operation {operation}");
-    match worst.filter(|worst| worst.state.severity() > 0) {
-        None => (State::Progressing, Reason::Moving, what),
-        Some(worst) => {
-            let own = worst.state.severity() >= State::Unhealthy.severity();
-            let reason = if own { worst.reason } else { Reason::Moving };
-            (worst.state, reason, format!("{what}: {}", worst.message))
-        }
-    }
+    under_way(what, worst)
 }
 
 fn being_upgraded(upgrade: &Upgrading, worst: Option<&UnitDecision>) -> (State, Reason, String) {
