@@ -14,7 +14,7 @@ use crate::expr::listed;
 use crate::model::Finding;
 use crate::resolve::finding;
 
-static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates");
+static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../sandboxes");
 
 /// A Stack to begin with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
