@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 
 	"github.com/vishvananda/netlink"
 )
@@ -60,16 +61,20 @@ func configure(device, address string) (netlink.Link, error) {
 	return link, netlink.LinkSetUp(link)
 }
 
-// unplug removes the cable, if there is one.
+// unplug removes the cable, if there is one. The kernel removes it too, some time after the node's last process ended:
+// then it is found here and gone a moment later.
 func unplug(device string) error {
 	link, err := netlink.LinkByName(device)
-	if errors.As(err, &netlink.LinkNotFoundError{}) {
+	if err == nil {
+		err = netlink.LinkDel(link)
+	}
+	if errors.As(err, &netlink.LinkNotFoundError{}) || errors.Is(err, syscall.ENODEV) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("network device %s: %w", device, err)
+		return fmt.Errorf("removing the network device %s: %w", device, err)
 	}
-	return netlink.LinkDel(link)
+	return nil
 }
 
 // forwardAPI lets the node and its pods reach the API server, which listens on the host's loopback interface alone.
