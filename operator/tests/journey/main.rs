@@ -1,9 +1,11 @@
 //! `examples/journey` on a real node, with a citizen at a browser: she signs in, agrees, signs, and is paid in a real ledger. Whatever is
-//! killed, records and balances are the same afterwards; and each link that is taken away fails its own step, closed, and no other.
+//! killed, and when the whole country has slept, records and balances are the same afterwards; and each link that is taken away fails
+//! its own step, closed, and no other.
 //!
 //! Long: images are built from package registries once. It needs Linux, root, what `e2e/cluster/README.md` names, and Debian's
 //! `chromium` and `chromium-driver`. `e2e/all journey` runs it; `PLINTH_JOURNEY=demo` goes on from what `plinth demo --keep` left.
 
+mod asleep;
 mod killed;
 #[path = "../support/node.rs"]
 mod node;
@@ -84,6 +86,7 @@ async fn journey(name: &str) -> Result<()> {
     refused::who_may_not_is_refused(&world).await?;
     world.signs_in_and_agrees().await?;
     killed::whatever_is_killed_records_and_balances_are_the_same(&world).await?;
+    asleep::asleep_and_awake_records_and_balances_are_the_same(&world).await?;
     revoked::each_link_fails_its_own_step_closed(&world).await?;
     browser.close().await
 }
