@@ -192,11 +192,10 @@ fn a_database_is_lost_and_comes_back(kind: &Kind) {
     world.forget("rehearsal-identity");
     world.forget("restore-identity");
 
-    // The server and all that it held are gone; another one comes up empty.
+    // The server and all that it held are gone, accounts too; another one comes up empty.
     drop(server);
     std::fs::remove_dir_all(world.volume(kind.server, kind.volume)).unwrap();
     let server = world.start(kind.server).ready(PATIENCE);
-    world.job(kind.provision);
     (kind.own)(&world, kind.read).expect_err("nothing is there");
 
     let said = kind.run(&world, "restore").unwrap_or_else(|said| panic!("{said}"));

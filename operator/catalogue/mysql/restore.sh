@@ -71,6 +71,8 @@ restore() {
   filling) echo "clears what an earlier run has left in database $restored" ;;
   *) ! exists "$restored" || fail "there is a database $restored that no restore has made: look at what is in it" ;;
   esac
+  # A server that came up empty, its volume lost, knows nobody yet.
+  bash /etc/plinth/provision.sh
   say_of "$restored" filling
   wait_for -p "nobody brings the backup" stream
   fill "$restored" <"$folder/stream"

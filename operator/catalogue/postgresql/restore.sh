@@ -66,6 +66,8 @@ restore() {
     ;;
   *) ! exists "$restored" || fail "there is a database $restored that no restore has made: look at what is in it" ;;
   esac
+  # A server that came up empty, its volume lost, knows nobody yet.
+  bash /etc/plinth/provision.sh
   NAME="$restored" query <<'SQL'
 \getenv name NAME
 \getenv owner CLAIM_USERNAME
