@@ -6,16 +6,12 @@
 #[path = "../support/node.rs"]
 mod node;
 
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context as _, Result, ensure};
-use node::{LIMIT, ended, is_ready_for_real};
+use anyhow::{Result, ensure};
+use node::{LIMIT, ended, is_ready_for_real, with_images_of_this_machine};
 use plinth_journey::{Country, System, Waiting, within};
-use serde::Deserialize as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const EXAMPLE: &str = include_str!("../../../examples/register.yaml");
-const REWRITES: &str = include_str!("../../../e2e/images/rewrites.yaml");
 const STACK: &str = "registers";
 const STACK_NAMESPACE: &str = "dpi";
 const PERSON: &str = "/ZZ/GOV/100/register/persons/38001085718";
@@ -32,28 +28,12 @@ async fn a_register_answers_whom_it_may_and_keeps_its_records_whatever_is_killed
     let name = format!("register-{}", std::process::id());
     let waiting = Waiting { cluster: &name, namespace: STACK_NAMESPACE, stack: STACK };
     let folder = tempfile::tempdir()?;
-    let example = with_images_of_this_machine(folder.path())?;
+    let example = with_images_of_this_machine(EXAMPLE, folder.path(), |_| {})?;
     let went = match node::up(&example.to_string_lossy(), waiting).await {
         Ok(()) => keeps_records(&name).await,
         Err(error) => Err(error),
     };
     ended(&name, went)
-}
-
-/// The example as it is, but for the rules that name the images which were built here.
-fn with_images_of_this_machine(folder: &Path) -> Result<PathBuf> {
-    let mut text = String::new();
-    for document in serde_yaml::Deserializer::from_str(EXAMPLE) {
-        let mut object = Value::deserialize(document).context("reading the example")?;
-        if object["kind"] == "Stack" {
-            let rules: Value = serde_yaml::from_str(REWRITES).context("reading the rules")?;
-            object["spec"]["images"] = json!({ "rewrites": rules });
-        }
-        text += &format!("---\n{}", serde_yaml::to_string(&object)?);
-    }
-    let path = folder.join("register.yaml");
-    std::fs::write(&path, text).context("writing the example")?;
-    Ok(path)
 }
 
 async fn keeps_records(name: &str) -> Result<()> {

@@ -1,6 +1,7 @@
 //! What tests on a real node do as people do it: run the program, bring a country up, end it.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,11 @@ use anyhow::{Context as _, Result, ensure};
 use kube::{Api, Client};
 use plinth_api::Stack;
 use plinth_journey::Waiting;
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+
+/// Names of images that were made here, in place of their makers'.
+const REWRITES: &str = include_str!("../../../e2e/images/rewrites.yaml");
 
 /// Until pods that were killed answer again, and what was changed has taken effect.
 pub const LIMIT: Duration = Duration::from_secs(180);
@@ -22,6 +28,31 @@ pub fn plinth(arguments: &[&str]) -> Result<String> {
     let output = plinth.output()?;
     ensure!(output.status.success(), "plinth {}: {}", arguments.join(" "), output.status);
     String::from_utf8(output.stdout).context("what plinth printed")
+}
+
+/// Writes an example as it is into a folder, but for the rules that name the images which were made here, and what a test changes of
+/// the Stack's spec.
+///
+/// # Errors
+/// It is no YAML, or cannot be written.
+pub fn with_images_of_this_machine(
+    example: &str,
+    folder: &Path,
+    mut change: impl FnMut(&mut Value),
+) -> Result<PathBuf> {
+    let mut text = String::new();
+    for document in serde_yaml::Deserializer::from_str(example) {
+        let mut object = Value::deserialize(document).context("reading the example")?;
+        if object["kind"] == "Stack" {
+            let rules: Value = serde_yaml::from_str(REWRITES).context("reading the rules")?;
+            object["spec"]["images"] = json!({ "rewrites": rules });
+            change(&mut object["spec"]);
+        }
+        text += &format!("---\n{}", serde_yaml::to_string(&object)?);
+    }
+    let path = folder.join("country.yaml");
+    std::fs::write(&path, text).context("writing the example")?;
+    Ok(path)
 }
 
 /// Brings a country up on a real node of its own, as one person, and says yes to every step that waits for another one.
