@@ -249,6 +249,8 @@ impl<'a> House<'a> {
         }
         let judged = self.views_of(block).flat_map(|v| &v.judged);
         self.look_again(judged.filter_map(|j| j.recheck), decisions);
+        let opens = block.upgrade.as_ref().and_then(|upgrade| upgrade.next_change(self.observed.now));
+        self.look_again(opens.into_iter(), decisions);
 
         let inventory = self.on(block).inventory.get(&block.name);
         let removal = self.orphans(block, inventory, &planned);

@@ -46,6 +46,7 @@ pub mod status;
 pub mod surge;
 pub mod token;
 pub mod upgrade;
+pub mod windows;
 
 pub use plan::plan;
 pub use resolve::Inputs;

@@ -235,6 +235,7 @@ fn stack_findings(stack: &Stack, inputs: &Inputs) -> Vec<Finding> {
     }
     findings.extend(crate::backup::findings(stack));
     findings.extend(crate::modes::findings(stack));
+    findings.extend(crate::upgrade::findings(stack));
     for name in replaced(stack).iter().filter(|name| !inputs.catalogue.has_replacement(name)) {
         findings.push(finding(
             "spec.catalogue.replaces",

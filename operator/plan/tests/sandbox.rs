@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use plinth_api::v1alpha1::sandbox::{Budget, FromStack, Hibernation, Owner, Window};
+use plinth_api::v1alpha1::sandbox::{Budget, FromStack, Hibernation, Owner};
 use plinth_api::v1alpha1::sandbox_policy::Prices;
 use plinth_api::v1alpha1::stack::{Profile, Quota};
+use plinth_api::v1alpha1::window::Window;
 use plinth_api::{Sandbox, SandboxPolicy, SandboxPolicySpec, SandboxSpec, Stack, names};
 use plinth_plan::amount::{Needs, bytes, cpu};
 use plinth_plan::catalogue::Catalogue;

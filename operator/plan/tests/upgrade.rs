@@ -397,6 +397,51 @@ fn on_request_the_step_waits_until_somebody_asks() {
 }
 
 #[test]
+fn a_step_begins_while_a_maintenance_window_is_open_and_goes_on_after_it() {
+    let saturdays = json!({ "days": ["Sat"], "from": "01:00", "to": "03:00" });
+    let zone = json!({ "timeZone": "Europe/Tallinn", "windows": [saturdays] });
+    let mut house = House::with(stack("1", json!({ "changePolicy": { "maintenance": zone } })));
+    house.asks_for("2");
+    house.rest();
+    // It is Monday at noon.
+    let at = |house: &House| {
+        let now = house.cluster.observed.now;
+        house
+            .block()
+            .upgrade
+            .map(|upgrade| (upgrade.at(now).phase, upgrade.at(now).message.clone().unwrap_or_default()))
+    };
+    let (phase, said) = at(&house).expect("it waits");
+    assert_eq!((house.runs(), phase), ("1", UpgradePhase::Held));
+    assert!(said.contains("opens on Saturday, 2026-12-05 01:00 Europe/Tallinn"), "{said}");
+    let opens = 1_796_425_200;
+    let decisions = decide(&house.plan(), &house.cluster.observed, &Gate::OPEN);
+    assert_eq!(decisions.look_again, Some(opens));
+
+    house.cluster.observed.now = opens;
+    assert_eq!(at(&house).map(|(phase, _)| phase), Some(UpgradePhase::Beginning));
+    house.look(usize::MAX);
+    assert_eq!(at(&house).map(|(phase, _)| phase), Some(UpgradePhase::Rolling));
+    house.cluster.observed.now = opens + 3 * 3600;
+    house.rest();
+    assert_eq!((house.runs(), house.phase()), ("2", None));
+}
+
+#[test]
+fn a_maintenance_window_that_nobody_understands_is_named() {
+    for (zone, from, field) in [
+        (json!("Europe/Kiyv"), "01:00", "spec.changePolicy.maintenance.timeZone"),
+        (json!(null), "25:00", "spec.changePolicy.maintenance.windows[0].from"),
+    ] {
+        let windows = json!({ "timeZone": zone, "windows": [{ "from": from, "to": "03:00" }] });
+        let stack = stack("1", json!({ "changePolicy": { "maintenance": windows } }));
+        let findings =
+            plinth_plan::plan(&stack, &Inputs { catalogue: catalogue(), ..Inputs::default() }).unwrap_err();
+        assert_eq!(findings[0].path, field, "{findings:?}");
+    }
+}
+
+#[test]
 fn a_neighbour_that_does_not_work_with_the_new_version_comes_first() {
     let mut house = House::with(stack("1", json!({})));
     house.change_entry(|spec| {

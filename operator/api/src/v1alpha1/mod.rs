@@ -23,3 +23,4 @@ pub mod schema;
 pub mod secret;
 pub mod service;
 pub mod stack;
+pub mod window;

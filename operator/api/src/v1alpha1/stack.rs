@@ -18,6 +18,7 @@ use super::exchange::Exchange;
 use super::placement::Placement;
 use super::schema;
 use super::service::Level;
+use super::window::Window;
 
 pub use bounds::{Bounds, Quota};
 pub use status::{BlockSummary, StackStatus, UpgradePhase, UpgradeSummary};
@@ -493,6 +494,22 @@ pub struct ChangePolicy {
     /// When a block that runs is brought to the version that the Stack asks for.
     #[serde(default, skip_serializing_if = "Upgrades::is_automatic")]
     pub upgrades: Upgrades,
+    /// When a step of an upgrade may begin. One that has begun goes on to its end. Any time where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
+}
+
+/// When a country can do without some of its services for a while.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Maintenance {
+    /// IANA time zone of the windows; the country's where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: Option<String>,
+    /// When steps may begin.
+    #[schemars(length(min = 1, max = 16))]
+    pub windows: Vec<Window>,
 }
 
 /// Whether a plan needs a person's consent.

@@ -7,7 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 use plinth_api::v1alpha1::sandbox::{AskedState, SandboxStatus};
 
-use super::schedule::Schedule;
+use crate::windows::Windows;
 
 /// How long both clocks have to agree that a sandbox's time is over.
 pub const CONFIRMED: SignedDuration = SignedDuration::from_mins(10);
@@ -24,7 +24,7 @@ pub struct Course {
     /// Seconds before its end at which its owner is warned.
     pub warn_before: i64,
     /// When it sleeps.
-    pub schedule: Schedule,
+    pub schedule: Windows,
 }
 
 /// Why a sandbox is, or is to be, asleep or awake.
@@ -94,7 +94,7 @@ fn asleep(course: &Course, status: &SandboxStatus, spent: bool, now: Timestamp) 
     let asked = status.asked.as_ref().filter(|asked| since.is_none_or(|since| asked.at.0 >= since));
     match asked {
         Some(asked) => (asked.state == AskedState::Asleep, Why::Asked),
-        None => (was_up && course.schedule.asleep(now), Why::Schedule),
+        None => (was_up && course.schedule.cover(now), Why::Schedule),
     }
 }
 
@@ -164,7 +164,10 @@ fn plus(time: Timestamp, seconds: i64) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use plinth_api::v1alpha1::sandbox::{Asked, Extension, Hibernation, Window};
+    use plinth_api::v1alpha1::sandbox::{Asked, Extension, Hibernation};
+    use plinth_api::v1alpha1::window::Window;
+
+    use super::super::schedule;
 
     use super::*;
 
@@ -180,14 +183,14 @@ mod tests {
             ttl: 14 * DAY,
             max_life: 30 * DAY,
             warn_before: 3 * DAY,
-            schedule: Schedule::default(),
+            schedule: Windows::default(),
         }
     }
 
     fn nightly() -> Course {
         let window = Window { days: Vec::new(), from: "19:00".to_owned(), to: "07:00".to_owned() };
         let hibernation = Hibernation { time_zone: "UTC".to_owned(), asleep: vec![window] };
-        Course { schedule: Schedule::of(&hibernation).unwrap(), ..fortnight() }
+        Course { schedule: schedule::asleep(&hibernation).unwrap(), ..fortnight() }
     }
 
     fn asked(state: AskedState, when: &str) -> SandboxStatus {

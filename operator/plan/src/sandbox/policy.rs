@@ -7,12 +7,12 @@ use plinth_api::{SandboxPolicy, SandboxPolicySpec};
 
 use super::cost::{Rates, keeps};
 use super::life::Course;
-use super::schedule::Schedule;
-use super::{MAX_NAME, span, template};
+use super::{MAX_NAME, schedule, span, template};
 use crate::amount::{Amount, bytes, cpu};
 use crate::expr::listed;
 use crate::model::Finding;
 use crate::resolve::finding;
+use crate::windows::Windows;
 
 /// What several policies allow together: each has to allow what is asked.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +73,7 @@ impl Terms {
     /// # Errors
     /// A span or a schedule is wrong: every field.
     pub fn course(&self, spec: &SandboxSpec, born: jiff::Timestamp) -> Result<Course, Vec<Finding>> {
-        let schedule = spec.hibernation.as_ref().map(Schedule::of).transpose()?.unwrap_or_default();
+        let schedule = spec.hibernation.as_ref().map(schedule::asleep).transpose()?.unwrap_or_default();
         let ttl = span::seconds(&spec.ttl).map_err(|why| vec![finding("spec.ttl", why)])?;
         Ok(Course {
             born,
@@ -95,7 +95,7 @@ impl Terms {
             ttl: endless,
             max_life: endless,
             warn_before: 0,
-            schedule: Schedule::default(),
+            schedule: Windows::default(),
         })
     }
 
@@ -130,7 +130,7 @@ impl Terms {
         if let Some(wrong) = spec.template.as_deref().and_then(|name| template::find(name).err()) {
             findings.push(wrong);
         }
-        if let Some(Err(wrong)) = spec.hibernation.as_ref().map(Schedule::of) {
+        if let Some(Err(wrong)) = spec.hibernation.as_ref().map(schedule::asleep) {
             findings.extend(wrong);
         }
         match span::seconds(&spec.ttl) {

@@ -60,7 +60,7 @@ pub fn prospect(
     }
     let rates = terms.prices().map(|prices| Rates::of(prices, needs.steady)).transpose();
     let rates = rates.map_err(|why| vec![finding("SandboxPolicy", why)])?;
-    let per_month = rates.as_ref().map(|rates| rates.month(course.schedule.awake_share()));
+    let per_month = rates.as_ref().map(|rates| rates.month(1.0 - course.schedule.covered_share()));
     let status = sandbox.status.clone().unwrap_or_default();
     let expires = expires(&course, &status);
     Ok(Prospect { stack, plan, needs, rates, per_month, course, expires })

@@ -196,7 +196,7 @@ impl<'a> Assessment<'a> {
         }
         let worst = units.iter().rev().map(|(_, u)| *u).max_by_key(|u| urgency(u.state));
         if let Some(upgrade) = plan.and_then(|p| p.upgrade.as_ref()) {
-            return being_upgraded(upgrade, worst);
+            return being_upgraded(&upgrade.at(observed.now), worst);
         }
         if let Some(moving) = plan.and_then(|p| p.moving.as_ref())
             && moving.record.phase != Phase::Moved
@@ -246,7 +246,8 @@ impl<'a> Assessment<'a> {
     /// Its upgrade, where one is under way or waits.
     pub fn upgrade(&self) -> Option<UpgradeSummary> {
         let waits = Some(self.message.as_str()).filter(|message| !message.is_empty());
-        self.plan.and_then(|plan| plan.upgrade.as_ref()).map(|upgrade| upgrade.summary(waits))
+        let upgrade = self.plan.and_then(|plan| plan.upgrade.as_ref())?;
+        Some(upgrade.at(self.observed.now).summary(waits))
     }
 
     /// It is in an agency's namespace: what keeps it back is that agency's matter, not the Stack's.

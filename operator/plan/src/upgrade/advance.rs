@@ -59,7 +59,7 @@ impl Sight<'_> {
     fn next(&self) -> Option<Installed> {
         let known = self.inputs.installed.get(&self.block.name);
         match (&self.block.upgrade, known) {
-            (Some(upgrading), Some(known)) => self.step(upgrading, known),
+            (Some(upgrading), Some(known)) => self.step(&upgrading.at(self.observed.now), known),
             _ if is_there(self.block, self.decisions) => self.settled(known),
             _ => None,
         }

@@ -13,20 +13,24 @@
 mod admit;
 mod advance;
 mod ahead;
+mod maintenance;
 mod neighbours;
 mod path;
 mod stand;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use plinth_api::v1alpha1::stack::{UpgradePhase, UpgradeSummary};
 use serde::{Deserialize, Serialize};
 
 use crate::model::UnitId;
+use crate::windows::Windows;
 
 pub use admit::admit;
 pub use advance::{Advanced, advance};
 pub use ahead::{StepAhead, ahead};
+pub(crate) use maintenance::findings;
 pub use path::{Edge, edge, next_to, path};
 pub(crate) use stand::{Stand, no_point, stand};
 
@@ -142,12 +146,32 @@ pub struct Upgrading {
     pub stopped: BTreeSet<UnitId>,
     /// The Jobs that take the restore point.
     pub jobs: BTreeSet<UnitId>,
+    /// When a step may begin; any time where the Stack says nothing.
+    #[serde(skip)]
+    pub maintenance: Option<Windows>,
 }
 
 impl Upgrading {
     /// No step can be taken, and why.
     pub(crate) fn hold(&mut self, why: String) {
         (self.phase, self.message, self.to, self.needs_point) = (UpgradePhase::Held, Some(why), None, false);
+    }
+
+    /// As it is at a moment, in seconds since 1970: a step that may begin is held while no maintenance window is open.
+    pub fn at(&self, now: i64) -> Cow<'_, Self> {
+        let begins = self.phase == UpgradePhase::Beginning;
+        let closed = self.maintenance.as_ref().filter(|_| begins).and_then(|w| maintenance::closed(w, now));
+        closed.map_or(Cow::Borrowed(self), |why| {
+            let mut held = self.clone();
+            held.hold(why);
+            Cow::Owned(held)
+        })
+    }
+
+    /// When time alone changes what [`Upgrading::at`] says, in seconds since 1970.
+    pub fn next_change(&self, now: i64) -> Option<i64> {
+        let waits = self.phase == UpgradePhase::Beginning;
+        self.maintenance.as_ref().filter(|_| waits).and_then(|windows| maintenance::next_change(windows, now))
     }
 
     /// As the Stack's status says it; `waits` is what the block waits for.

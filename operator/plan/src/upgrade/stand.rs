@@ -6,7 +6,7 @@ use plinth_api::v1alpha1::stack::{Block, UpgradePhase, Upgrades};
 
 use super::neighbours::skew;
 use super::path::{edge, next_to, path};
-use super::{Phase, Step, Upgrading, after_failure};
+use super::{Phase, Step, Upgrading, after_failure, maintenance};
 use crate::catalogue::Entry;
 use crate::expr::listed;
 use crate::installed::Installed;
@@ -76,6 +76,7 @@ fn upgrading(runs: &Version, wanted: &Version, to: Option<&str>, phase: UpgradeP
         needs_point: false,
         stopped: Default::default(),
         jobs: Default::default(),
+        maintenance: None,
     }
 }
 
@@ -127,6 +128,8 @@ fn before(
         }
     };
     (upgrading.phase, upgrading.to) = (UpgradePhase::Beginning, Some(next.to.to_owned()));
+    // What is wrong with them is a finding of its own, and nothing of such a Stack is carried out.
+    upgrading.maintenance = maintenance::read(stack).unwrap_or_default();
     if next.rollback == Rollback::RestorePoint && !asked.is_some_and(|asked| asked.without_restore_point) {
         upgrading.needs_point = true;
         if stack.spec.backup.is_none() {
