@@ -2,6 +2,7 @@
 # Secret's from then on.
 set -eu
 here=$(dirname "$0")
+python "$here/reached.py"
 kinto migrate --ini "$KINTO_INI"
 kinto create-user --ini "$KINTO_INI" --username admin --password "$ADMINISTRATOR_PASSWORD"
 python "$here/indexes.py" "$here/indexes.json"

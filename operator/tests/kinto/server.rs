@@ -45,7 +45,7 @@ impl Kinto {
 
     /// Does what the Job before it does; what that says.
     pub fn prepare(&self, plan: &Plan, password: &str) -> String {
-        for name in ["prepare.sh", "indexes.py", "indexes.json"] {
+        for name in ["prepare.sh", "reached.py", "indexes.py", "indexes.json"] {
             let text = file(plan, "kinto-prepare-persons", name);
             std::fs::write(self.folder.path().join(name), text).unwrap();
         }
