@@ -34,6 +34,7 @@ pub mod moving;
 mod naming;
 pub mod onboarding;
 mod parameters;
+pub mod people;
 pub mod placement;
 pub mod plan;
 pub mod ready;

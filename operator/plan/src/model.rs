@@ -17,6 +17,7 @@ use crate::backup::Coverage;
 use crate::exchange::{Compiled, Subject};
 use crate::failover::Failover;
 use crate::moving::Move;
+use crate::people::Portions;
 use crate::restoring::Restore;
 use crate::upgrade::Upgrading;
 pub use observed::{Failure, Live, Observed, PodBrief};
@@ -316,6 +317,9 @@ pub struct Step {
     /// What a person has to say yes to before its Job runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,
+    /// The people that its Job loads, a portion a pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub people: Option<Portions>,
 }
 
 /// One desired object.

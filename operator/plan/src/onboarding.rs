@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use plinth_api::v1alpha1::people::People;
 use plinth_api::v1alpha1::product::{
     Alphabet, Call, Component, Config, ConfigFile, Generator, Mount, Named, Onboarding, PerProfile,
     Resources, Secret, SecretKey, Security, Workload,
@@ -19,6 +20,7 @@ use self::calls::tried;
 pub use self::calls::{Answer, Content, Filled, Known, filled};
 use crate::catalogue::Entry;
 use crate::expr::{Scope, as_text, listed};
+use crate::people::Portions;
 use crate::token;
 
 /// Key, in place of one of a version's `images`, of Plinth's own image: for steps, and for components that run a verb of it.
@@ -35,6 +37,8 @@ const USER: i64 = 65532;
 pub const SEAL_VARIABLE: &str = "PLINTH_SEAL";
 /// Key of the Secret with it.
 pub const SEAL: &str = "seal";
+/// Variable in which Kubernetes tells a pod which portion of the people it loads.
+pub const PORTION_VARIABLE: &str = "JOB_COMPLETION_INDEX";
 /// A moment that stands for `now` while planning.
 const SOME_MOMENT: &str = "2000-01-01T00:00:00.000Z";
 
@@ -87,7 +91,7 @@ fn seal(step: &Onboarding) -> Secret {
     };
     Secret {
         name: seal_secret(&step.name),
-        when: step.when.clone(),
+        when: wanted(step),
         kind: "Opaque".to_owned(),
         keys: vec![key],
         ..Secret::default()
@@ -98,13 +102,39 @@ fn config(step: &Onboarding) -> Config {
     Config {
         name: component_name(step),
         for_each: step.for_each.clone(),
-        when: step.when.clone(),
+        when: wanted(step),
         files: vec![ConfigFile { name: FILE.to_owned(), ..ConfigFile::default() }],
         ..Config::default()
     }
 }
 
+/// When a step is there at all: one for synthetic people where the Stack asks for some.
+fn wanted(step: &Onboarding) -> Option<String> {
+    let own = step.when.clone();
+    if !step.people {
+        return own;
+    }
+    Some(own.map_or_else(|| PEOPLE.to_owned(), |own| format!("{PEOPLE} && ({own})")))
+}
+
+/// Whether people are asked for.
+const PEOPLE: &str = "has(stack.people)";
+
+/// How the people that the Stack asks for are divided, where that is a step for them.
+///
+/// # Errors
+/// They are not what the Stack's schema says that they are.
+pub fn portions(step: &Onboarding, scope: &Scope<'_>) -> Result<Option<Portions>, String> {
+    if !step.people {
+        return Ok(None);
+    }
+    let asked = scope.cel("stack.people")?;
+    let asked: People = serde_json::from_value(asked).map_err(|error| format!("stack.people: {error}"))?;
+    Ok(Some(Portions::of(&asked)))
+}
+
 fn component(step: Onboarding, seals: bool) -> Component {
+    let when = wanted(&step);
     let name = component_name(&step);
     let mut env = step.variables;
     if seals {
@@ -120,7 +150,7 @@ fn component(step: Onboarding, seals: bool) -> Component {
     Component {
         description: Some(step.description),
         for_each: step.for_each,
-        when: step.when,
+        when,
         workload: Workload::Job,
         image: OWN_IMAGE.to_owned(),
         command: vec!["plinth".to_owned()],
@@ -155,6 +185,9 @@ pub struct Document {
     /// Names of captured values that the step hands over, sealed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub hands_over: BTreeSet<String>,
+    /// The people that it loads, a portion a pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<Portions>,
     /// The calls, in order.
     pub calls: Vec<Call>,
 }
@@ -169,10 +202,13 @@ pub fn document(entry: &Entry, step: &Onboarding, scope: &Scope<'_>) -> Result<D
         trust: step.trust.clone(),
         hands_over: handed_over(entry, step),
         budget_seconds: step.startup_budget_seconds.unwrap_or(BUDGET),
+        people: portions(step, scope)?,
         calls: step.calls.iter().map(|call| planned(call, scope)).collect::<Result<_, _>>()?,
         ..Document::default()
     };
-    let mut known = Known { now: SOME_MOMENT.to_owned(), ..Known::default() };
+    let some =
+        document.people.map(|portions| Portions { amount: 2.min(portions.amount), ..portions }.people(0));
+    let mut known = Known { now: SOME_MOMENT.to_owned(), people: some, ..Known::default() };
     for variable in &step.variables {
         if !scope.when(variable.when.as_deref())? {
             continue;
@@ -187,6 +223,9 @@ pub fn document(entry: &Entry, step: &Onboarding, scope: &Scope<'_>) -> Result<D
     if let Some(name) = document.trust.as_ref().filter(|name| !document.variables.contains(*name)) {
         let known: Vec<&String> = document.variables.iter().collect();
         return Err(format!("trust: `{name}` is no variable of the step; it has {}", listed(&known)));
+    }
+    if step.people && !document.hands_over.is_empty() {
+        return Err("a secret takes a captured value from it, therefore it has no people".to_owned());
     }
     if step.for_each.is_some() && !document.hands_over.is_empty() {
         return Err("a secret takes a captured value from it, therefore it has no forEach".to_owned());

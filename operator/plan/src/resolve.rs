@@ -561,7 +561,7 @@ pub fn route_vars(entry: &Entry, stack: &Stack) -> Value {
 pub fn stack_vars(stack: &Stack) -> Value {
     let id = stack_id(stack);
     let spec = &stack.spec;
-    json!({
+    let mut vars = json!({
         "name": id.name,
         "namespace": id.namespace,
         "profile": spec.profile.as_str(),
@@ -577,7 +577,11 @@ pub fn stack_vars(stack: &Stack) -> Value {
             "currencies": spec.country.currencies,
             "timeZone": spec.country.time_zone,
         },
-    })
+    });
+    if let Some(people) = &spec.people {
+        vars["people"] = json!(people);
+    }
+    vars
 }
 
 /// A finding.

@@ -20,6 +20,7 @@ use crate::exchange::Subject;
 use crate::exchange::federation::Trust;
 use crate::exchange::{applied, federation};
 use crate::model::{Decisions, Finding, Observed, Plan, SecretSource};
+use crate::people;
 use crate::placement::shown;
 use crate::surge::Rush;
 
@@ -143,6 +144,7 @@ pub fn report(
             verdicts.extend(surging(stack, plan));
             report.stack.conditions = merged(verdicts, &previous.conditions, generation, &now);
             report.stack.observed_generation = Some(generation);
+            report.stack.people = people::progress(stack, plan, observed);
             report
         }
     };
@@ -312,6 +314,7 @@ fn planned(
             catalogue_revision: Some(plan.catalogue_revision.clone()),
             plan_hash: Some(approved.held_beside(plan).unwrap_or(&plan.hash).to_owned()),
             approved_hash,
+            people: None,
             approved_steps: approved_steps(plan, previous),
             backups: backup::known(plan, observed),
             blocks: assessments.iter().map(summary_of).collect(),

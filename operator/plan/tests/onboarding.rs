@@ -108,7 +108,7 @@ fn of_kind<'a>(unit: &'a Unit, kind: &str) -> &'a Value {
 fn a_step_becomes_a_job_of_its_own_with_the_one_path_that_it_needs() {
     let plan = planned(json!([accounts()]), json!({}));
     let step = unit(&plan, "onboard-accounts-xts");
-    assert_eq!(step.step, Some(Step { held: None }));
+    assert_eq!(step.step, Some(Step::default()));
     let kinds: Vec<&str> = step.objects.iter().map(|o| o.key.kind.as_str()).collect();
     assert_eq!(kinds, ["NetworkPolicy", "ServiceAccount", "Job"]);
     let after: Vec<&str> = step.after.iter().map(|id| id.name.as_str()).collect();

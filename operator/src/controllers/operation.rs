@@ -557,7 +557,7 @@ mod tests {
             { "env": [{ "valueFrom": { "secretKeyRef": { "name": "client", "key": "password" } } }] },
         ] } } } });
         let mut plan = plan(vec![generated("client", false), object("Job", "onboard-client", reads)]);
-        plan.blocks[0].units[0].step = Some(Step { held: None });
+        plan.blocks[0].units[0].step = Some(Step::default());
         let secret = plan.objects().next().unwrap();
         let told = told(&plan, &[&secret.key]);
         assert_eq!(told.iter().map(|o| o.key.name.as_str()).collect::<Vec<_>>(), ["onboard-client"]);

@@ -14,6 +14,7 @@ pub mod moves;
 pub mod onboarding;
 pub mod operation;
 pub mod parameter;
+pub mod people;
 pub mod placement;
 pub mod product;
 pub mod registry;

@@ -6,6 +6,8 @@
 //! that planning evaluates over what components see, and its value keeps its type. CEL in `when`, `forEach`, `exists` and
 //! `capture` sees the same three; in the last two also `response`, with `status`, `headers` (names in lower case) and `body`;
 //! in `exists` also `wanted`, the JSON that `act` would send.
+//! A step for synthetic people (`people`) sees those of its portion, as `plinth sandbox people -o json` prints them, wherever no
+//! call has an `item`.
 //! A call that is made for each element of a list has that as `item`, in its requests, `exists` and `capture`.
 //! What a call captures becomes a Secret where a secret of the product says so ([`super::secret::Captured`]).
 
@@ -54,6 +56,10 @@ pub struct Onboarding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 86400))]
     pub startup_budget_seconds: Option<u32>,
+    /// Loads the people that are made up for a sandbox: only where some are asked for, and a portion at a time, each by a pod of
+    /// its own. Expressions of its calls see the portion as `people`; a call with `forEach: people` has one of them as `item`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub people: bool,
     /// What a person says yes to before the step may run. One of the form `${…}` is CEL; nobody has to where it is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]

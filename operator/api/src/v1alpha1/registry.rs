@@ -76,6 +76,9 @@ pub struct RegistrySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 8)))]
     pub indexes: Vec<Vec<String>>,
+    /// Whether the people that are made up for a sandbox are records of it, each by the properties that `schema` names.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub people: bool,
     /// How sensitive a record is.
     pub classification: Classification,
     /// How much depends on it: what is brought back first.

@@ -6,6 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::people::People;
 use super::stack::Quota;
 use super::window::Window;
 
@@ -32,6 +33,7 @@ pub use status::{
     printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt"),
     printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
     printcolumn(name = "Cost", type_ = "string", json_path = ".status.cost.soFar"),
+    printcolumn(name = "People", type_ = "integer", json_path = ".status.people.loaded", priority = 1),
     printcolumn(name = "Team", type_ = "string", json_path = ".spec.owner.team", priority = 1),
     printcolumn(
         name = "Message",
@@ -73,6 +75,9 @@ pub struct SandboxSpec {
     /// When it sleeps: its pods are gone, its data is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hibernation: Option<Hibernation>,
+    /// People that are made up for it; nobody where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<People>,
 }
 
 /// A Stack to be copied.

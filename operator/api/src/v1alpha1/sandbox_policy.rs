@@ -58,6 +58,10 @@ pub struct SandboxPolicySpec {
     /// Whether a Sandbox has to have a budget.
     #[serde(default)]
     pub require_budget: bool,
+    /// People that may be made up for a Sandbox.
+    #[serde(default = "town")]
+    #[schemars(range(max = 100_000))]
+    pub max_people: u32,
     /// What things cost. Without it nobody knows what a sandbox costs, and none may have a budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<Prices>,
@@ -82,6 +86,7 @@ impl Default for SandboxPolicySpec {
             quota: Quota::default(),
             max_count: count(),
             require_budget: false,
+            max_people: town(),
             prices: None,
             site: None,
             images: None,
@@ -107,6 +112,10 @@ fn days() -> String {
 
 fn count() -> u32 {
     20
+}
+
+fn town() -> u32 {
+    10_000
 }
 
 /// What things cost, decimal numbers.

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use super::backup::Backup;
 use super::continuity::{Continuity, Mode};
 use super::exchange::Exchange;
+use super::people::People;
 use super::placement::Placement;
 use super::schema;
 use super::service::Level;
@@ -59,6 +60,8 @@ pub use upgrades::Upgrades;
     validation = Rule::new("self.country.code == oldSelf.country.code").message("country.code cannot change: identifiers are issued under it"),
     validation = Rule::new("!has(self.namespacePrefix) || self.blocks.all(b, self.namespacePrefix.size() + b.name.size() < 63)")
         .message("namespacePrefix and block name together: at most 62 characters"),
+    validation = Rule::new("!has(self.people) || has(self.profile) && self.profile == 'sandbox'")
+        .message("people: are made up, which only profile sandbox allows"),
 )]
 pub struct StackSpec {
     /// The country (or organisation) that the platform serves.
@@ -125,6 +128,9 @@ pub struct StackSpec {
     /// What it may take at most, and who may look into its namespaces; nothing is bounded where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bounds: Option<Bounds>,
+    /// People that are made up and loaded into the blocks that take them: for sandboxes, where nobody is real.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<People>,
     /// What happens to data when the Stack or a block goes.
     #[serde(default)]
     pub deletion: Deletion,

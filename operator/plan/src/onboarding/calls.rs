@@ -21,9 +21,12 @@ pub fn tried(call: &Call, known: &Known) -> Result<(), String> {
     if !call.expect.is_empty() && call.act.is_none() {
         return Err("expect: is about act, which is missing".to_owned());
     }
-    let scope = match call.for_each {
+    let scope = match &call.for_each {
         None => known.scope(),
-        Some(_) => known.scope().guessing("item"),
+        Some(source) => match known.one_of(source) {
+            Some(one) => one.scope(),
+            None => known.scope().guessing("item"),
+        },
     };
     for (field, request) in [("check", &call.check), ("act", &call.act)] {
         if let Some(request) = request {
@@ -48,6 +51,8 @@ pub struct Known {
     pub captured: Map<String, Value>,
     /// The element that a call with a list is made for.
     pub item: Option<Value>,
+    /// The people of the portion that is loaded, in a step that loads some.
+    pub people: Option<Vec<Value>>,
     /// This moment, UTC.
     pub now: String,
 }
@@ -80,13 +85,24 @@ impl Known {
         }
     }
 
+    /// The same with the first element of a list that planning knows: of people, who are made up there as they are when it runs.
+    fn one_of(&self, source: &str) -> Option<Self> {
+        self.people.as_ref()?;
+        let item = Some(self.elements(source).ok()?.into_iter().next()?);
+        Some(Self { item, ..self.clone() })
+    }
+
     fn names(&self) -> Map<String, Value> {
         let mut names = Map::from_iter([
             ("env".to_owned(), Value::Object(self.env.clone())),
             ("captured".to_owned(), Value::Object(self.captured.clone())),
             ("now".to_owned(), Value::String(self.now.clone())),
         ]);
-        names.extend(self.item.clone().map(|item| ("item".to_owned(), item)));
+        match (&self.item, &self.people) {
+            (Some(item), _) => drop(names.insert("item".to_owned(), item.clone())),
+            (None, Some(people)) => drop(names.insert("people".to_owned(), json!(people))),
+            (None, None) => {}
+        }
         names
     }
 }

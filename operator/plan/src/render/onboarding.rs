@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use plinth_api::v1alpha1::product::{Config, ConfigFile};
+use serde_json::json;
 
 use super::UnitDraft;
 use super::frame::Frame;
+use super::meta::Draft;
 use crate::expr::Scope;
 use crate::model::{SecretSource, Step};
-use crate::onboarding::{approval, document, step_of};
+use crate::onboarding::{approval, document, portions, step_of};
+use crate::people::Portions;
 
 /// The text of a file of a configuration: what a step's Job reads, or a template filled in.
 pub fn text(
@@ -47,5 +50,12 @@ pub fn hand_over(units: &mut [UnitDraft]) {
 /// The step that an instance of a component is, where it is one.
 pub fn step(frame: &Frame<'_>, component: &str, scope: &Scope<'_>) -> Result<Option<Step>, String> {
     let Some(step) = step_of(&frame.instance.entry, component) else { return Ok(None) };
-    Ok(Some(Step { held: approval(step, scope)? }))
+    Ok(Some(Step { held: approval(step, scope)?, people: portions(step, scope)? }))
+}
+
+/// The Job of a step that loads people has a pod for each portion, one after another, and says which of them it has completed.
+pub fn in_portions(job: &mut Draft, people: &Portions) {
+    job.body["spec"]["completionMode"] = json!("Indexed");
+    job.body["spec"]["completions"] = json!(people.count());
+    job.body["spec"]["parallelism"] = json!(1);
 }

@@ -173,12 +173,16 @@ impl<'a> Product<'a> {
                 if !mounted.is_empty() {
                     pod::stamp(&mut template, &digest(&json!(mounted)));
                 }
-                let mut drafts = workload::companions(&part);
-                drafts.push(workload::workload(&part, template, findings));
                 let step = onboarding::step(self.frame, &component.name, &scope).unwrap_or_else(|message| {
                     findings.push(self.frame.finding(&at, message));
                     None
                 });
+                let mut drafts = workload::companions(&part);
+                let mut main = workload::workload(&part, template, findings);
+                if let Some(people) = step.as_ref().and_then(|step| step.people) {
+                    onboarding::in_portions(&mut main, &people);
+                }
+                drafts.push(main);
                 units.push(UnitDraft {
                     id: unit_id(self.context, &name),
                     component: true,

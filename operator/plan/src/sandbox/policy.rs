@@ -199,6 +199,10 @@ fn beyond(name: &str, policy: &SandboxPolicySpec, spec: &SandboxSpec, others: us
             format!("has {others} Sandboxes, as many as {name} allows; delete one first"),
         );
     }
+    if let Some(people) = spec.people.as_ref().filter(|people| people.amount > policy.max_people) {
+        let why = format!("`{}` is more than {name} allows: {}", people.amount, policy.max_people);
+        say("spec.people.amount", why);
+    }
     let Some(asked) = &spec.quota else { return findings };
     let most = &policy.quota;
     let mut compare = |field: &str, asked: &str, most: &str, size: fn(&str) -> u64| {

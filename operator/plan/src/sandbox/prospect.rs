@@ -8,7 +8,8 @@ use super::life::{Course, expires};
 use super::policy::Terms;
 use super::template;
 use crate::amount::Needs;
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Entry};
+use crate::expr::listed;
 use crate::model::{Finding, Plan};
 use crate::resolve::{Inputs, finding};
 
@@ -53,6 +54,9 @@ pub fn prospect(
     let inputs = Inputs { catalogue: catalogue.clone(), ..Inputs::default() };
     let plan = crate::plan(&stack, &inputs)
         .map_err(|findings| findings.into_iter().map(of_sandbox).collect::<Vec<_>>())?;
+    if sandbox.spec.people.is_some() && !takes_people(&stack, catalogue) {
+        return Err(vec![nobody_takes(catalogue)]);
+    }
     let needs = Needs::of(plan.objects().map(|object| &object.body));
     let findings = terms.check_budget(&sandbox.spec, needs.steady);
     if !findings.is_empty() {
@@ -72,4 +76,20 @@ fn of_sandbox(wrong: Finding) -> Finding {
         Some(field) => Finding { path: format!("spec.{field}"), ..wrong },
         None => Finding { path: format!("its Stack: {}", wrong.path), ..wrong },
     }
+}
+
+/// Whether a product of a Stack takes people at all, if only into a Registry that is declared later.
+fn takes_people(stack: &Stack, catalogue: &Catalogue) -> bool {
+    let products = stack.spec.blocks.iter().filter_map(|block| block.product.as_deref());
+    products.filter_map(|name| catalogue.get(name)).any(loads_people)
+}
+
+fn loads_people(entry: &Entry) -> bool {
+    entry.spec.onboarding.iter().any(|step| step.people)
+}
+
+fn nobody_takes(catalogue: &Catalogue) -> Finding {
+    let those: Vec<&str> =
+        catalogue.entries().filter(|entry| loads_people(entry)).map(|entry| entry.name.as_str()).collect();
+    finding("spec.people", format!("none of its products takes people; those that do: {}", listed(&those)))
 }

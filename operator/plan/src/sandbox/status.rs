@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use plinth_api::condition::{self, Reason, Verdict};
+use plinth_api::v1alpha1::people::PeopleStatus;
 use plinth_api::v1alpha1::sandbox::{SandboxCost, SandboxPhase, SandboxReport};
 use plinth_api::{Sandbox, SandboxStatus, Stack, names};
 
@@ -75,6 +76,7 @@ pub fn status(sandbox: &Sandbox, outcome: Outcome<'_>, now: Timestamp) -> Sandbo
             status.url = stack.and_then(url).or(status.url);
             status.credentials_secret = credentials.then(|| names::SANDBOX_CREDENTIALS.to_owned());
             status.cost = cost.or(status.cost);
+            status.people = people(sandbox, stack, before.people);
             status.phase = phase(life, stack);
             let mut verdicts = living(status.phase, life, stack);
             verdicts.push(expiring(life, doubt));
@@ -98,6 +100,14 @@ pub fn status(sandbox: &Sandbox, outcome: Outcome<'_>, now: Timestamp) -> Sandbo
     status.conditions = merged(verdicts, &before.conditions, generation, &at);
     status.conditions.extend(kept);
     status
+}
+
+/// How many of the people that it asks for are loaded, as its Stack says; nobody before that has said anything of so many.
+fn people(sandbox: &Sandbox, stack: Option<&Stack>, before: Option<PeopleStatus>) -> Option<PeopleStatus> {
+    let amount = sandbox.spec.people.as_ref()?.amount;
+    let said = stack.and_then(|stack| stack.status.as_ref()?.people.clone());
+    let known = said.or(before).filter(|known| known.amount == amount);
+    Some(known.unwrap_or_else(|| PeopleStatus { amount, ..PeopleStatus::default() }))
 }
 
 /// Where people reach a Stack: the first public address in the order of its blocks, else the first at all.

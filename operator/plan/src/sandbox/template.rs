@@ -97,6 +97,7 @@ fn bounded(base: StackSpec, spec: &SandboxSpec, terms: &Terms, site: Site, aslee
         images: terms.images().cloned().unwrap_or(base.images),
         site,
         asleep,
+        people: spec.people.clone(),
         bounds: Some(Bounds { quota: terms.quota(spec), viewers: spec.owner.groups.clone() }),
         paused: false,
         ..base
@@ -138,6 +139,7 @@ pub fn copied(source: &StackSpec) -> (StackSpec, Vec<String>) {
     leave(!std::mem::take(&mut copy.site.pull_secrets).is_empty(), "Secrets that images are pulled with");
     copy.tenants = Default::default();
     copy.change_policy = Default::default();
+    leave(copy.people.take().is_some(), "people that are made up");
     copy.namespace_prefix = None;
     (copy, left)
 }
@@ -151,6 +153,7 @@ pub fn exported(stack: &Stack, name: &str, namespace: &str) -> (Stack, Vec<Strin
     spec.profile = Profile::Standard;
     spec.namespace_prefix = None;
     spec.bounds = None;
+    spec.people = None;
     spec.asleep = false;
     spec.deletion = Deletion::default();
     spec.site = Site::default();

@@ -67,7 +67,7 @@ impl Builder {
     pub fn onboarding(self, name: &str, version: &str, after: &[&str], held: Option<&str>) -> Self {
         let mut block = self.job(name, version, after);
         if let Some(unit) = block.0.units.last_mut() {
-            unit.step = Some(Step { held: held.map(str::to_owned) });
+            unit.step = Some(Step { held: held.map(str::to_owned), ..Step::default() });
         }
         block
     }

@@ -7,11 +7,12 @@ mod seal;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use plinth_api::v1alpha1::onboarding::{Call, Request};
 use plinth_plan::expr::as_text;
-use plinth_plan::onboarding::{Answer, Document, Known, filled};
+use plinth_plan::onboarding::{Answer, Document, Known, PORTION_VARIABLE, filled};
+use plinth_plan::people::Portions;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
@@ -92,6 +93,7 @@ pub async fn run(
         }
         known.env.insert(name.clone(), value.into());
     }
+    known.people = document.people.map(|portions| portion(&portions, &variable)).transpose()?;
     let deadline = Instant::now() + Duration::from_secs(document.budget_seconds.into());
     let trusted = document.trust.as_ref().and_then(|name| known.env.get(name)?.as_str());
     let mut step = Step { http: Http::new(trusted)?, known, mask, deadline, now };
@@ -108,6 +110,16 @@ pub async fn run(
     };
     let handed_over = document.hands_over.iter().map(value).collect::<Result<_>>()?;
     Ok(Outcome { said: format!("{}: {made} made, {adopted} adopted", document.name), handed_over })
+}
+
+/// The people that this pod loads: the portion that Kubernetes gave it.
+fn portion(portions: &Portions, variable: impl Fn(&str) -> Option<String>) -> Result<Vec<Value>> {
+    let index =
+        variable(PORTION_VARIABLE).with_context(|| format!("variable {PORTION_VARIABLE} is not set"))?;
+    let index =
+        index.parse().with_context(|| format!("variable {PORTION_VARIABLE} is `{index}`, no number"))?;
+    ensure!(index < portions.count(), "there is no portion {index} of {}", portions.count());
+    Ok(portions.people(index))
 }
 
 struct Step<N> {

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
+use plinth_api::v1alpha1::people::PeopleStatus;
 use plinth_api::v1alpha1::sandbox::{
     Budget, FromStack, Hibernation, Owner, Sandbox, SandboxPhase, SandboxSpec, Window,
 };
@@ -20,6 +21,7 @@ use plinth_plan::sandbox::prospect::{Prospect, prospect};
 use plinth_plan::sandbox::template::copied;
 use serde::{Deserialize as _, Serialize};
 
+use super::people::{PeopleArgs, loaded};
 use super::stack;
 use crate::cli::connect::ClusterArgs;
 use crate::cli::exit::{Exit, Failure, of};
@@ -70,6 +72,8 @@ pub struct Args {
     /// IANA time zone of --asleep, such as Europe/Kyiv.
     #[arg(long, default_value = "UTC", value_name = "ZONE")]
     time_zone: String,
+    #[command(flatten)]
+    people: PeopleArgs,
     /// Namespace; the kubeconfig's own when left out. It has to exist on a cluster that is not started here.
     #[arg(short, long)]
     namespace: Option<String>,
@@ -142,6 +146,8 @@ struct Made {
     asks_for: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     per_month: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    people: Option<PeopleStatus>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_out: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -256,6 +262,7 @@ fn wanted(args: &Args, namespace: &str) -> Sandbox {
             quota: args.quota.clone(),
             budget: args.budget.clone(),
             hibernation,
+            people: args.people.asked(),
         },
     );
     sandbox.metadata.namespace = Some(namespace.to_owned());
@@ -322,6 +329,11 @@ fn foreseen(sandbox: &Sandbox, seen: &Prospect, left_out: Vec<String>) -> Made {
         objects: seen.needs.objects,
         asks_for: seen.needs.peak().to_string(),
         per_month: seen.per_month.map(|cost| format!("{cost} {currency}")),
+        people: sandbox
+            .spec
+            .people
+            .as_ref()
+            .map(|people| PeopleStatus { amount: people.amount, ..PeopleStatus::default() }),
         left_out,
         seconds: None,
     }
@@ -339,7 +351,8 @@ async fn until_ready(sandboxes: &Api<Sandbox>, limit: Duration, made: &mut Made)
         let status = sandbox.status.clone().unwrap_or_default();
         let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
         let message = ready.map_or("the operator has not looked at it yet", |ready| &ready.message);
-        let line = format!("{:?}: {message}", status.phase);
+        let people = status.people.as_ref().map(|people| format!("; {} people loaded", loaded(people)));
+        let line = format!("{:?}: {message}{}", status.phase, people.unwrap_or_default());
         if line != last {
             bar.set_message(line.clone());
             if !terminal {
@@ -349,6 +362,7 @@ async fn until_ready(sandboxes: &Api<Sandbox>, limit: Duration, made: &mut Made)
         }
         made.phase = status.phase;
         made.url = status.url;
+        made.people = status.people;
         made.credentials_secret = status.credentials_secret;
         if let Some(expires) = status.expires_at {
             made.expires_at = expires.0.to_string();
@@ -399,6 +413,11 @@ fn text(made: &Made) -> String {
             |cost| format!("about {cost} in a month of 30 days, by its schedule"),
         ),
     );
+    if let Some(people) = &made.people {
+        let why = people.message.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+        let what = if made.dry_run { people.amount.to_string() } else { loaded(people) };
+        say("people", &format!("{what}{why}"));
+    }
     if !made.left_out.is_empty() {
         say("left out", &made.left_out.join(", "));
     }

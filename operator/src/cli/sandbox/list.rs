@@ -3,10 +3,12 @@
 use anyhow::{Context as _, Result};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
+use plinth_api::v1alpha1::people::PeopleStatus;
 use plinth_api::v1alpha1::sandbox::{Sandbox, SandboxCost, SandboxPhase};
 use serde::Serialize;
 
 use super::create::show_credentials;
+use super::people::loaded;
 use super::{meant, read};
 use crate::cli::connect::ClusterArgs;
 use crate::cli::exit::{Exit, Failure};
@@ -56,6 +58,8 @@ struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<SandboxCost>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    people: Option<PeopleStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
 }
 
@@ -71,6 +75,7 @@ fn line(sandbox: Sandbox) -> Line {
         expires_at: status.expires_at.map(|time| time.0.to_string()),
         url: status.url,
         cost: status.cost,
+        people: status.people,
         message: ready.map(|ready| ready.message),
     }
 }
@@ -91,7 +96,7 @@ fn table_of(listing: &Listing) -> String {
         return "there is none; look into all namespaces with -A, or make one: plinth sandbox create"
             .to_owned();
     }
-    let mut rows = table(["SANDBOX", "STATE", "TEAM", "EXPIRES", "URL", "COST", "MESSAGE"]);
+    let mut rows = table(["SANDBOX", "STATE", "TEAM", "EXPIRES", "URL", "COST", "PEOPLE", "MESSAGE"]);
     for line in &listing.sandboxes {
         let cost = line.cost.as_ref().map(|cost| format!("{} {}", cost.so_far, cost.currency));
         rows.add_row([
@@ -101,6 +106,7 @@ fn table_of(listing: &Listing) -> String {
             line.expires_at.clone().unwrap_or_default(),
             line.url.clone().unwrap_or_default(),
             cost.unwrap_or_default(),
+            line.people.as_ref().map(loaded).unwrap_or_default(),
             line.message.clone().unwrap_or_default(),
         ]);
     }

@@ -4,6 +4,7 @@ mod create;
 mod export;
 mod life;
 mod list;
+mod people;
 mod templates;
 
 use anyhow::{Context as _, Result};
@@ -43,6 +44,8 @@ enum Verb {
     Delete(life::DeleteArgs),
     /// Show what a sandbox costs.
     Cost(list::OneArgs),
+    /// Show people that a seed makes up, as blocks get them. Offline.
+    People(people::Args),
     /// List the templates that come with Plinth. Offline.
     Templates,
 }
@@ -59,6 +62,7 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
         Verb::Wake(args) => life::wake(args, out).await,
         Verb::Export(args) => export::run(args, out).await,
         Verb::Delete(args) => life::delete(args, out).await,
+        Verb::People(args) => people::run(&args, out),
         Verb::Templates => templates::run(out),
     }
 }

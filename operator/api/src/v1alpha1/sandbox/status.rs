@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::v1alpha1::people::PeopleStatus;
 use crate::v1alpha1::schema;
 
 /// What is.
@@ -34,6 +35,9 @@ pub struct SandboxStatus {
     /// What it costs. Written at most once an hour; metrics have the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<SandboxCost>,
+    /// How many of the people that it asks for are loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<PeopleStatus>,
     /// Time that was added, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<Extension>,

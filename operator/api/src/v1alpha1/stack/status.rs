@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::condition::State;
 use crate::v1alpha1::backup::BackupSummary;
+use crate::v1alpha1::people::PeopleStatus;
 use crate::v1alpha1::schema;
 
 /// What is.
@@ -42,6 +43,9 @@ pub struct StackStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub backups: Vec<BackupSummary>,
+    /// How many of the people that are made up for it are loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<PeopleStatus>,
 }
 
 /// One block's line in a Stack's status.

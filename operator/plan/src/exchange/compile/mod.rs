@@ -19,7 +19,7 @@ use plinth_api::v1alpha1::agreement::AgreementPhase;
 use plinth_api::v1alpha1::exchange::Endpoint;
 use plinth_api::v1alpha1::member::{MemberSpec, Participant};
 use plinth_api::v1alpha1::service::{PublicServiceSpec, UseStatus};
-use plinth_api::{ExchangeAgreement, Registry};
+use plinth_api::{ExchangeAgreement, Registry, RegistrySpec};
 
 pub use self::backends::Where;
 pub use self::services::blocks_used;
@@ -312,6 +312,8 @@ impl Compiled {
             "systems": owner.map(|(id, member)| systems(id, member)).unwrap_or_default(),
             "schema": spec.schema,
             "indexes": spec.indexes,
+            "people": spec.people,
+            "properties": properties(spec),
             "classification": spec.classification,
             "priority": spec.priority,
             "retention": spec.retention,
@@ -374,4 +376,10 @@ impl Compiled {
 /// Identifiers of a member's systems, as X-Road's header of who calls has them.
 fn systems(id: &MemberId, member: &Organisation) -> Vec<String> {
     member.spec.subsystems.iter().map(|system| id.subsystem(&system.code).to_string()).collect()
+}
+
+/// Names of the properties that a registry's schema has, in the order of the alphabet: API servers keep no other.
+fn properties(spec: &RegistrySpec) -> BTreeSet<&String> {
+    let properties = spec.schema.get("properties").and_then(Value::as_object);
+    properties.into_iter().flat_map(|properties| properties.keys()).collect()
 }
