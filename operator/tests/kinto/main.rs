@@ -4,6 +4,7 @@
 //! Long: it fetches Kinto from its package registry once, and needs Python 3.10 or newer and PostgreSQL's programs. `e2e/all
 //! products` runs it.
 
+mod people;
 mod postgresql;
 mod server;
 #[path = "../support/steps.rs"]
