@@ -15,6 +15,7 @@ mod modes;
 mod moving;
 #[path = "../support/page.rs"]
 mod page;
+mod people;
 mod registries;
 mod sandboxes;
 mod upgrades;

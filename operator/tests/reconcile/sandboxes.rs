@@ -46,7 +46,7 @@ async fn source(client: &Client) -> Result<()> {
     Ok(())
 }
 
-fn sandbox(name: &str, change: Value) -> Result<Sandbox> {
+pub(crate) fn sandbox(name: &str, change: Value) -> Result<Sandbox> {
     let mut spec = json!({
         "fromStack": { "name": "small" },
         "owner": { "team": name, "contact": "team@example", "groups": [format!("oidc:{name}")] },
@@ -68,7 +68,7 @@ fn start(cluster: &TestCluster, clock: &Clock) -> Operator {
     })
 }
 
-async fn until(
+pub(crate) async fn until(
     sandboxes: &Api<Sandbox>,
     name: &str,
     what: &str,
