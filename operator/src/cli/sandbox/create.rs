@@ -10,9 +10,10 @@ use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use plinth_api::v1alpha1::people::PeopleStatus;
 use plinth_api::v1alpha1::sandbox::{
-    Budget, FromStack, Hibernation, Owner, Sandbox, SandboxPhase, SandboxSpec, Window,
+    Budget, FromStack, Hibernation, Owner, Sandbox, SandboxPhase, SandboxSpec,
 };
 use plinth_api::v1alpha1::stack::Quota;
+use plinth_api::v1alpha1::window::Window;
 use plinth_api::{SandboxPolicy, names};
 use plinth_plan::catalogue::Catalogue;
 use plinth_plan::model::Finding;
