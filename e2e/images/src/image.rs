@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use plinth_cluster::Progress;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,8 @@ use crate::tree::{Content, Entry, Node, Tree};
 const FORMAT: u32 = 1;
 const ARCHIVE: &str = "image.tar";
 const RECORD: &str = "image.json";
+/// How long an image of a file of the caller's is kept after another one was made: whoever imports it is done by then.
+const SUPERSEDED: Duration = Duration::from_secs(3600);
 
 /// A built image.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
@@ -80,6 +83,10 @@ impl<'a> Images<'a> {
             Some(image) => image,
             None => self.make(&chain, &folder, &stage)?,
         };
+        // Every build of that file makes another image, and nobody asks for the ones before.
+        if chain.iter().any(|recipe| recipe.given().next().is_some()) {
+            forget_others(&folder, name);
+        }
         self.progress.finish(&stage);
         Ok(image)
     }
@@ -224,6 +231,20 @@ fn key_of(packages: &BTreeSet<String>) -> String {
     format!("{:x}", hash.finalize())[..16].to_owned()
 }
 
+/// Removes images of other states of a recipe that are older than [`SUPERSEDED`]. What cannot be removed is tried again next time.
+fn forget_others(kept: &Path, name: &str) {
+    let Some(others) = kept.parent().and_then(|folder| std::fs::read_dir(folder).ok()) else { return };
+    for path in others.flatten().map(|entry| entry.path()).filter(|path| path != kept) {
+        let is_of = path.file_name().and_then(|file| file.to_str()?.strip_prefix(name)?.strip_prefix('-'));
+        let is_state = is_of.is_some_and(|key| key.len() == 16 && key.chars().all(|c| c.is_ascii_hexdigit()));
+        let age =
+            std::fs::metadata(&path).and_then(|about| about.modified()).ok().and_then(|at| at.elapsed().ok());
+        if is_state && age.is_some_and(|age| age > SUPERSEDED) {
+            let _ = std::fs::remove_dir_all(&path);
+        }
+    }
+}
+
 /// What an earlier build wrote down, where its archive is still there.
 fn recorded(folder: &Path) -> Option<Image> {
     let text = std::fs::read(folder.join(RECORD)).ok()?;
@@ -231,4 +252,33 @@ fn recorded(folder: &Path) -> Option<Image> {
     // The folder may have been moved with the whole cache.
     let archive = folder.join(ARCHIVE);
     archive.is_file().then_some(Image { archive, ..image })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn images_of_other_states_go_when_they_are_old_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = |name: &str, age: Duration| {
+            let path = folder.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            File::open(&path).unwrap().set_modified(SystemTime::now() - age).unwrap();
+            path
+        };
+        let (old, young) = (SUPERSEDED * 2, Duration::ZERO);
+        let kept = made("plinth-0123456789abcdef", old);
+        let spent = made("plinth-fedcba9876543210", old);
+        let others = [
+            made("plinth-00112233445566aa", young),
+            made("plinth-web-0123456789abcdef", old),
+            made("roots", old),
+        ];
+        forget_others(&kept, "plinth");
+        assert!(!spent.exists());
+        assert!(kept.exists() && others.iter().all(|path| path.exists()));
+    }
 }
