@@ -360,7 +360,7 @@ fn a_backup_that_is_late_or_unproven_is_said_with_its_name() {
     // Ages of the last backup and of the last proof, and what is said of them.
     type Case = (Option<i64>, Option<i64>, Option<bool>, &'static str);
     let cases: &[Case] = &[
-        (None, None, Some(false), "identity/db has no backup yet"),
+        (None, None, Some(false), "identity/db has no backup by schedule or request yet"),
         (Some(HOUR), None, Some(false), "no backup of identity/db has been brought back yet (and 2 more)"),
         (
             Some(25 * HOUR),
