@@ -2,7 +2,7 @@
 //! reason, and what was asked once does not change.
 
 use kube::api::{Patch, PatchParams};
-use plinth_api::{Operation, Sandbox, SandboxPolicy};
+use plinth_api::{Operation, Sandbox, SandboxPolicy, Stack};
 use serde_json::{Value, json};
 use support::{api, apply};
 
@@ -82,6 +82,7 @@ async fn what_is_said_whole_is_stored_as_the_type_has_it() {
             "quota": { "cpu": "8", "memory": "24Gi", "storage": "100Gi", "objects": 400 },
             "budget": { "monthly": "249.90", "currency": "EUR" },
             "hibernation": { "timeZone": "Europe/Kyiv", "asleep": [{ "days": ["Sat", "Sun"], "from": "00:00", "to": "00:00" }] },
+            "people": { "amount": 100_000, "seed": u32::MAX, "country": "UA" },
         }),
     );
     let stored = apply(&api::<Sandbox>(true).await, &whole).await.expect("taken");
@@ -114,11 +115,38 @@ async fn what_is_wrong_is_refused_with_the_field() {
             json!({ "quota": { "cpu": "lots", "memory": "1Gi", "storage": "1Gi", "objects": 1 } }),
             "spec.quota.cpu",
         ),
+        ("empty", json!({ "people": { "amount": 0, "country": "UA" } }), "spec.people.amount"),
+        ("crowded", json!({ "people": { "amount": 100_001, "country": "UA" } }), "spec.people.amount"),
+        ("stateless", json!({ "people": { "amount": 1 } }), "spec.people.country: Required"),
+        (
+            "unknown",
+            json!({ "people": { "amount": 1, "country": "FR" } }),
+            r#"spec.people.country: Unsupported value: "FR": supported values: "EE", "PE", "UA""#,
+        ),
     ] {
         let error =
             apply(&api, &sandbox(name, change)).await.err().unwrap_or_else(|| panic!("{name}: was accepted"));
         assert!(error.contains(expected), "{name}:\n  expected: {expected}\n  said: {error}");
     }
+}
+
+#[tokio::test]
+async fn people_are_made_up_for_sandboxes_alone() {
+    let api = api::<Stack>(true).await;
+    let stack = |name: &str, profile: &str| {
+        json!({
+            "apiVersion": "plinth.dev/v1alpha1", "kind": "Stack", "metadata": { "name": name },
+            "spec": {
+                "country": { "code": "ZZ", "languages": ["en"], "currencies": ["XTS"] },
+                "profile": profile,
+                "people": { "amount": 1, "country": "EE" },
+                "blocks": [{ "name": "identity", "product": "keycloak" }],
+            },
+        })
+    };
+    apply(&api, &stack("tried", "sandbox")).await.expect("taken");
+    let error = apply(&api, &stack("served", "standard")).await.expect_err("was accepted");
+    assert!(error.contains("people: are made up, which only profile sandbox allows"), "{error}");
 }
 
 #[tokio::test]

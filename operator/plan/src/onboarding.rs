@@ -206,9 +206,8 @@ pub fn document(entry: &Entry, step: &Onboarding, scope: &Scope<'_>) -> Result<D
         calls: step.calls.iter().map(|call| planned(call, scope)).collect::<Result<_, _>>()?,
         ..Document::default()
     };
-    let some =
-        document.people.map(|portions| Portions { amount: 2.min(portions.amount), ..portions }.people(0));
-    let mut known = Known { now: SOME_MOMENT.to_owned(), people: some, ..Known::default() };
+    let sample = document.people.map(|portions| portions.sample());
+    let mut known = Known { now: SOME_MOMENT.to_owned(), people: sample, ..Known::default() };
     for variable in &step.variables {
         if !scope.when(variable.when.as_deref())? {
             continue;

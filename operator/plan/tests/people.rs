@@ -199,10 +199,13 @@ fn people_are_loaded_by_a_job_with_a_pod_for_each_portion_only_where_some_are_as
 
 #[test]
 fn a_call_that_nobody_could_make_of_a_person_is_found_while_planning() {
-    let mut product = serde_json::to_value(bank()).unwrap();
-    product["onboarding"][0]["calls"][0]["act"]["body"]["name"] = json!("{{ item.nickname }}");
-    let found = planned(&stack(asked(1)), serde_json::from_value(product).unwrap()).unwrap_err();
-    assert!(found.iter().any(|finding| finding.message.contains("act.body.name")), "{found:?}");
+    // Nobody has a nickname, and children have no account.
+    for text in ["{{ item.nickname }}", "{{ item.account }}"] {
+        let mut product = serde_json::to_value(bank()).unwrap();
+        product["onboarding"][0]["calls"][0]["act"]["body"]["name"] = json!(text);
+        let found = planned(&stack(asked(100)), serde_json::from_value(product).unwrap()).unwrap_err();
+        assert!(found.iter().any(|finding| finding.message.contains("act.body.name")), "{text}: {found:?}");
+    }
 }
 
 /// What is seen where the Job has completed these portions.

@@ -1,8 +1,10 @@
 //! The real Keycloak, told by the steps that the plan of a whole country has for it: what they make is there, again they make
-//! nothing, a client's token carries what its block asked for, and a new secret takes the place of the old one.
+//! nothing, a client's token carries what its block asked for, a new secret takes the place of the old one, and people of a sandbox have
+//! accounts.
 //!
 //! Long: it fetches Keycloak from its package registry once, and needs Java 17 or newer. `e2e/all products` runs it.
 
+mod people;
 mod server;
 #[path = "../support/steps.rs"]
 mod steps;
@@ -117,4 +119,6 @@ fn keycloak_is_told_of_a_countrys_clients_once_and_of_a_new_secret() {
     assert!(keycloak.token(&client, "another-secret-of-this-client").is_some(), "the new one is refused");
     assert!(keycloak.token(&client, &old).is_none(), "the old one is accepted");
     assert_eq!(take(&[rotated]), 0);
+
+    people::have_accounts_once(&keycloak);
 }

@@ -25,7 +25,8 @@ pub struct Keycloak {
     folder: tempfile::TempDir,
     /// Where it answers.
     pub url: String,
-    realm: String,
+    /// The realm that the country has.
+    pub realm: String,
     admin: (String, String),
 }
 
@@ -75,6 +76,18 @@ impl Keycloak {
 
     /// Identifiers of the realm's clients.
     pub fn clients(&self) -> BTreeSet<String> {
+        let clients = self.administer("clients?max=10000");
+        let ids = clients.as_array().into_iter().flatten().filter_map(|c| c["clientId"].as_str());
+        ids.map(str::to_owned).collect()
+    }
+
+    /// The realm's accounts of people.
+    pub fn users(&self) -> Vec<Value> {
+        self.administer("users?max=10000").as_array().cloned().unwrap_or_default()
+    }
+
+    /// What the administrator reads of the realm.
+    fn administer(&self, path: &str) -> Value {
         let form = [
             ("grant_type", "password"),
             ("client_id", "admin-cli"),
@@ -83,10 +96,8 @@ impl Keycloak {
         ];
         let answer = post(&format!("{}/realms/master/protocol/openid-connect/token", self.url), &form);
         let token = answer.expect("a token of the administrator")["access_token"].clone();
-        let url = format!("{}/admin/realms/{}/clients?max=10000", self.url, self.realm);
-        let clients = get(&url, token.as_str()).expect("the clients");
-        let ids = clients.as_array().into_iter().flatten().filter_map(|c| c["clientId"].as_str());
-        ids.map(str::to_owned).collect()
+        let url = format!("{}/admin/realms/{}/{path}", self.url, self.realm);
+        get(&url, token.as_str()).unwrap_or_else(|| panic!("{path}"))
     }
 
     /// What a client's own token says; `None` where its secret is refused.

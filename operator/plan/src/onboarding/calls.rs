@@ -21,16 +21,18 @@ pub fn tried(call: &Call, known: &Known) -> Result<(), String> {
     if !call.expect.is_empty() && call.act.is_none() {
         return Err("expect: is about act, which is missing".to_owned());
     }
-    let scope = match &call.for_each {
-        None => known.scope(),
-        Some(source) => match known.one_of(source) {
-            Some(one) => one.scope(),
-            None => known.scope().guessing("item"),
+    let scopes = match &call.for_each {
+        None => vec![known.scope()],
+        Some(source) => match known.each_of(source).as_slice() {
+            [] => vec![known.scope().guessing("item")],
+            all => all.iter().map(Known::scope).collect(),
         },
     };
-    for (field, request) in [("check", &call.check), ("act", &call.act)] {
-        if let Some(request) = request {
-            filled(request, &scope).map_err(|message| format!("{field}.{message}"))?;
+    for scope in &scopes {
+        for (field, request) in [("check", &call.check), ("act", &call.act)] {
+            if let Some(request) = request {
+                filled(request, scope).map_err(|message| format!("{field}.{message}"))?;
+            }
         }
     }
     for (field, source) in [("when", &call.when), ("forEach", &call.for_each), ("exists", &call.exists)] {
@@ -85,11 +87,11 @@ impl Known {
         }
     }
 
-    /// The same with the first element of a list that planning knows: of people, who are made up there as they are when it runs.
-    fn one_of(&self, source: &str) -> Option<Self> {
-        self.people.as_ref()?;
-        let item = Some(self.elements(source).ok()?.into_iter().next()?);
-        Some(Self { item, ..self.clone() })
+    /// The same for each element of a list that planning knows: of people, who are made up there as they are when it runs.
+    fn each_of(&self, source: &str) -> Vec<Self> {
+        let elements = if self.people.is_some() { self.elements(source) } else { Ok(Vec::new()) };
+        let of = |item| Self { item: Some(item), ..self.clone() };
+        elements.unwrap_or_default().into_iter().map(of).collect()
     }
 
     fn names(&self) -> Map<String, Value> {

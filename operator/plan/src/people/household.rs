@@ -11,8 +11,8 @@ use super::draw::{About, Draw};
 /// Year in which ages are as [`Role::years`] has them.
 pub const AS_OF: i16 = 2026;
 
-/// People of a group.
-const GROUP: u32 = 8;
+/// People of a group; children are in every one.
+pub const GROUP: u32 = 8;
 
 /// What somebody is in a household. Ages of the roles do not overlap: birth and number alone tell people apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -29,7 +29,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Years of birth. Parents are from 21 to 44 when a child is born.
+    /// Years of birth. Parents are from 20 to 44 when a child is born.
     pub fn years(self) -> Range<i16> {
         match self {
             Role::Child => AS_OF - 17..AS_OF - 3,

@@ -6,6 +6,7 @@ use plinth_api::v1alpha1::people::{People, PeopleOf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::household::GROUP;
 use super::person;
 
 /// People that a pod loads at least, and pods of a Job at most.
@@ -42,6 +43,11 @@ impl Portions {
     pub fn people(&self, index: u32) -> Vec<Value> {
         let one = |number| serde_json::to_value(person(self.country, self.seed, number)).unwrap_or_default();
         self.numbers(index).map(one).collect()
+    }
+
+    /// A few of the people, some of them grown up and some children: what planning tries calls out on.
+    pub fn sample(&self) -> Vec<Value> {
+        Self { amount: GROUP.min(self.amount), ..*self }.people(0)
     }
 
     /// How many people are in the portions that a Job names as completed, `0-3,7`.

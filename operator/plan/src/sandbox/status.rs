@@ -105,7 +105,11 @@ pub fn status(sandbox: &Sandbox, outcome: Outcome<'_>, now: Timestamp) -> Sandbo
 /// How many of the people that it asks for are loaded, as its Stack says; nobody before that has said anything of so many.
 fn people(sandbox: &Sandbox, stack: Option<&Stack>, before: Option<PeopleStatus>) -> Option<PeopleStatus> {
     let amount = sandbox.spec.people.as_ref()?.amount;
-    let said = stack.and_then(|stack| stack.status.as_ref()?.people.clone());
+    let is_about_them = |stack: &&Stack| {
+        let observed = stack.status.as_ref().and_then(|status| status.observed_generation);
+        stack.spec.people == sandbox.spec.people && observed == stack.metadata.generation
+    };
+    let said = stack.filter(is_about_them).and_then(|stack| stack.status.as_ref()?.people.clone());
     let known = said.or(before).filter(|known| known.amount == amount);
     Some(known.unwrap_or_else(|| PeopleStatus { amount, ..PeopleStatus::default() }))
 }

@@ -1,8 +1,7 @@
 //! `plinth sandbox people`: who is made up by a seed, before anybody is loaded anywhere.
 
 use anyhow::Result;
-use clap::builder::PossibleValuesParser;
-use clap::builder::TypedValueParser as _;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use plinth_api::v1alpha1::people::{People, PeopleOf, PeopleStatus};
 use plinth_plan::people::{Person, person};
 use serde::Serialize;
@@ -45,7 +44,7 @@ impl PeopleArgs {
     }
 }
 
-fn countries() -> impl clap::builder::TypedValueParser<Value = PeopleOf> {
+fn countries() -> impl TypedValueParser<Value = PeopleOf> {
     let of =
         |code: String| PeopleOf::ALL.into_iter().find(|country| country.code() == code).unwrap_or_default();
     PossibleValuesParser::new(PeopleOf::ALL.map(PeopleOf::code)).map(of)
@@ -86,4 +85,34 @@ fn text(listing: &Listing) -> String {
         ]);
     }
     lines(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        people: PeopleArgs,
+    }
+
+    #[test]
+    fn people_are_asked_for_whole_or_it_is_said_what_is_missing_or_wrong() {
+        let asked = |words: &str| Line::try_parse_from(words.split(' ')).map(|line| line.people.asked());
+        let ukraine = People { amount: 1000, seed: 7, country: PeopleOf::Ukraine };
+        assert_eq!(asked("x --people 1000 --seed 7 --country UA").unwrap(), Some(ukraine));
+        assert_eq!(asked("x").unwrap(), None);
+        for (words, part) in [
+            ("x --people 10", "--country"),
+            ("x --country UA", "--people"),
+            ("x --people 0 --country UA", "1..=100000"),
+            ("x --people 1 --country FR", "possible values: EE, PE, UA"),
+        ] {
+            let said = asked(words).unwrap_err().to_string();
+            assert!(said.contains(part), "{words}: {said}");
+        }
+    }
 }
