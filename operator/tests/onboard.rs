@@ -11,6 +11,8 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use plinth_api::v1alpha1::people::PeopleOf;
+use plinth_plan::people::person;
 use serde_json::{Value, json};
 
 const PASSWORD: &str = "correct horse/battery";
@@ -96,16 +98,22 @@ impl Ran {
 
 /// Runs the program as the Job does, and looks for secrets in everything that it says.
 fn onboard(url: &str, budget: u32, calls: Value) -> Ran {
+    onboard_with(url, budget, calls, json!({}), &[])
+}
+
+/// The same with more in the step's file, and more variables.
+fn onboard_with(url: &str, budget: u32, calls: Value, more: Value, variables: &[(&str, &str)]) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| -> PathBuf {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         path
     };
-    let document = json!({
+    let mut document = json!({
         "name": "accounts", "budgetSeconds": budget,
         "variables": ["URL", "USER", "PASSWORD"], "secrets": ["PASSWORD"], "calls": calls,
     });
+    document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let outcome = file("outcome", "an older and much longer outcome that has to be gone afterwards");
     let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_plinth"))
         .arg("onboard")
@@ -114,6 +122,7 @@ fn onboard(url: &str, budget: u32, calls: Value) -> Ran {
         .arg(&outcome)
         .env_clear()
         .envs([("URL", url), ("USER", "admin"), ("PASSWORD", PASSWORD)])
+        .envs(variables.iter().copied())
         .output()
         .unwrap();
     let ran = Ran {
@@ -165,6 +174,39 @@ fn the_contract_is_created_once_and_adopted_ever_after() {
     let second = onboard(&served.url, 30, accounts());
     assert_eq!(second.lines(), ["log-in: done", "hub-account: adopted", "accounts: 0 made, 1 adopted"]);
     assert_eq!(*served.server.acts.lock().unwrap(), 1, "the second run acts no more");
+}
+
+#[test]
+fn a_pod_loads_the_people_of_its_portion_once_and_nobody_else() {
+    let served = serve(Contract::default());
+    let calls = json!([accounts()[0], {
+        "name": "customer",
+        "forEach": "people",
+        "check": {
+            "url": "{{ env.URL }}/accounts", "headers": { "authorization": "Bearer {{ captured.token }}" },
+        },
+        "exists": "response.body.exists(a, a.owner == item.id)",
+        "act": { "method": "POST", "url": "{{ env.URL }}/accounts", "body": { "owner": "{{ item.id }}" } },
+    }]);
+    let people = json!({ "people": { "country": "UA", "seed": 7, "amount": 110, "size": 100 } });
+    let load =
+        |variables: &[(&str, &str)]| onboard_with(&served.url, 30, calls.clone(), people.clone(), variables);
+    let last = [("JOB_COMPLETION_INDEX", "1")];
+    assert_eq!(load(&last).outcome, "accounts: 10 made, 0 adopted");
+    let portion = (100..110).map(|number| person(PeopleOf::Ukraine, 7, number).id);
+    let wanted: Vec<Value> = portion.map(|id| json!({ "owner": id })).collect();
+    assert_eq!(*served.server.accounts.lock().unwrap(), wanted);
+    assert_eq!(load(&last).outcome, "accounts: 0 made, 10 adopted");
+
+    for (variables, wanted) in [
+        (&[][..], "variable JOB_COMPLETION_INDEX is not set"),
+        (&[("JOB_COMPLETION_INDEX", "one")], "is `one`, no number"),
+        (&[("JOB_COMPLETION_INDEX", "2")], "there is no portion 2 of 2"),
+    ] {
+        let ran = load(variables);
+        assert!(ran.code != 0 && ran.outcome.contains(wanted), "{wanted}: {}", ran.outcome);
+    }
+    assert_eq!(*served.server.acts.lock().unwrap(), 10, "nobody else");
 }
 
 /// Takes away the accounts of everybody else, and enters who they were.

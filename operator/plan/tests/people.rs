@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use plinth_api::v1alpha1::people::{People, PeopleOf, PeopleStatus};
-use plinth_api::{ProductSpec, Registry, Sandbox, SandboxPolicy, Stack};
+use plinth_api::{ProductSpec, Registry, Sandbox, SandboxPolicy, SandboxStatus, Stack, StackStatus};
 use plinth_plan::Inputs;
 use plinth_plan::catalogue::Catalogue;
 use plinth_plan::exchange::Declared;
 use plinth_plan::model::*;
 use plinth_plan::onboarding::Document;
 use plinth_plan::people::{Person, Portions, Role, Sex, person, progress};
+use plinth_plan::sandbox::life::life;
 use plinth_plan::sandbox::policy::Terms;
 use plinth_plan::sandbox::prospect::prospect;
+use plinth_plan::sandbox::status::{Outcome, status};
 use plinth_plan::sandbox::template::exported;
 use serde_json::{Value, json};
 
@@ -233,7 +235,7 @@ fn what_is_loaded_is_what_the_job_has_completed_and_nobody_on_simulated_nodes() 
 
     // A cluster that does not answer has lost nobody.
     let mut known = stack.clone();
-    known.status = Some(plinth_api::StackStatus { people: Some(half.clone()), ..Default::default() });
+    known.status = Some(StackStatus { people: Some(half.clone()), ..StackStatus::default() });
     let silent = Observed { unreachable: Some("no route".to_owned()), ..Observed::default() };
     assert_eq!(progress(&known, &plan, &silent).map(|status| status.loaded), Some(150));
 }
@@ -306,6 +308,27 @@ fn sandbox(change: Value) -> Sandbox {
         "apiVersion": "plinth.dev/v1alpha1", "kind": "Sandbox", "metadata": { "name": "s", "namespace": "dpi" }, "spec": spec,
     }))
     .unwrap()
+}
+
+/// What a Sandbox says of its people where its Stack is this one.
+fn said(sandbox: &Sandbox, stack: &Stack) -> Option<PeopleStatus> {
+    let terms = Terms::of([], "dpi");
+    let course = terms.course(&sandbox.spec, jiff::Timestamp::UNIX_EPOCH).unwrap();
+    let life = life(&course, &SandboxStatus::default(), false, jiff::Timestamp::UNIX_EPOCH);
+    let outcome =
+        Outcome::Living { life: &life, stack: Some(stack), cost: None, credentials: false, doubt: None };
+    status(sandbox, outcome, jiff::Timestamp::UNIX_EPOCH).people
+}
+
+#[test]
+fn a_sandbox_says_what_its_stack_says_of_these_people_and_not_of_others() {
+    let mut stack = stack(asked(250));
+    let loaded = PeopleStatus { amount: 250, loaded: 250, ..PeopleStatus::default() };
+    stack.status = Some(StackStatus { people: Some(loaded.clone()), ..StackStatus::default() });
+    assert_eq!(said(&sandbox(json!({ "people": asked(250) })), &stack), Some(loaded));
+    let others = json!({ "people": { "amount": 250, "seed": 8, "country": "UA" } });
+    assert_eq!(said(&sandbox(others), &stack).map(|people| people.loaded), Some(0));
+    assert_eq!(said(&sandbox(json!({})), &stack), None);
 }
 
 fn foreseen(sandbox: &Sandbox, policies: &[SandboxPolicy]) -> Result<Stack, String> {

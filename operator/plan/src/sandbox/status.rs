@@ -102,16 +102,20 @@ pub fn status(sandbox: &Sandbox, outcome: Outcome<'_>, now: Timestamp) -> Sandbo
     status
 }
 
-/// How many of the people that it asks for are loaded, as its Stack says; nobody before that has said anything of so many.
+/// How many of the people that it asks for are loaded, as its Stack says of them: nobody, where that is about other people still.
 fn people(sandbox: &Sandbox, stack: Option<&Stack>, before: Option<PeopleStatus>) -> Option<PeopleStatus> {
-    let amount = sandbox.spec.people.as_ref()?.amount;
-    let is_about_them = |stack: &&Stack| {
+    let asked = sandbox.spec.people.as_ref()?;
+    let is_observed = |stack: &Stack| {
         let observed = stack.status.as_ref().and_then(|status| status.observed_generation);
-        stack.spec.people == sandbox.spec.people && observed == stack.metadata.generation
+        observed == stack.metadata.generation
     };
-    let said = stack.filter(is_about_them).and_then(|stack| stack.status.as_ref()?.people.clone());
-    let known = said.or(before).filter(|known| known.amount == amount);
-    Some(known.unwrap_or_else(|| PeopleStatus { amount, ..PeopleStatus::default() }))
+    let known = match stack {
+        Some(stack) if stack.spec.people.as_ref() != Some(asked) => None,
+        Some(stack) if is_observed(stack) => stack.status.as_ref().and_then(|status| status.people.clone()),
+        _ => before,
+    };
+    let nobody = PeopleStatus { amount: asked.amount, ..PeopleStatus::default() };
+    Some(known.filter(|known| known.amount == asked.amount).unwrap_or(nobody))
 }
 
 /// Where people reach a Stack: the first public address in the order of its blocks, else the first at all.
