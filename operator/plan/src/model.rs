@@ -9,7 +9,7 @@ use std::fmt;
 
 use plinth_api::condition::{Reason, State};
 use plinth_api::v1alpha1::product::ConformanceException;
-use plinth_api::v1alpha1::stack::DriftPolicy;
+use plinth_api::v1alpha1::stack::{BlockUse, DriftPolicy};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -214,6 +214,9 @@ pub struct BlockPlan {
     /// Whatever runs something: it has no pods while the Stack sleeps. Empty while it is awake.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub asleep: BTreeSet<UnitId>,
+    /// What it asks of other blocks.
+    #[serde(skip)]
+    pub uses: BTreeSet<BlockUse>,
 }
 
 impl BlockPlan {

@@ -245,7 +245,8 @@ impl<'a> Incoming<'a> {
         let source = if self.record.from == EXTERNAL {
             let choice = stack.spec.backing.iter().find(|backing| backing.capability == capability);
             let system = Box::new(choice.and_then(|choice| choice.external.clone())?);
-            Binding::External { system, key_prefix: format!("{}.{}.", claim.block, claim.name), claim }
+            let key_prefix = format!("{}.{}.", claim.block, claim.name);
+            Binding::External { block: None, system, key_prefix, claim }
         } else {
             Binding::Embedded { product: self.record.from.clone(), claim }
         };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::v1alpha1::product::Requirement;
-use plinth_api::v1alpha1::stack::Block;
+use plinth_api::v1alpha1::stack::{Block, BlockUse};
 use serde_json::{Map, Value};
 
 use crate::catalogue::Entry;
@@ -11,7 +11,7 @@ use crate::claim::Claim;
 use crate::expr::Scope;
 use crate::model::Finding;
 use crate::naming::claimed;
-use crate::resolve::{Binding, Inputs, Instance, block_path, finding};
+use crate::resolve::{Binding, Inputs, Instance, Resolved, block_path, finding};
 
 /// What is asked, and by which requirement.
 pub(crate) struct Need<'a> {
@@ -107,6 +107,23 @@ impl Instance<'_> {
         let each = self.entry.spec.requires.iter().filter(|r| r.for_each.is_some());
         each.map(move |r| (r.name.as_str(), claimed(&r.name, Some(key))))
     }
+}
+
+/// What a block asks of other blocks of its Stack, those that run elsewhere among them.
+pub(crate) fn uses(resolved: &Resolved<'_>) -> BTreeSet<BlockUse> {
+    let instances = resolved.installed.iter().flat_map(|installed| &installed.instances);
+    let bound =
+        instances.flat_map(|i| i.bindings.values().map(move |binding| (&i.entry.spec.requires, binding)));
+    let of_block = |(requires, binding): (&Vec<Requirement>, &Binding)| {
+        let block = match binding {
+            Binding::Block { name, .. } => Some(name),
+            Binding::External { block, .. } => block.as_ref(),
+            Binding::Embedded { .. } => None,
+        }?;
+        let requirement = requires.iter().find(|r| r.name == binding.claim().requirement)?;
+        Some(BlockUse { block: block.clone(), capability: requirement.capability.clone() })
+    };
+    bound.filter_map(of_block).collect()
 }
 
 /// `requires` as an instance of that key sees it: what everybody sees, and its own.

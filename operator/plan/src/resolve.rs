@@ -90,6 +90,8 @@ pub enum Binding {
     },
     /// A system that already runs: a block or a backing service.
     External {
+        /// Block of the Stack that it is; `None` for a backing service.
+        block: Option<String>,
         /// As the Stack declares it.
         system: Box<ExternalCapability>,
         /// Prefix of its keys in the credentials Secret: `<block>.<requirement>.` for a backing service, else empty.
@@ -488,11 +490,6 @@ fn bind(
     inputs: &Inputs,
 ) -> Result<Option<Binding>, Finding> {
     let capability = requirement.capability.as_str();
-    let external = |system: &ExternalCapability, key_prefix: String, claim: Claim| Binding::External {
-        system: Box::new(system.clone()),
-        key_prefix,
-        claim,
-    };
     let choice = stack.spec.backing.iter().find(|b| b.capability == capability);
     let provider = choice.map(|backing| backing.provider).unwrap_or_default();
     if inputs.catalogue.is_backing(capability) {
@@ -500,7 +497,8 @@ fn bind(
             && provider == Provider::External
         {
             let prefix = format!("{}.{}.", block.name, claim.name);
-            return Ok(Some(external(system, prefix, claim)));
+            let system = Box::new(system.clone());
+            return Ok(Some(Binding::External { block: None, system, key_prefix: prefix, claim }));
         }
         let Some(entry) = inputs.catalogue.backing(capability, provider) else {
             return Err(finding(
@@ -542,7 +540,12 @@ fn bind(
         let system =
             provider.external.as_ref().and_then(|e| e.provides.iter().find(|p| p.capability == capability));
         match system {
-            Some(system) => external(system, String::new(), claim),
+            Some(system) => Binding::External {
+                block: Some(provider.name.clone()),
+                system: Box::new(system.clone()),
+                key_prefix: String::new(),
+                claim,
+            },
             None => Binding::Block { name: provider.name.clone(), claim: claim.of_block() },
         }
     }))

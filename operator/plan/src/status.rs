@@ -3,6 +3,7 @@
 
 mod block;
 mod cluster;
+mod standby;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use plinth_api::v1alpha1::stack::{BlockSummary, Stack, StackStatus};
 
 use self::block::Assessment;
 pub use self::cluster::{ClusterSeen, Looked, workload_cluster};
+use self::standby::{standbys, standing_by};
 use crate::backup;
 use crate::decide::Teardown;
 use crate::exchange::Subject;
@@ -21,7 +23,6 @@ use crate::exchange::federation::Trust;
 use crate::exchange::{applied, federation};
 use crate::model::{Decisions, Finding, Observed, Plan, SecretSource};
 use crate::people;
-use crate::placement::shown;
 use crate::surge::Rush;
 
 /// Findings and objects written out; the rest is counted.
@@ -138,6 +139,9 @@ pub fn report(
             assessments.retain(|assessment| !assessment.is_tenant());
             let mut report =
                 planned(plan, &assessments, observed, &approved, &previous, previous_blocks, &now);
+            for block in &mut report.stack.blocks {
+                block.standby = standbys(plan, decisions, &block.name);
+            }
             let mut verdicts = stack_verdicts(plan, &assessments, observed, &approved);
             verdicts.extend(backup::verdict(stack.spec.backup.as_ref(), plan, observed));
             verdicts.extend(standing_by(plan, decisions));
@@ -286,6 +290,7 @@ fn planned(
         };
         let cluster = a.plan.map_or(before.cluster, |plan| plan.cluster.clone());
         let message = Some(a.message.clone()).filter(|m| !m.is_empty());
+        let renewal = a.renewal().or(before.renewal.filter(|_| a.is_unknown()));
         BlockSummary {
             name: a.name.to_owned(),
             product,
@@ -296,6 +301,10 @@ fn planned(
             upgrade: a.upgrade(),
             message,
             endpoints,
+            uses: a.plan.map(|plan| plan.uses.iter().cloned().collect()).unwrap_or_default(),
+            // What stands by is decided apart from what serves.
+            standby: Vec::new(),
+            renewal,
         }
     };
     let approved_hash = match approved {
@@ -366,28 +375,6 @@ fn federated(plan: &Plan) -> Option<Verdict> {
     let message = said.join("; ");
     (!all.is_empty())
         .then(|| verdict(condition::FEDERATED, Some(reason == Reason::Approved), reason, message))
-}
-
-/// Whether each standby could take its block over; nothing where there is none.
-fn standing_by(plan: &Plan, decisions: &Decisions) -> Option<Verdict> {
-    let mut complete = Vec::new();
-    for standby in &plan.standby {
-        let what = format!("{} on `{}`", standby.name, shown(standby.cluster.as_deref()));
-        let units = decisions.standby.get(&(standby.name.clone(), standby.cluster.clone()))?;
-        let lacking = units.iter().find(|unit| !matches!(unit.state, State::Ready | State::Suspended));
-        if let Some(unit) = lacking {
-            let known = (unit.state != State::Unreachable).then_some(false);
-            return Some(verdict(
-                condition::STANDING_BY,
-                known,
-                unit.reason,
-                format!("{what}: {}", unit.message),
-            ));
-        }
-        complete.push(what);
-    }
-    (!complete.is_empty())
-        .then(|| verdict(condition::STANDING_BY, Some(true), Reason::AllReady, listed(&complete)))
 }
 
 /// That more runs than the profile says, and what bends first all the same; nothing in other modes.

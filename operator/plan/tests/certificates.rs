@@ -3,12 +3,17 @@
 mod common;
 mod land;
 
-use common::{Cluster, block, plan, unit};
+use std::collections::BTreeMap;
+
+use common::{Cluster, block, find, plan, unit};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use plinth_api::Stack;
 use plinth_api::condition::State;
 use plinth_api::names;
 use plinth_plan::Inputs;
 use plinth_plan::catalogue::Catalogue;
 use plinth_plan::model::{Action, Certificate, Finding, Plan, SecretSource};
+use plinth_plan::status::{ApprovalState, Outcome, report};
 use serde_json::{Value, json};
 
 /// A hub with an authority of its own, and the certificate of its server.
@@ -127,6 +132,27 @@ fn a_secret_is_made_anew_when_its_note_says_so_and_not_before() {
         assert_eq!(unit.state, State::OutOfDate);
         assert!(unit.message.contains("near its end"), "{}", unit.message);
     }
+}
+
+#[test]
+fn the_status_of_a_stack_says_when_a_certificate_of_a_block_is_due() {
+    let plan = plan(vec![
+        block("identity").secret("tls").secret("key").database("postgres", "tls", "1"),
+        block("payments").secret("db").database("postgres", "db", "1"),
+    ]);
+    let mut cluster = Cluster::running(&plan);
+    let noted = [("tls", "2027-01-15T08:00:01Z"), ("key", "2027-03-01T00:00:00Z")];
+    for (name, at) in noted {
+        let key = find(&plan, "Secret", name).key.clone();
+        cluster.edit(&key, |body| body["metadata"]["annotations"][names::ANNOTATION_RENEW_AT] = json!(at));
+    }
+    let decisions = cluster.decide(&plan);
+    let (observed, approved) = (&cluster.observed, ApprovalState::NotRequired);
+    let outcome = Outcome::Planned { plan: &plan, decisions: &decisions, observed, approved };
+    let now = Time("2027-01-01T00:00:00Z".parse().expect("a moment"));
+    let blocks = report(&Stack::default(), outcome, &BTreeMap::new(), now).stack.blocks;
+    let due = |block: usize| blocks[block].renewal.as_ref().map(|at| at.0.to_string());
+    assert_eq!((due(0).as_deref(), due(1)), (Some("2027-01-15T08:00:01Z"), None));
 }
 
 /// A Stack of this profile with a public door that has these parameters.

@@ -59,6 +59,26 @@ fn every_example_is_whole() {
 }
 
 #[test]
+fn a_block_knows_what_it_asks_of_which_other_wherever_that_runs() {
+    let example = Example::all().into_iter().find(|example| example.name == "peru").expect("examples/peru");
+    let stack = example.of::<Stack>().remove(0);
+    let plan = plinth_plan::plan(&stack, &example.inputs()).expect("it is valid");
+    let asked = |name: &str| -> Vec<String> {
+        let blocks = plan.blocks.iter().filter(|block| block.name.starts_with(name));
+        let uses = blocks.flat_map(|block| &block.uses);
+        uses.map(|used| format!("{} of {}", used.capability, used.block)).collect()
+    };
+    assert_eq!(asked("consent"), ["oidc-issuer of x-staff"]);
+    assert!(asked("x-staff").is_empty());
+    // Identity runs elsewhere already.
+    let service = asked("at-school-enrolment");
+    assert_eq!(
+        service,
+        ["oidc-issuer of identity", "exchange of information-mediator", "notifications of messaging"]
+    );
+}
+
+#[test]
 fn everything_that_the_agencies_of_an_example_declare_holds() {
     let mut seen = 0;
     for (name, plan) in plans() {

@@ -87,6 +87,30 @@ fn a_running_stack_is_ready_and_says_no_more_than_that() {
 }
 
 #[test]
+fn each_standby_of_a_block_is_named_with_what_it_lacks() {
+    let mut plan = shop("1");
+    let mut cluster = Cluster::running(&plan);
+    let waiting = Plan { blocks: vec![plan.blocks[0].clone()], ..plan.clone() };
+    let mut south = Cluster::running(&waiting);
+    plan.standby = vec![BlockPlan { cluster: Some("south".into()), ..plan.blocks[0].clone() }];
+    let mut standby = |south: &Cluster| {
+        cluster.observed.elsewhere.insert("south".into(), south.observed.clone());
+        let report = told(&plan, &cluster, Gate::OPEN);
+        assert!(report.stack.blocks[1].standby.is_empty());
+        let [only] = report.stack.blocks[0].standby.as_slice() else { panic!("{:?}", report.stack.blocks) };
+        assert_eq!(only.cluster, "south");
+        (only.state, only.message.clone().unwrap_or_default())
+    };
+    assert_eq!(standby(&south), (State::Ready, String::new()));
+    south.delete(&key("apps/v1", "Deployment", Some("demo-identity"), "api"));
+    let (state, message) = standby(&south);
+    assert_eq!(state, State::Absent);
+    assert!(message.contains("Deployment/demo-identity/api"), "{message}");
+    south.observed.unreachable = Some("connection refused".to_owned());
+    assert_eq!(standby(&south).0, State::Unreachable);
+}
+
+#[test]
 fn the_status_is_the_same_to_the_byte_when_nothing_happened() {
     let plan = shop("1");
     let mut cluster = Cluster::running(&plan);

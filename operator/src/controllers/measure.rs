@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use plinth_api::StackStatus;
 use plinth_api::condition::{Reason, State};
-use plinth_api::{StackStatus, names};
 use plinth_plan::model::{Decisions, Observed, Plan};
 use plinth_plan::status::Outcome;
 use plinth_runtime::clusters::HOME;
@@ -45,9 +45,5 @@ fn on(cluster: Option<&str>) -> String {
 fn renewal(observed: &Observed) -> Option<i64> {
     let live = observed.clusters().flat_map(|(_, observed)| &observed.live);
     let secrets = live.filter(|(key, _)| key.kind == "Secret");
-    let noted = secrets.filter_map(|(_, live)| {
-        let at = live.body.pointer("/metadata/annotations")?.get(names::ANNOTATION_RENEW_AT)?.as_str()?;
-        at.parse::<Timestamp>().ok()
-    });
-    noted.map(Timestamp::as_second).min()
+    secrets.filter_map(|(_, live)| live.renew_at()).map(Timestamp::as_second).min()
 }

@@ -22,7 +22,7 @@ use super::service::Level;
 use super::window::Window;
 
 pub use bounds::{Bounds, Quota};
-pub use status::{BlockSummary, StackStatus, UpgradePhase, UpgradeSummary};
+pub use status::{BlockSummary, BlockUse, StackStatus, StandbySummary, UpgradePhase, UpgradeSummary};
 pub use upgrades::Upgrades;
 
 /// A country's digital public infrastructure: which building blocks run, with which products, where and how.

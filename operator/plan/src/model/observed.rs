@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
+use jiff::Timestamp;
 use plinth_api::condition::Reason;
+use plinth_api::names;
 use serde_json::Value;
 
 use super::{Inventory, ObjectKey, UnitId};
@@ -86,6 +88,11 @@ impl Live {
     /// Digest of what was applied last, from the annotation.
     pub fn applied_hash(&self) -> Option<&str> {
         self.body.pointer("/metadata/annotations/plinth.dev~1desired-hash").and_then(Value::as_str)
+    }
+
+    /// When something in a Secret is due to be made anew, from the annotation.
+    pub fn renew_at(&self) -> Option<Timestamp> {
+        self.body.pointer("/metadata/annotations")?.get(names::ANNOTATION_RENEW_AT)?.as_str()?.parse().ok()
     }
 }
 

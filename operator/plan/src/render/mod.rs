@@ -42,6 +42,7 @@ use crate::exchange::Compiled;
 use crate::model::{BlockPlan, Finding, Moving, Restoring, StackId, Step, Unit, UnitId};
 use crate::modes;
 use crate::placement::links::Borders;
+use crate::requirement::uses;
 use crate::resolve::{Binding, Inputs, Resolved, finding, stack_id};
 use crate::upgrade::Upgrading;
 
@@ -371,6 +372,7 @@ fn block_plan(
         grown: BTreeSet::new(),
         backups: Coverage::default(),
         asleep: BTreeSet::new(),
+        uses: uses(resolved),
         name,
     }
 }
@@ -440,7 +442,7 @@ fn meet(
         Binding::Block { name, .. } => context.frames.get(name.as_str()).and_then(|frames| {
             frames.iter().find(|f| f.instance.entry.spec.provides.iter().any(|p| p.capability == capability))
         }),
-        Binding::External { system, key_prefix, claim } => {
+        Binding::External { system, key_prefix, claim, .. } => {
             return external(context, frame, requirement, system, key_prefix, claim);
         }
     };

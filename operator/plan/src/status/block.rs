@@ -14,8 +14,8 @@ use crate::conformance::Sight;
 use crate::exchange::Subject;
 use crate::failover::{self, Failover};
 use crate::model::{
-    Action, BlockPlan, Decisions, Moving, ObjectDecision, Observed, Plan, Restoring, SecretSource, Step,
-    Unit, UnitDecision,
+    Action, BlockPlan, Decisions, Live, Moving, ObjectDecision, Observed, Plan, Restoring, SecretSource,
+    Step, Unit, UnitDecision,
 };
 use crate::moving::{Move, Phase, after_failure};
 use crate::restoring::{self, Restore};
@@ -239,7 +239,7 @@ impl<'a> Assessment<'a> {
     }
 
     /// How it is cannot be known: its cluster does not answer.
-    fn is_unknown(&self) -> bool {
+    pub fn is_unknown(&self) -> bool {
         self.reason == Reason::Unreachable
     }
 
@@ -248,6 +248,14 @@ impl<'a> Assessment<'a> {
         let waits = Some(self.message.as_str()).filter(|message| !message.is_empty());
         let upgrade = self.plan.and_then(|plan| plan.upgrade.as_ref())?;
         Some(upgrade.at(self.observed.now).summary(waits))
+    }
+
+    /// When the first of its certificates is due to be made anew.
+    pub fn renewal(&self) -> Option<Time> {
+        let secrets =
+            self.units.iter().flat_map(|(unit, _)| &unit.objects).filter(|o| o.key.kind == "Secret");
+        let live = secrets.filter_map(|secret| self.observed.live.get(&secret.key));
+        live.filter_map(Live::renew_at).min().map(Time)
     }
 
     /// It is in an agency's namespace: what keeps it back is that agency's matter, not the Stack's.

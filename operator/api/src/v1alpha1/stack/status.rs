@@ -1,6 +1,6 @@
 //! What is said of a Stack.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +78,39 @@ pub struct BlockSummary {
     /// The upgrade that is under way, or waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<UpgradeSummary>,
+    /// Blocks that it asks something of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uses: Vec<BlockUse>,
+    /// Clusters that are to take it over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["cluster"]))]
+    pub standby: Vec<StandbySummary>,
+    /// When the first of its certificates is due to be made anew: when the last third of its life begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<Time>,
+}
+
+/// What a block asks of another one of its Stack.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockUse {
+    /// The block that is asked.
+    pub block: String,
+    /// What for, for example `oidc-issuer`.
+    pub capability: String,
+}
+
+/// A cluster that is to take a block over.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct StandbySummary {
+    /// The WorkloadCluster, or `hub`.
+    pub cluster: String,
+    /// Ready: it has all that it needs but pods and data.
+    pub state: State,
+    /// What it lacks, naming the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// The upgrade of a block that is under way, or waits.
