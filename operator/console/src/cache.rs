@@ -5,8 +5,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use futures::{StreamExt as _, future};
-use k8s_openapi::api::core::v1::Event as KubeEvent;
+use futures::{FutureExt as _, StreamExt as _, future};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -151,27 +150,34 @@ impl Cache {
 pub fn follow(client: &Client, cache: &Arc<Cache>) -> impl Future<Output = ()> + use<> {
     let about_ours =
         Config::default().fields(&format!("involvedObject.apiVersion={}/{}", names::GROUP, names::VERSION));
-    let stacks = one(Api::all(client.clone()), Config::default(), Shown::Stack, view::stack, cache);
-    let blocks = one(Api::all(client.clone()), Config::default(), Shown::Block, view::block, cache);
-    let operations =
-        one(Api::all(client.clone()), Config::default(), Shown::Operation, view::operation, cache);
-    let events = one(Api::<KubeEvent>::all(client.clone()), about_ours, Shown::Event, view::event, cache);
+    let all = Config::default;
+    let everything = [
+        one(client, all(), Shown::Stack, view::stack, cache).boxed(),
+        one(client, all(), Shown::Block, view::block, cache).boxed(),
+        one(client, all(), Shown::Operation, view::operation, cache).boxed(),
+        one(client, all(), Shown::Sandbox, view::sandbox, cache).boxed(),
+        one(client, all(), Shown::Member, view::member, cache).boxed(),
+        one(client, all(), Shown::Agreement, view::agreement, cache).boxed(),
+        one(client, all(), Shown::Registry, view::registry, cache).boxed(),
+        one(client, all(), Shown::Service, view::service, cache).boxed(),
+        one(client, about_ours, Shown::Event, view::event, cache).boxed(),
+    ];
     async move {
-        future::join4(stacks, blocks, operations, events).await;
+        future::join_all(everything).await;
     }
 }
 
 fn one<K>(
-    api: Api<K>,
+    client: &Client,
     config: Config,
     kind: Shown,
     view: fn(&K) -> Value,
     cache: &Arc<Cache>,
 ) -> impl Future<Output = ()> + use<K>
 where
-    K: Resource + ResourceExt + Clone + Debug + DeserializeOwned + Send + 'static,
+    K: Resource<DynamicType = ()> + ResourceExt + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let (cache, client) = (cache.clone(), api.clone().into_client());
+    let (cache, client, api) = (cache.clone(), client.clone(), Api::<K>::all(client.clone()));
     async move {
         loop {
             let mut seen = BTreeSet::new();

@@ -15,10 +15,14 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const TEXTS: &str = "application/json";
 
 /// Everything that the page is made of.
-const FILES: [File; 12] = [
+const FILES: [File; 16] = [
     ("app.js", SCRIPT, include_str!("../web/app.js")),
     ("country.js", SCRIPT, include_str!("../web/country.js")),
     ("block.js", SCRIPT, include_str!("../web/block.js")),
+    ("continuity.js", SCRIPT, include_str!("../web/continuity.js")),
+    ("sandboxes.js", SCRIPT, include_str!("../web/sandboxes.js")),
+    ("map.js", SCRIPT, include_str!("../web/map.js")),
+    ("links.js", SCRIPT, include_str!("../web/links.js")),
     ("element.js", SCRIPT, include_str!("../web/element.js")),
     ("store.js", SCRIPT, include_str!("../web/store.js")),
     ("texts.js", SCRIPT, include_str!("../web/texts.js")),

@@ -1,11 +1,15 @@
-//! What is shown of an object: the words of its status, and nothing that a status does not say.
+//! What is shown of an object: the words of its spec and status, and nothing that they do not say.
+
+mod agencies;
 
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
-use plinth_api::{BuildingBlock, Operation, Stack};
+use plinth_api::{BuildingBlock, Operation, Sandbox, Stack};
 use serde_json::{Value, json};
+
+pub use agencies::{agreement, member, registry, service};
 
 /// A kind that is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,13 +20,33 @@ pub enum Shown {
     Block,
     /// `Operation`.
     Operation,
+    /// `Sandbox`.
+    Sandbox,
+    /// `Member`.
+    Member,
+    /// `ExchangeAgreement`.
+    Agreement,
+    /// `Registry`.
+    Registry,
+    /// `PublicService`.
+    Service,
     /// Events about Plinth's own objects.
     Event,
 }
 
 impl Shown {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Stack, Self::Block, Self::Operation, Self::Event];
+    pub const ALL: [Self; 9] = [
+        Self::Stack,
+        Self::Block,
+        Self::Operation,
+        Self::Sandbox,
+        Self::Member,
+        Self::Agreement,
+        Self::Registry,
+        Self::Service,
+        Self::Event,
+    ];
 
     /// The API group and resource that a person must be allowed to list.
     pub fn resource(self) -> (&'static str, &'static str) {
@@ -30,6 +54,11 @@ impl Shown {
             Self::Stack => (plinth_api::names::GROUP, "stacks"),
             Self::Block => (plinth_api::names::GROUP, "buildingblocks"),
             Self::Operation => (plinth_api::names::GROUP, "operations"),
+            Self::Sandbox => (plinth_api::names::GROUP, "sandboxes"),
+            Self::Member => (plinth_api::names::GROUP, "members"),
+            Self::Agreement => (plinth_api::names::GROUP, "exchangeagreements"),
+            Self::Registry => (plinth_api::names::GROUP, "registries"),
+            Self::Service => (plinth_api::names::GROUP, "publicservices"),
             Self::Event => ("", "events"),
         }
     }
@@ -40,6 +69,11 @@ impl Shown {
             Self::Stack => "stack",
             Self::Block => "block",
             Self::Operation => "operation",
+            Self::Sandbox => "sandbox",
+            Self::Member => "member",
+            Self::Agreement => "agreement",
+            Self::Registry => "registry",
+            Self::Service => "service",
             Self::Event => "event",
         }
     }
@@ -57,6 +91,7 @@ pub fn stack(guard: &DeserializeGuard<Stack>) -> Value {
         }
     };
     let status = stack.status.clone().unwrap_or_default();
+    let backup = stack.spec.backup.as_ref();
     json!({
         "country": stack.spec.country.code,
         "profile": stack.spec.profile.as_str(),
@@ -65,6 +100,11 @@ pub fn stack(guard: &DeserializeGuard<Stack>) -> Value {
         "current": status.observed_generation == stack.metadata.generation,
         "conditions": conditions(&status.conditions),
         "blocks": status.blocks,
+        "mode": stack.spec.mode.as_str(),
+        "off": stack.spec.continuity.iter().flat_map(|continuity| &continuity.off).collect::<Vec<_>>(),
+        "backups": status.backups,
+        "recoveryPointHours": backup.map(|backup| backup.recovery_point_hours),
+        "provenWithinDays": backup.and_then(|backup| Some(backup.rehearsal.as_ref()?.proven_within_days)),
     })
 }
 
@@ -95,13 +135,39 @@ pub fn operation(guard: &DeserializeGuard<Operation>) -> Value {
     let status = operation.status.clone().unwrap_or_default();
     json!({
         "stack": operation.spec.stack,
+        "sandbox": operation.spec.sandbox,
+        "takeover": operation.spec.failover.as_ref().map(|of| json!({ "block": of.block, "to": of.to })),
         "type": operation.spec.kind,
         "why": operation.spec.reason,
         "phase": status.phase,
         "by": status.by,
         "message": status.message,
+        "steps": status.steps,
         "at": operation.metadata.creation_timestamp,
         "finishedAt": status.finished_at,
+    })
+}
+
+/// A Sandbox: whose it is, where it is in its life, what it costs.
+pub fn sandbox(guard: &DeserializeGuard<Sandbox>) -> Value {
+    let Ok(sandbox) = &guard.0 else { return Value::Null };
+    let status = sandbox.status.clone().unwrap_or_default();
+    json!({
+        "from": sandbox.spec.template.as_ref().or(sandbox.spec.from_stack.as_ref().map(|stack| &stack.name)),
+        "team": sandbox.spec.owner.team,
+        "donor": sandbox.spec.owner.donor,
+        "contact": sandbox.spec.owner.contact,
+        "budget": sandbox.spec.budget,
+        "phase": status.phase,
+        "stack": status.stack,
+        "url": status.url,
+        "expiresAt": status.expires_at,
+        "warnedAt": status.warned_at,
+        "cost": status.cost,
+        "asked": status.asked,
+        "extensions": status.extensions.len(),
+        "report": status.report,
+        "conditions": conditions(&status.conditions),
     })
 }
 

@@ -1,13 +1,18 @@
 // The page: who looks, in which language, at what; drawn anew when something changes.
 
 import { block } from "./block.js";
+import { continuity } from "./continuity.js";
 import { countries, country } from "./country.js";
 import { element, show } from "./element.js";
+import { map } from "./map.js";
+import { sandboxes } from "./sandboxes.js";
 import { Store, follow } from "./store.js";
 import { LANGUAGES, preferred, say, speak } from "./texts.js";
 
 /** The token is forgotten with the tab. */
 const TOKEN = "plinth-token";
+/** Address of the page of all Sandboxes. */
+const SANDBOXES = "sandboxes";
 const place = (id) => document.getElementById(id);
 
 let following = new AbortController();
@@ -36,13 +41,35 @@ function draw() {
   place("link").textContent = token ? say(word) : "";
   place("link").title = link.why;
   place("link").className = word;
+  show(place("places"), token ? places() : []);
+  place("places").setAttribute("aria-label", say("places"));
+  place("places").hidden = !token;
   if (!token) return signIn();
   if (link.word === "asking") return show(place("main"), element("p", {}, say("asking")));
-  const [namespace, name, part] = where();
+  const [namespace, name, part, node] = where();
+  if (namespace === SANDBOXES && !name) {
+    document.title = `${say("sandboxes")} · Plinth`;
+    return show(place("main"), sandboxes(store));
+  }
   const stack = namespace && name ? store.stack(namespace, name) : undefined;
   if (namespace && !stack) return show(place("main"), element("h1", {}, name), element("p", {}, say("no-such-stack")), element("a", { href: "#/" }, say("countries")));
-  document.title = [part, name, "Plinth"].filter(Boolean).join(" · ");
-  show(place("main"), stack ? (part ? block(store, stack, part) : country(store, stack)) : countries(store));
+  document.title = [part?.replace("~", ""), name, "Plinth"].filter(Boolean).join(" · ");
+  show(place("main"), stack ? page(stack, part, node) : countries(store));
+}
+
+/** A page of a Stack. No block's name begins with `~`. */
+function page(stack, part, node) {
+  if (!part) return country(store, stack);
+  if (part === "~map") return map(store, stack, node);
+  return part === "~continuity" ? continuity(store, stack) : block(store, stack, part);
+}
+
+/** The pages that are of no single Stack. */
+function places() {
+  const here = where();
+  const current = here.length === 0 ? "" : here.length === 1 ? here[0] : undefined;
+  const pages = { countries: "", sandboxes: SANDBOXES };
+  return Object.entries(pages).map(([word, path]) => element("a", { href: `#/${path}`, "aria-current": current === path ? "page" : null, "data-key": word }, say(word)));
 }
 
 function where() {
@@ -90,6 +117,9 @@ function leave() {
 
 /** Says aloud what changed its state. */
 function tell({ before, after }) {
+  if (after?.kind === "sandbox" && after.view && before?.view && before.view.phase !== after.view.phase) {
+    place("news").textContent = `${after.name}: ${say(after.view.phase)}.`;
+  }
   if (after?.kind !== "block" || !after.view || before?.view?.state === after.view.state) return;
   place("news").textContent = `${after.view.stack}, ${after.view.block}: ${say(after.view.state)}. ${after.view.message ?? ""}`;
 }

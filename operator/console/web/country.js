@@ -1,13 +1,15 @@
 // The countries at a glance, and one of them: its blocks, what waits for a person, what happened.
 
 import { element } from "./element.js";
-import { STATES, standing, worstOf } from "./store.js";
+import { STATES, URGENT, condition, standing, worstOf } from "./store.js";
 import { ago, moment, say } from "./texts.js";
 
-/** A state as sign and word: colour alone says nothing to many. */
+/** How each kind of state is drawn: colour alone says nothing to many. */
+export const SIGNS = { good: "✔", work: "◐", bad: "✖", unknown: "?", quiet: "‖" };
+
+/** A state as sign and word. */
 export function sign(kind, word) {
-  const signs = { good: "✔", work: "◐", bad: "✖", unknown: "?", quiet: "‖" };
-  return element("span", { class: `sign ${kind}` }, element("span", { "aria-hidden": "true" }, signs[kind]), ` ${say(word)}`);
+  return element("span", { class: `sign ${kind}` }, element("span", { "aria-hidden": "true" }, SIGNS[kind]), ` ${say(word)}`);
 }
 
 export function address(stack, block) {
@@ -17,9 +19,8 @@ export function address(stack, block) {
 
 /** Every Stack that the person may see, the most urgent first. */
 export function countries(store) {
-  const order = ["bad", "unknown", "work", "quiet", "good"];
   const stacks = store.all("stack").map((stack) => ({ stack, ...standing(stack) }));
-  stacks.sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind) || a.stack.name.localeCompare(b.stack.name));
+  stacks.sort((a, b) => URGENT.indexOf(a.kind) - URGENT.indexOf(b.kind) || a.stack.name.localeCompare(b.stack.name));
   const title = element("h1", {}, say("countries"));
   if (stacks.length === 0) return [title, element("p", {}, say("nothing"))];
   const cards = stacks.map(({ stack, kind, word, ready }) => card(stack, kind, word, ready));
@@ -54,10 +55,11 @@ function progress(stack) {
 export function country(store, stack) {
   const { kind, word, ready } = standing(stack);
   return [
-    element("nav", { "aria-label": say("where") }, element("a", { href: "#/" }, say("countries"))),
+    trail(stack, "blocks"),
     element("h1", {}, stack.name, element("span", { class: "beside" }, ` ${stack.view.country ?? ""} · ${say("profile")} ${stack.view.profile ?? ""}`)),
     element("p", { class: "lead" }, sign(kind, word), simulated(stack), ` ${ready?.message ?? ""}`),
     waiting(stack),
+    unusual(stack),
     element("h2", {}, say("blocks")),
     element("ul", { class: "cards" }, stack.view.blocks.map((block) => blockCard(stack, block))),
     areas(stack),
@@ -65,9 +67,27 @@ export function country(store, stack) {
   ];
 }
 
+/** The way here, and to the other pages of a Stack. */
+export function trail(stack, page) {
+  const pages = { blocks: address(stack), map: address(stack, "~map"), continuity: address(stack, "~continuity") };
+  const links = Object.entries(pages).map(([name, href]) => element("li", {},
+    element("a", { href, "data-key": `page/${name}`, "aria-current": name === page ? "page" : null }, say(name))));
+  return [
+    element("nav", { "aria-label": say("where") }, element("a", { href: "#/" }, say("countries")), " › ", stack.name),
+    element("nav", { "aria-label": say("pages") }, element("ul", { class: "pages" }, links)),
+  ];
+}
+
+/** That more or less runs than the profile says. */
+function unusual(stack) {
+  const told = ["Surging", "Degraded"].map((type) => condition(stack, type)).filter((one) => one?.status === "True");
+  return told.map((one) => element("p", { class: "held" }, element("strong", {}, say(one.type)), ` ${one.message}`));
+}
+
 /** What does not go on without a person. */
 function waiting(stack) {
-  const held = stack.view.conditions.find((condition) => condition.type === "Approved" && condition.status !== "True");
+  const approved = condition(stack, "Approved");
+  const held = approved?.status === "True" ? null : approved;
   return held ? element("p", { class: "held" }, element("strong", {}, say("approval")), ` ${held.message}`) : null;
 }
 
@@ -89,8 +109,9 @@ export function areas({ view }) {
   return element("details", {}, element("summary", { "data-key": "areas" }, say("areas")), table([say("area"), say("status"), say("message"), say("since")], rows));
 }
 
-export function table(heads, rows) {
-  return element("div", { class: "wide", tabindex: "0", role: "region", "aria-label": heads[0] },
+/** A table that scrolls by itself where it is wider than the page. No two of a page have one name. */
+export function table(heads, rows, name = heads[0]) {
+  return element("div", { class: "wide", tabindex: "0", role: "region", "aria-label": name },
     element("table", {}, element("thead", {}, element("tr", {}, heads.map((head) => element("th", { scope: "col" }, head)))), element("tbody", {}, rows)));
 }
 

@@ -6,6 +6,9 @@ export const STATES = {
   Progressing: "work", Absent: "work", Waiting: "work", Orphaned: "quiet", Suspended: "quiet", Ready: "good",
 };
 
+/** Kinds of states, the most urgent first. */
+export const URGENT = ["bad", "unknown", "work", "quiet", "good"];
+
 /** Between two tries to reach the server, in milliseconds. */
 const PAUSE = 2000;
 
@@ -35,6 +38,11 @@ export class Store {
     return this.blocks(stack).find((block) => block.view.block === name);
   }
 
+  /** What people asked of a Stack. */
+  operations(stack) {
+    return this.all("operation").filter((operation) => operation.namespace === stack.namespace && operation.view.stack === stack.name);
+  }
+
   /** What happened to a Stack and its blocks, or to one block: the newest first. */
   history(stack, only = null) {
     const blocks = new Map(this.blocks(stack).map((block) => [block.name, block.view.block]));
@@ -43,7 +51,7 @@ export class Store {
       if (about.kind === "BuildingBlock") return only ? blocks.get(about.name) === only : blocks.has(about.name);
       return !only && about.kind === "Stack" && about.name === stack.name;
     });
-    const operations = only ? [] : this.all("operation").filter((o) => o.namespace === stack.namespace && o.view.stack === stack.name);
+    const operations = only ? [] : this.operations(stack);
     const told = [
       ...events.map(({ name, view }) => ({ key: name, ...view, block: blocks.get(view.about.name) })),
       ...operations.map(({ name, view }) => ({
@@ -78,15 +86,19 @@ function key({ kind, namespace, name }) {
   return `${kind}/${namespace}/${name}`;
 }
 
+/** What an item says of itself under that type. */
+export function condition(item, type) {
+  return item.view.conditions.find((condition) => condition.type === type);
+}
+
 /** The word for a Stack, as its conditions say it. */
 export function standing(stack) {
-  const condition = (type) => stack.view.conditions.find((condition) => condition.type === type);
-  const ready = condition("Ready");
+  const ready = condition(stack, "Ready");
   if (stack.view.paused) return { kind: "quiet", word: "Suspended", ready };
   if (!ready) return { kind: "work", word: "Absent", ready };
   if (ready.status === "Unknown") return { kind: "unknown", word: "Unreachable", ready };
   if (ready.status === "True" && stack.view.current) return { kind: "good", word: "Ready", ready };
-  if (condition("Stalled")?.status === "True") return { kind: "bad", word: "Blocked", ready };
+  if (condition(stack, "Stalled")?.status === "True") return { kind: "bad", word: "Blocked", ready };
   const worst = worstOf(stack.view.blocks);
   const bad = worst && STATES[worst.state] === "bad";
   return { kind: bad ? "bad" : "work", word: bad ? worst.state : "Progressing", ready };

@@ -26,6 +26,16 @@ export function say(key, values = {}) {
   return (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 }
 
+/** A text of somebody else's, in the language of the person, or in one that there is; without any, that word. */
+export function named(texts, without) {
+  return texts?.[language] ?? texts?.en ?? Object.values(texts ?? {})[0] ?? without;
+}
+
+/** An amount, a decimal number, of a currency of ISO 4217. */
+export function money(amount, currency) {
+  return new Intl.NumberFormat(language, { style: "currency", currency }).format(Number(amount));
+}
+
 /** How long ago, in words. */
 export function ago(time, now = Date.now()) {
   if (!time) return "";

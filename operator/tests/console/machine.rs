@@ -44,7 +44,8 @@ impl Machine {
         let address = format!("http://127.0.0.1:{port}/");
         let mut machine = Self { name, folder, plane, address, token: String::new(), console };
         let verbs = "--verb=list";
-        let kinds = "--resource=stacks.plinth.dev,buildingblocks.plinth.dev,operations.plinth.dev,events";
+        let kinds = "--resource=stacks.plinth.dev,buildingblocks.plinth.dev,operations.plinth.dev,sandboxes.plinth.dev,\
+                     members.plinth.dev,exchangeagreements.plinth.dev,registries.plinth.dev,publicservices.plinth.dev,events";
         machine.kubectl(&["create", "serviceaccount", "on-duty"], None)?;
         machine.kubectl(&["create", "clusterrole", "on-duty", verbs, kinds], None)?;
         let bound = [
@@ -90,6 +91,75 @@ impl Machine {
     /// It works again.
     pub fn mend_database(&self) -> Result<()> {
         self.patch("dpi", "ukraine", &json!({ "spec": { "overrides": [] } }))
+    }
+
+    /// A block and a registry are switched off, and what the others keep is backed up every minute.
+    pub fn switch_off_and_back_up(&self) -> Result<()> {
+        let account = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "backup-account", "namespace": "dpi" },
+            "stringData": { "accessKey": "nobody", "secretKey": "nothing" },
+        });
+        self.kubectl(&["create"], Some(&account))?;
+        let off = json!([
+            { "block": "messaging", "reason": "sends twice" },
+            { "registry": "vehicles", "reason": "its disks are full" },
+        ]);
+        let backup = json!({
+            "schedule": "* * * * *",
+            "target": { "endpoint": "https://s3.backup.example", "bucket": "dpi", "credentialsSecret": "backup-account", "cidrs": ["192.0.2.0/24"] },
+            "recipients": ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"],
+        });
+        self.patch("dpi", "ukraine", &json!({ "spec": { "continuity": { "off": off }, "backup": backup } }))
+    }
+
+    /// Everything runs again, and nothing is backed up.
+    pub fn switch_on_again(&self) -> Result<()> {
+        self.patch("dpi", "ukraine", &json!({ "spec": { "continuity": null, "backup": null } }))
+    }
+
+    /// Somebody asks that a block be taken over.
+    pub fn ask_for_takeover(&self, block: &str) -> Result<()> {
+        let asked = json!({
+            "apiVersion": "plinth.dev/v1alpha1", "kind": "Operation",
+            "metadata": { "generateName": "over-", "namespace": "dpi" },
+            "spec": {
+                "stack": "ukraine", "type": "Failover", "reason": "the data centre is under water",
+                "failover": { "block": block },
+            },
+        });
+        self.kubectl(&["create"], Some(&asked)).map(drop)
+    }
+
+    /// What sandboxes may be, and what things cost.
+    pub fn price_sandboxes(&self) -> Result<()> {
+        let policy = json!({
+            "apiVersion": "plinth.dev/v1alpha1", "kind": "SandboxPolicy", "metadata": { "name": "donors" },
+            "spec": { "prices": { "currency": "EUR", "cpuHour": "0.04", "memoryHour": "0.005", "storageMonth": "0.10" } },
+        });
+        self.kubectl(&["create"], Some(&policy)).map(drop)
+    }
+
+    /// A copy of one of the many Stacks for that long, on a budget.
+    pub fn make_sandbox(&self, name: &str, ttl: &str) -> Result<()> {
+        let sandbox = json!({
+            "apiVersion": "plinth.dev/v1alpha1", "kind": "Sandbox", "metadata": { "name": name, "namespace": "many" },
+            "spec": {
+                "fromStack": { "name": "stack-1" }, "ttl": ttl,
+                "owner": { "team": "Office for Families", "donor": "Development fund", "contact": "sandbox@families.example", "groups": ["oidc:families"] },
+                "budget": { "monthly": "250", "currency": "EUR" },
+            },
+        });
+        self.kubectl(&["create"], Some(&sandbox)).map(drop)
+    }
+
+    /// An Operation about a Sandbox.
+    pub fn ask_of_sandbox(&self, sandbox: &str, what: &str, why: &str) -> Result<()> {
+        let asked = json!({
+            "apiVersion": "plinth.dev/v1alpha1", "kind": "Operation",
+            "metadata": { "generateName": "asked-", "namespace": "many" },
+            "spec": { "sandbox": sandbox, "type": what, "reason": why },
+        });
+        self.kubectl(&["create"], Some(&asked)).map(drop)
     }
 
     /// Many Stacks of which nothing runs.

@@ -6,6 +6,7 @@
 
 mod axe;
 mod machine;
+mod pages;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -33,8 +34,12 @@ async fn whoever_is_on_duty_sees_the_object_at_fault() -> Result<()> {
     it_speaks_four_languages(&page).await?;
     it_is_used_by_keyboard(&page).await?;
     it_fits_a_phone(&page).await?;
+    pages::the_map_is_walked_by_keyboard(&page).await?;
+    pages::what_runs_less_is_told_and_what_is_late(&page, &machine).await?;
+    pages::a_takeover_and_the_standbys_are_told(&page).await?;
     a_broken_database_is_named(&page, &machine).await?;
     a_hundred_stacks_are_there_at_once(&page, &machine).await?;
+    pages::a_sandbox_says_what_it_costs_and_why_it_sleeps(&page, &machine).await?;
     it_says_when_the_cluster_is_silent(&page, &machine).await?;
     let complaints = browser.complaints().await?;
     ensure!(complaints.is_empty(), "{complaints:#?}");
@@ -47,6 +52,15 @@ async fn whoever_is_on_duty_sees_the_object_at_fault() -> Result<()> {
     ensure!(dark == true, "the browser is not in the dark");
     page.shows("main h1", "Stacks").await?;
     page.keeps_axes_rules("in the dark").await?;
+    for (hash, title) in [
+        ("#/sandboxes", "Sandboxes"),
+        ("#/dpi/ukraine/~map", "Map"),
+        ("#/dpi/ukraine/~continuity", "Continuity"),
+    ] {
+        page.opens(hash).await?;
+        page.shows("main h1", title).await?;
+        page.keeps_axes_rules(&format!("{title} in the dark")).await?;
+    }
     page.browser.client.clone().close().await?;
     Ok(())
 }
@@ -96,6 +110,19 @@ impl Page<'_> {
 
     async fn opens(&self, hash: &str) -> Result<()> {
         self.script(&format!("location.hash = '{hash}'")).await.map(drop)
+    }
+
+    async fn count(&self, css: &str) -> Result<usize> {
+        Ok(self.browser.client.find_all(Locator::Css(css)).await?.len())
+    }
+
+    /// Nothing of the page is wider than a phone; what is, scrolls by itself.
+    async fn fits(&self, what: &str) -> Result<()> {
+        self.browser.client.set_window_size(390, 844).await?;
+        let wider = self.script("return document.documentElement.scrollWidth > innerWidth").await?;
+        ensure!(wider == false, "{what}: the page is wider than a phone");
+        self.browser.client.set_window_size(1200, 900).await?;
+        Ok(())
     }
 
     async fn keeps_axes_rules(&self, when: &str) -> Result<()> {
@@ -161,14 +188,11 @@ async fn it_is_used_by_keyboard(page: &Page<'_>) -> Result<()> {
 }
 
 async fn it_fits_a_phone(page: &Page<'_>) -> Result<()> {
-    page.browser.client.set_window_size(390, 844).await?;
     page.opens("#/dpi/ukraine").await?;
     page.shows("main h1", "ukraine").await?;
-    let wider = page.script("return document.documentElement.scrollWidth > innerWidth").await?;
-    ensure!(wider == false, "the page is wider than a phone");
+    page.browser.client.set_window_size(390, 844).await?;
     page.picture("phone").await?;
-    page.browser.client.set_window_size(1200, 900).await?;
-    Ok(())
+    page.fits("a country").await
 }
 
 async fn a_broken_database_is_named(page: &Page<'_>, machine: &Machine) -> Result<()> {
@@ -180,6 +204,9 @@ async fn a_broken_database_is_named(page: &Page<'_>, machine: &Machine) -> Resul
     page.shows("main table code", at_fault).await?;
     page.keeps_axes_rules("a block").await?;
     page.picture("broken-database").await?;
+    page.opens("#/dpi/ukraine/~map").await?;
+    page.shows("svg.map .node.bad", "digital-registries").await?;
+    ensure!(page.count("svg.map .line.bad").await? > 0, "no line says so");
     machine.mend_database()?;
     page.opens("#/dpi/ukraine").await?;
     page.shows(".lead .sign.good", "Ready").await

@@ -9,7 +9,9 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
+use plinth_api::condition::State;
 use plinth_api::v1alpha1::operation::OperationPhase;
+use plinth_api::v1alpha1::stack::StandbySummary;
 use plinth_api::{Operation, OperationStatus, Stack, names};
 use plinth_cluster::testing::TestCluster;
 use serde_json::{Value, json};
@@ -199,7 +201,10 @@ async fn prepared(country: &Country) -> Result<BTreeMap<String, String>> {
         let waits = deployment(&country.b).await?.is_some_and(|pods| pods == 0);
         let stack = country.stacks().get("land").await?;
         let says = matches!(condition(&stack, "StandingBy"), Some(("True", _, "identity on `site-b`")));
-        Ok((copied && waits && says).then_some(()))
+        let side = StandbySummary { cluster: "site-b".to_owned(), state: State::Ready, message: None };
+        let named =
+            stack.status.is_some_and(|status| status.blocks.iter().any(|b| b.standby == [side.clone()]));
+        Ok((copied && waits && says && named).then_some(()))
     })
     .await?;
     Ok(made)
