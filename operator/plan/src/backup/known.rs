@@ -106,7 +106,9 @@ fn late(line: &Line<'_>, policy: &Backup, now: i64) -> Option<Late> {
         )
     };
     let Some(backup) = last_backup else {
-        let words = format!("{name} has no backup by schedule or request yet; `plinth backup now` makes one without waiting");
+        let words = format!(
+            "{name} has no backup by schedule or request yet; `plinth backup now` makes one without waiting"
+        );
         return Some(Late { words, never: true });
     };
     let most = i64::from(policy.recovery_point_hours) * HOUR;
