@@ -35,9 +35,9 @@ async fn whoever_is_on_duty_sees_the_object_at_fault() -> Result<()> {
     it_is_used_by_keyboard(&page).await?;
     it_fits_a_phone(&page).await?;
     pages::the_map_is_walked_by_keyboard(&page).await?;
+    a_broken_database_is_named(&page, &machine).await?;
     pages::what_runs_less_is_told_and_what_is_late(&page, &machine).await?;
     pages::a_takeover_and_the_standbys_are_told(&page).await?;
-    a_broken_database_is_named(&page, &machine).await?;
     a_hundred_stacks_are_there_at_once(&page, &machine).await?;
     pages::a_sandbox_says_what_it_costs_and_why_it_sleeps(&page, &machine).await?;
     it_says_when_the_cluster_is_silent(&page, &machine).await?;
