@@ -81,5 +81,7 @@ fn a_hundred_people_are_loaded_once_as_they_were_made_up_and_more_join_them() {
     let [_, mut people] = steps(&more, &kinto.url);
     assert_eq!((load(&mut people, 0), load(&mut people, 1), load(&mut people, 1)), (0, 20, 0));
     assert_eq!(held(&kinto, &somebody)["familyName"], "Another");
-    assert_eq!(portions.people(1).iter().map(|person| held(&kinto, person)).count(), 20);
+    for person in portions.people(1) {
+        held(&kinto, &person);
+    }
 }
