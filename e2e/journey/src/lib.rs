@@ -21,6 +21,6 @@ pub use citizen::{Citizen, Page, Paid};
 pub use country::{Answer, Country, DOMAIN, SERVICE, STACK, STACK_NAMESPACE, namespace_of};
 pub use example::unpack;
 pub use ledger::Ledger;
-pub use people::Person;
+pub use people::{Person, kcadm};
 pub use system::System;
 pub use wait::within;

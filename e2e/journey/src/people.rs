@@ -136,9 +136,23 @@ impl Person {
 
 /// What the identity provider's staff do, with something to read.
 async fn administer(country: &Country, script: &str, input: &str) -> Result<()> {
+    kcadm(country, &namespace_of("identity"), script, &realm(country).await?, input).map(drop)
+}
+
+/// Runs a script with `kcadm`, Keycloak's own tool, which is logged in as the first administrator of the Keycloak of that namespace; its
+/// `$0` is `argument`. Returns what it printed.
+///
+/// # Errors
+/// Keycloak refuses.
+pub fn kcadm(
+    country: &Country,
+    namespace: &str,
+    script: &str,
+    argument: &str,
+    input: &str,
+) -> Result<String> {
     let script = format!("{LOG_IN}{script}");
-    let command = ["bash", "-c", &script, &realm(country).await?];
-    country.run_in(&namespace_of("identity"), "deployment/keycloak", &command, input).map(drop)
+    country.run_in(namespace, "deployment/keycloak", &["bash", "-c", &script, argument], input)
 }
 
 /// The realm that people sign in to, out of what a service is told.

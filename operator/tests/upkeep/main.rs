@@ -18,7 +18,7 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use node::{LIMIT, ended, is_ready_for_real, plinth, with_images_of_this_machine};
 use plinth_api::names;
-use plinth_journey::{Answer, Country, System, Waiting, within};
+use plinth_journey::{Answer, Country, System, Waiting, kcadm, within};
 use serde_json::{Value, json};
 
 const EXAMPLE: &str = include_str!("../../../examples/register.yaml");
@@ -34,11 +34,6 @@ const ESCROW: &str = "escrow";
 const UPGRADED: Duration = Duration::from_secs(420);
 /// Makes a person's login, or finds it, and prints who it is.
 const LOGIN: &str = r#"
-set -e
-kcadm() { /opt/keycloak/bin/kcadm.sh "$@" --config /tmp/kcadm.config; }
-trap 'rm -f /tmp/kcadm.config' EXIT
-export KC_CLI_PASSWORD="$KC_BOOTSTRAP_ADMIN_PASSWORD"
-kcadm config credentials --server http://localhost:8080 --realm master --user "$KC_BOOTSTRAP_ADMIN_USERNAME"
 if [ "$0" = enter ]; then kcadm create users --target-realm master --set username=mari --set enabled=true; fi
 kcadm get users --target-realm master --query exact=true --query username=mari --fields id --format csv --noquotes
 "#;
@@ -111,7 +106,7 @@ struct Kept {
 }
 
 fn login(country: &Country, what: &str) -> Result<String> {
-    let said = country.run_in(IDENTITY, "deployment/keycloak", &["bash", "-c", LOGIN, what], "")?;
+    let said = kcadm(country, IDENTITY, LOGIN, what, "")?;
     Ok(said.lines().last().unwrap_or_default().trim().to_owned())
 }
 
