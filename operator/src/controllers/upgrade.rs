@@ -220,9 +220,13 @@ fn told(record: &Installed, block: &str, to: &str, mut steps: Vec<String>, stack
         }
         return Verdict::Done { message: format!("block {block} runs version {to}"), steps };
     }
+    let blocks = stack.status.iter().flat_map(|status| &status.blocks);
+    let says = blocks.filter(|summary| summary.name == block).find_map(|summary| summary.message.clone());
     let Some(step) = &record.step else {
-        let message =
-            format!("block {block} runs version {}; the next step is about to begin", record.version);
+        // It may wait for a maintenance window.
+        let message = says.unwrap_or_else(|| {
+            format!("block {block} runs version {}; the next step is about to begin", record.version)
+        });
         return Verdict::UnderWay { message, steps };
     };
     if let Some(why) = &step.failed {
@@ -232,8 +236,6 @@ fn told(record: &Installed, block: &str, to: &str, mut steps: Vec<String>, stack
             after_failure(&name, block, (&record.version, to), step)
         ));
     }
-    let blocks = stack.status.iter().flat_map(|status| &status.blocks);
-    let says = blocks.filter(|summary| summary.name == block).find_map(|summary| summary.message.clone());
     let message =
         says.unwrap_or_else(|| format!("block {block} is on its way from {} to {to}", record.version));
     Verdict::UnderWay { message, steps }

@@ -168,7 +168,6 @@ mod tests {
     use plinth_api::v1alpha1::window::Window;
 
     use super::super::schedule;
-
     use super::*;
 
     const DAY: i64 = 86_400;
