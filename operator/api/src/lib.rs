@@ -3,6 +3,7 @@
 
 pub mod admission;
 pub mod condition;
+pub mod mutant;
 pub mod names;
 pub mod rights;
 pub mod v1alpha1;

@@ -8,11 +8,12 @@ mod secrets;
 use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::condition::{Reason, State};
+use plinth_api::mutant::Mutant;
 use plinth_api::names;
 use serde_json::Value;
 
 use self::object::{Judged, Stop, Write, judge, stopped};
-use self::prune::{Removal, claims, missing, shrunk};
+use self::prune::{Removal, claims, missing, note_orphans, prune};
 pub use self::prune::{Teardown, teardown};
 use crate::model::{
     Action, BlockPlan, Decisions, Desired, Inventory, InventoryEntry, ObjectDecision, ObjectKey, Observed,
@@ -359,7 +360,7 @@ impl<'a> House<'a> {
         let wait = wait.as_ref().map(|words| (Reason::Waiting, words.as_str()));
         note_orphans(name, &removal, hold.or(wait), decisions);
         self.look_again(removal.going.iter().filter_map(|g| g.recheck), decisions);
-        if hold.is_none() && wait.is_none() {
+        if hold.is_none() && wait.is_none() && !Mutant::RemovedBlockKept.lives() {
             let mut actions = prune(name, inventory, &[], removal, observed);
             if !actions.is_empty() {
                 decisions.on(cluster).append(&mut actions);
@@ -411,7 +412,8 @@ impl<'a> House<'a> {
                 Some(_) => {}
             }
         }
-        missing(self.on(block).inventory.get(&block.name), planned).map(Barrier::Record)
+        let missing = missing(self.on(block).inventory.get(&block.name), planned);
+        missing.filter(|_| !Mutant::InventoryNotWritten.lives()).map(Barrier::Record)
     }
 
     fn unit(
@@ -531,7 +533,8 @@ fn wait_for(decision: &mut ObjectDecision, write: Write, first_start: bool, why:
 }
 
 /// The unit is in the worst state of its objects; the first of equals speaks.
-fn settled(unit: &Unit, objects: Vec<ObjectDecision>) -> UnitDecision {
+fn settled(unit: &Unit, mut objects: Vec<ObjectDecision>) -> UnitDecision {
+    objects.retain(|_| !Mutant::ReadyBeforeObjects.lives());
     let worst = objects.iter().rev().max_by_key(|o| o.state.severity());
     UnitDecision {
         id: unit.id.clone(),
@@ -539,19 +542,6 @@ fn settled(unit: &Unit, objects: Vec<ObjectDecision>) -> UnitDecision {
         reason: worst.map_or(Reason::AllReady, |o| o.reason),
         message: worst.map(|o| o.message.clone()).unwrap_or_default(),
         objects,
-    }
-}
-
-fn note_orphans(block: &str, removal: &Removal, hold: Option<(Reason, &str)>, decisions: &mut Decisions) {
-    let mut orphans = removal.decisions();
-    if let Some((reason, words)) = hold {
-        for orphan in orphans.iter_mut().filter(|o| o.reason == Reason::Deleting) {
-            orphan.reason = reason;
-            orphan.message = format!("{}: is no longer planned; {words}", orphan.key);
-        }
-    }
-    if !orphans.is_empty() {
-        decisions.orphans.entry(block.to_owned()).or_default().append(&mut orphans);
     }
 }
 
@@ -572,25 +562,6 @@ fn note_unreachable(block: &str, inventory: &Inventory, silence: &str, decisions
         message: silence.to_owned(),
     });
     decisions.orphans.entry(block.to_owned()).or_default().extend(unknown);
-}
-
-/// Deletes what is wanted no longer; once that is gone, takes it off the inventory.
-fn prune(
-    block: &str,
-    inventory: &Inventory,
-    planned: &[InventoryEntry],
-    removal: Removal,
-    observed: &Observed,
-) -> Vec<Action> {
-    if !removal.going.is_empty() {
-        return removal.going.into_iter().filter_map(|g| g.action).collect();
-    }
-    // Without its namespace an inventory is gone already; the next look will not see it.
-    let home = inventory.entries.iter().find(|e| e.key.kind == "Namespace");
-    let has_home = home.is_none_or(|e| observed.live.get(&e.key).is_some_and(|live| !live.deleting));
-    let shrunk = shrunk(inventory, planned, &removal).filter(|_| has_home);
-    let record = shrunk.map(|inventory| Action::RecordInventory { block: block.to_owned(), inventory });
-    record.into_iter().collect()
 }
 
 /// What the block is about to own, in apply order.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use plinth_api::condition::{self, Reason, State, Verdict};
+use plinth_api::mutant::Mutant;
 use plinth_api::v1alpha1::block::BuildingBlockStatus;
 use plinth_api::v1alpha1::continuity::Mode;
 use plinth_api::v1alpha1::stack::{BlockSummary, Stack, StackStatus};
@@ -147,7 +148,8 @@ pub fn report(
             verdicts.extend(standing_by(plan, decisions));
             verdicts.extend(surging(stack, plan));
             report.stack.conditions = merged(verdicts, &previous.conditions, generation, &now);
-            report.stack.observed_generation = Some(generation);
+            let first = previous.observed_generation.filter(|_| Mutant::StaleGeneration.lives());
+            report.stack.observed_generation = Some(first.unwrap_or(generation));
             report.stack.people = people::progress(stack, plan, observed);
             report
         }

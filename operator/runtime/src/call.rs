@@ -10,6 +10,7 @@ use kube::Client;
 use kube::client::Body;
 use kube::core::Status;
 use kube::discovery::ApiResource;
+use plinth_api::mutant::Mutant;
 use plinth_api::names;
 use plinth_plan::model::ObjectKey;
 use serde::de::DeserializeOwned;
@@ -363,7 +364,7 @@ impl Writer {
             "propagationPolicy": "Background",
             "preconditions": { "uid": uid },
         });
-        let body = options.to_string().into_bytes();
+        let body = if Mutant::DeleteByName.lives() { Vec::new() } else { options.to_string().into_bytes() };
         let request = build(Method::DELETE, &served.object(key), &[], METADATA, JSON, body)?;
         match self.write("delete", &key.kind, request).await {
             Ok(_) => Ok(false),

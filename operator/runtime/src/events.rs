@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use plinth_api::condition::{self, Reason};
+use plinth_api::mutant::Mutant;
 
 use crate::call::{Writer, chain};
 
@@ -65,7 +66,7 @@ pub fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Transition>
         .iter()
         .filter(|now| now.type_ != condition::RECONCILING)
         .filter(|now| match before.iter().find(|old| old.type_ == now.type_) {
-            Some(old) => old.status != now.status,
+            Some(old) => old.status != now.status || Mutant::EventsEachTime.lives(),
             None => is_warning(now) || (now.type_ == condition::READY && now.status == "True"),
         })
         .map(|now| Transition {

@@ -17,6 +17,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use plinth_api::condition::Reason;
+use plinth_api::mutant::Mutant;
 use plinth_api::names;
 use plinth_plan::model::{Desired, ObjectKey};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -89,8 +90,12 @@ impl LiveSecret {
 
     /// Whether this is what was to be written: the same recipe, the same values.
     fn is(&self, hash: &str, data: &Data) -> bool {
+        self.has(hash) && data.iter().all(|(key, value)| self.value(key) == Some(value))
+    }
+
+    /// Whether it was made by this recipe.
+    fn has(&self, hash: &str) -> bool {
         self.metadata.annotations.get(names::ANNOTATION_HASH).map(String::as_str) == Some(hash)
-            && data.iter().all(|(key, value)| self.value(key) == Some(value))
     }
 
     fn revision(&self) -> Option<&str> {
@@ -213,7 +218,11 @@ impl Hand<'_> {
             if request.is_some() && carried == request {
                 return Ok(());
             }
-            let content = self.resolve(desired, live.as_ref(), fresh).await?;
+            let again = last.is_some() && Mutant::SecretAnewAfterLostAnswer.lives();
+            let anew = live.as_ref().is_some_and(|live| !live.has(&desired.hash))
+                && Mutant::SecretAnewWithNewVersion.lives();
+            let known = live.as_ref().filter(|_| !again && !anew);
+            let content = self.resolve(desired, known, fresh).await?;
             if last.is_some() && live.as_ref().is_some_and(|live| live.is(&desired.hash, &content.data)) {
                 // It was our own write, only its answer was lost. Another one would leave other field owners behind.
                 return self.look().await;
@@ -231,7 +240,7 @@ impl Hand<'_> {
                 Err(error) if error.is_already_exists() || error.is_uncertain() || is_stale(&error) => {
                     last = Some(error);
                 }
-                Err(error) => return Err(classify(self.key, &error)),
+                Err(error) => return Err(told(classify(self.key, &error), &content.data)),
             }
         }
         Err(match last {
@@ -256,6 +265,9 @@ impl Hand<'_> {
 
     async fn create(&self, body: &Value, data: &Data) -> Result<(), CallError> {
         let bytes = encode(&Sent { body, data })?;
+        if Mutant::SecretInLog.lives() {
+            tracing::info!(secret = %self.key, data = %String::from_utf8_lossy(&bytes), "made");
+        }
         let veiled: Veiled = self.writer.create(self.served, self.key, bytes, Answer::Metadata).await?;
         self.seen(veiled);
         Ok(())
@@ -333,6 +345,15 @@ fn stamped(body: &Value, revision: Option<&str>, content: &Content) -> Value {
         }
     }
     body
+}
+
+/// The trouble as it is reported.
+fn told(trouble: Trouble, data: &Data) -> Trouble {
+    if Mutant::SecretInStatus.lives() {
+        let values: Vec<&str> = data.values().map(|secret| secret.0.as_str()).collect();
+        return Trouble { message: format!("{} ({})", trouble.message, values.join(", ")), ..trouble };
+    }
+    trouble
 }
 
 fn encode(sent: &Sent<'_>) -> Result<Vec<u8>, CallError> {

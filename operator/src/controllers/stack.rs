@@ -15,6 +15,7 @@ use kube::core::{DeserializeGuard, ObjectMeta};
 use kube::runtime::controller::Action as Next;
 use kube::{Resource, ResourceExt};
 use plinth_api::condition::Reason;
+use plinth_api::mutant::Mutant;
 use plinth_api::v1alpha1::stack::{Approval, DeletionPolicy};
 use plinth_api::{BuildingBlockSpec, BuildingBlockStatus, Stack, names};
 use plinth_plan::Inputs;
@@ -106,7 +107,10 @@ async fn converge(stack: &Stack, context: &Context, memory: &mut Memory) -> Resu
         Ok(before) => before,
         Err(error) => return failed(stack, &error, context).await,
     };
-    let gate = Gate { paused: stack.spec.paused, approved: approved.is_open() || before.is_some() };
+    let gate = Gate {
+        paused: stack.spec.paused && !Mutant::PausedIsWrittenTo.lives(),
+        approved: approved.is_open() || before.is_some() || Mutant::ApprovalNotAwaited.lives(),
+    };
     carry_out(stack, before.unwrap_or(newest), approved, gate, &reach, context, memory).await
 }
 
@@ -400,7 +404,8 @@ pub(super) async fn add_claims(context: &Context, actions: &[Action], observed: 
 
 /// The finalizer: set before the first write, so that nothing is ever left behind unseen.
 async fn hold(stack: &Stack, context: &Context) -> Result<(), CallError> {
-    if stack.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER) {
+    let is_set = stack.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER);
+    if is_set || Mutant::FinalizerNeverSet.lives() {
         return Ok(());
     }
     let key = stack_key(&id_of(stack));
@@ -519,7 +524,7 @@ pub(super) async fn tell(
         None => Ok(Told::Already),
     };
     let one = context.status.stack(stack, &status).await;
-    if matches!(one, Ok(Told::Now)) {
+    if matches!(one, Ok(Told::Now)) || Mutant::EventsEachTime.lives() {
         context.events.publish(&stack.object_ref(&()), transitions(&before, &status.conditions)).await;
     }
     let mut again = None;

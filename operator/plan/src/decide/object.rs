@@ -1,6 +1,7 @@
 //! The judgement on one object, before any ordering: its state, and the write that would put it right. Pure.
 
 use plinth_api::condition::{Reason, State};
+use plinth_api::mutant::Mutant;
 use plinth_api::names;
 use plinth_api::v1alpha1::stack::DriftPolicy;
 use serde_json::Value;
@@ -82,7 +83,8 @@ pub(super) fn judge(
 }
 
 fn absent(unit: &Unit, block_units: &[Unit], desired: &Desired, observed: &Observed) -> Judged {
-    if let Some(alarm) = secrets::vanished(unit, block_units, desired, observed) {
+    let alarm = secrets::vanished(unit, block_units, desired, observed);
+    if let Some(alarm) = alarm.filter(|_| !Mutant::VanishedSecretMadeAnew.lives()) {
         return Judged::held(State::Blocked, Reason::SecretMissing, alarm);
     }
     Judged::needs(CREATE, State::Absent, format!("{}: is not on the cluster yet", desired.key))
@@ -100,18 +102,19 @@ fn present(
     if live.deleting {
         return Judged::held(State::Progressing, Reason::Deleting, format!("{key}: {}", deletion(live)));
     }
-    if let Some(message) = taken(desired, live) {
+    if let Some(message) = taken(desired, live).filter(|_| !Mutant::ForeignNamespaceTaken.lives()) {
         return Judged::held(State::Blocked, Reason::NamespaceTaken, message);
     }
     if !was_applied_by_us(desired, live) {
         let message = format!("{key}: exists already and is being adopted without taking fields from anyone");
-        return Judged::needs(ADOPT, State::OutOfDate, message);
+        let adopt = Write { force: Mutant::ForceOnFirstContact.lives(), ..ADOPT };
+        return Judged::needs(adopt, State::OutOfDate, message);
     }
     let same_hash = live.applied_hash() == Some(desired.hash.as_str());
     if let Some(alarm) = secrets::lost_key(unit, block_units, desired, live, same_hash, observed) {
         return Judged::held(State::Blocked, Reason::SecretMissing, alarm);
     }
-    if !same_hash {
+    if !same_hash || Mutant::WritesAgain.lives() {
         let message = format!("{key}: an older version of it is on the cluster");
         return Judged::needs(UPDATE, State::OutOfDate, message);
     }
@@ -142,6 +145,9 @@ fn present(
 }
 
 fn first_drift(desired: &Desired, live: &Live) -> Option<String> {
+    if Mutant::DriftIgnored.lives() {
+        return None;
+    }
     let missing = desired.secret.keys().find(|k| !secrets::has_key(live, k));
     if let Some(missing) = missing {
         return Some(format!("data[{missing}]: is missing"));

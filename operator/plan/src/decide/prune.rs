@@ -4,12 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use plinth_api::condition::{Reason, State};
+use plinth_api::mutant::Mutant;
 use plinth_api::names;
 use serde_json::Value;
 
 use super::label;
 use super::object::{deletion, is_ours};
-use crate::model::{Action, Inventory, InventoryEntry, Live, ObjectDecision, ObjectKey, Observed, StackId};
+use crate::model::{
+    Action, Decisions, Inventory, InventoryEntry, Live, ObjectDecision, ObjectKey, Observed, StackId,
+};
 
 /// What a deleted Stack still has to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,7 +122,7 @@ impl Removal {
         let mut seen = BTreeSet::new();
         for entry in objects.into_iter().rev().filter(|e| seen.insert(&e.key)) {
             let Some(live) = live(&entry.key) else { continue };
-            let data = holds_data(&entry.key, live) || entry.data;
+            let data = (holds_data(&entry.key, live) || entry.data) && !Mutant::RetainedDataDeleted.lives();
             if data && (!delete_data || !is_ours(live, stack)) {
                 removal.retained.insert(entry.key.clone());
             } else if is_ours(live, stack) {
@@ -140,7 +143,7 @@ impl Removal {
                 .filter(|(k, l)| removal.retained.contains(*k) || holds_data(k, l) && !removal.goes(k))
                 .map(|(k, _)| k)
                 .collect();
-            if !inside.is_empty() {
+            if !inside.is_empty() && !Mutant::NamespaceWithDataDeleted.lives() {
                 removal.retained.extend(inside.into_iter().cloned());
                 removal.retained.insert(key.clone());
                 continue;
@@ -196,6 +199,44 @@ impl Going {
     }
 }
 
+/// What is on its way out, and what stays for its data.
+pub(super) fn note_orphans(
+    block: &str,
+    removal: &Removal,
+    hold: Option<(Reason, &str)>,
+    decisions: &mut Decisions,
+) {
+    let mut orphans = removal.decisions();
+    if let Some((reason, words)) = hold {
+        for orphan in orphans.iter_mut().filter(|o| o.reason == Reason::Deleting) {
+            orphan.reason = reason;
+            orphan.message = format!("{}: is no longer planned; {words}", orphan.key);
+        }
+    }
+    if !orphans.is_empty() {
+        decisions.orphans.entry(block.to_owned()).or_default().append(&mut orphans);
+    }
+}
+
+/// Deletes what is wanted no longer; once that is gone, takes it off the inventory.
+pub(super) fn prune(
+    block: &str,
+    inventory: &Inventory,
+    planned: &[InventoryEntry],
+    removal: Removal,
+    observed: &Observed,
+) -> Vec<Action> {
+    if !removal.going.is_empty() {
+        return removal.going.into_iter().filter_map(|g| g.action).collect();
+    }
+    // Without its namespace an inventory is gone already; the next look will not see it.
+    let home = inventory.entries.iter().find(|e| e.key.kind == "Namespace");
+    let has_home = home.is_none_or(|e| observed.live.get(&e.key).is_some_and(|live| !live.deleting));
+    let shrunk = shrunk(inventory, planned, &removal).filter(|_| has_home);
+    let record = shrunk.map(|inventory| Action::RecordInventory { block: block.to_owned(), inventory });
+    record.into_iter().collect()
+}
+
 /// By its nature or by its annotation, whatever the inventory says.
 fn holds_data(key: &ObjectKey, live: &Live) -> bool {
     let annotation = live.body.pointer("/metadata/annotations").and_then(|a| a.get(names::ANNOTATION_DATA));
@@ -231,7 +272,7 @@ pub(super) fn missing(before: Option<&Inventory>, planned: &[InventoryEntry]) ->
 
 /// The inventory without what is gone: the plan, and data with the namespaces around it. `None` when nothing is gone.
 /// A line for data stays even when its object is not seen: forgetting it could one day delete it with its namespace.
-pub(super) fn shrunk(before: &Inventory, planned: &[InventoryEntry], removal: &Removal) -> Option<Inventory> {
+fn shrunk(before: &Inventory, planned: &[InventoryEntry], removal: &Removal) -> Option<Inventory> {
     let wanted: BTreeSet<&ObjectKey> = planned.iter().map(|e| &e.key).collect();
     let entries: Vec<InventoryEntry> = before
         .entries

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use plinth_api::condition::Reason;
+use plinth_api::mutant::Mutant;
 use plinth_plan::model::{Failure, ObjectKey};
 
 use super::classify::Trouble;
@@ -47,6 +48,11 @@ impl Failures {
             _ => 0,
         };
         let pause = pause(trouble.reason, attempts).max(trouble.retry_after.map_or(0, i64::from));
+        let pause = match trouble.reason {
+            _ if Mutant::NoBackoff.lives() => 0,
+            Reason::ApplyFailed if Mutant::LostAnswerIsFinal.lives() => 3600,
+            _ => pause,
+        };
         let failure = Failure {
             reason: trouble.reason,
             message: trouble.message,

@@ -7,7 +7,7 @@ use kube::config::{AuthInfo, Cluster, Kubeconfig};
 ///
 /// # Errors
 /// What is wrong with it: the field and what is allowed. Never a value: it may be a secret.
-pub(super) fn parse(text: &str) -> Result<Kubeconfig, String> {
+pub fn parse(text: &str) -> Result<Kubeconfig, String> {
     // The parser's own words may repeat what it has read.
     let parsed = Kubeconfig::from_yaml(text).map_err(|_| "is no kubeconfig")?;
     let current = parsed.current_context.as_deref().ok_or("current-context: is missing")?;

@@ -1,7 +1,7 @@
 //! Clusters, and what each serves: the hub, on which Plinth itself runs, and a `WorkloadCluster` each for the others. Each
 //! has clients, limits and caches of its own, so that one that is slow or silent is slow or silent alone.
 
-mod kubeconfig;
+pub mod kubeconfig;
 pub mod pulse;
 
 use std::collections::{BTreeMap, HashMap};

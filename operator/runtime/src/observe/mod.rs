@@ -17,6 +17,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use kube::Client;
 use kube::runtime::watcher::{Config, InitialListStrategy};
+use plinth_api::mutant::Mutant;
 use plinth_api::names;
 use plinth_plan::model::{Desired, Live, ObjectKey, Observed, StackId};
 use serde::Deserialize;
@@ -256,6 +257,9 @@ impl Observer {
             },
             Err(why) => why,
         };
+        if Mutant::ListErrorIsEmpty.lives() {
+            return (kind, Ok(true));
+        }
         (kind, Err(format!("{} cannot be watched: {why}", kind.1)))
     }
 

@@ -8,6 +8,7 @@ use kube::discovery::ApiResource;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, InitialListStrategy, watcher};
 use kube::{Client, Resource};
+use plinth_api::mutant::Mutant;
 use plinth_api::names;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -129,6 +130,7 @@ impl Task {
                     watcher::Error::WatchStartFailed(kube::Error::Api(status))
                     | watcher::Error::InitialListFailed(kube::Error::Api(status)),
                 ) if status.code == 404 => return End::KindRemoved,
+                Err(_) if Mutant::WatchEndsForGood.lives() => std::future::pending().await,
                 Err(error) => self.failed(&error),
             }
         }
