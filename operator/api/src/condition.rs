@@ -36,6 +36,8 @@ pub const STANDING_BY: &str = "StandingBy";
 pub const SURGING: &str = "Surging";
 /// A sandbox's time is over soon: its owner was warned.
 pub const EXPIRING: &str = "Expiring";
+/// The webhook of a SandboxPolicy has heard what it was told last.
+pub const NOTIFIED: &str = "Notified";
 /// Blocks are on their way to the versions that the Stack asks for.
 pub const UPGRADING: &str = "Upgrading";
 /// Nodes are simulated: readiness proves order, never content.

@@ -34,3 +34,4 @@ pub mod secrets;
 pub mod serve;
 pub mod status;
 pub mod store;
+pub mod webhook;

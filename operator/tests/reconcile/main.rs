@@ -18,7 +18,11 @@ mod page;
 mod people;
 mod registries;
 mod sandboxes;
+#[path = "../support/tls.rs"]
+mod tls;
 mod upgrades;
+#[path = "../support/webhook.rs"]
+mod webhook;
 
 use std::time::Duration;
 

@@ -21,6 +21,7 @@ use plinth_runtime::clusters::Access;
 use serde_json::{Value, json};
 
 use crate::house::*;
+use crate::webhook::Webhook;
 
 const DAY: i64 = 86_400;
 
@@ -43,6 +44,21 @@ async fn source(client: &Client) -> Result<()> {
         people.iter().find(|role| role["metadata"]["name"] == names::VIEWER_ROLE).context("the role")?;
     let roles: Api<k8s_openapi::api::rbac::v1::ClusterRole> = Api::all(client.clone());
     roles.create(&PostParams::default(), &serde_json::from_value(viewer.clone())?).await?;
+    Ok(())
+}
+
+const TOKEN: &str = "a-token-that-only-the-receiver-knows";
+
+/// Has the policy tell a webhook.
+async fn tell(client: &Client, webhook: &Webhook) -> Result<()> {
+    let secret = json!({ "metadata": { "name": "donors-webhook" }, "stringData": { "token": TOKEN } });
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), "dpi");
+    secrets.create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
+    let token = json!({ "namespace": "dpi", "name": "donors-webhook", "key": "token" });
+    let webhook = json!({ "url": webhook.url, "caBundle": webhook.certificate, "token": token });
+    let policies: Api<SandboxPolicy> = Api::all(client.clone());
+    let patch = Patch::Merge(json!({ "spec": { "webhook": webhook } }));
+    policies.patch("donors", &PatchParams::default(), &patch).await?;
     Ok(())
 }
 
@@ -173,6 +189,8 @@ async fn a_sandbox_is_its_owners_sleeps_and_wakes_and_goes_without_residue_but_b
     let cluster = TestCluster::start(Nodes::Simulated(2)).await?;
     let client = prepare(&cluster).await?;
     source(&client).await?;
+    let webhook = Webhook::start(TOKEN, 1).await?;
+    tell(&client, &webhook).await?;
     let sandboxes: Api<Sandbox> = Api::namespaced(client.clone(), "dpi");
     let clock = Clock::default();
     let operator = start(&cluster, &clock);
@@ -215,6 +233,11 @@ async fn a_sandbox_is_its_owners_sleeps_and_wakes_and_goes_without_residue_but_b
     let awake = |s: &SandboxStatus| s.phase == SandboxPhase::Awake && s.credentials_secret.is_some();
     let status = until(&sandboxes, "demo", "it is awake", awake).await?;
     let home = status.stack.clone().context("its place")?.namespace;
+    let refused =
+        |s: &SandboxStatus| says(s, "Notified").starts_with("False Unreachable: SandboxPolicy donors:");
+    let status = until(&sandboxes, "demo", "it says that nobody was told", refused).await?;
+    ensure!(says(&status, "Notified").contains("was not told Available: it answered 503"), "{status:?}");
+    until(&sandboxes, "demo", "it is told again", |s| says(s, "Notified").starts_with("True")).await?;
     ensure!(status.url.as_ref().is_some_and(|url| url.contains("oidc-issuer")), "{:?}", status.url);
     ensure!(status.cost.as_ref().is_some_and(|cost| cost.per_month != "0.00"), "{:?}", status.cost);
     it_is_its_owners_alone(&cluster, &home).await?;
@@ -269,6 +292,9 @@ async fn a_sandbox_is_its_owners_sleeps_and_wakes_and_goes_without_residue_but_b
     let report = status.report.context("the report")?;
     ensure!(report.blocks == ["identity: keycloak 26.4.7"] && report.extensions == 1, "{report:?}");
     ensure!(report.cost.is_some_and(|cost| cost.ends_with(" EUR")));
+    until(&sandboxes, "demo", "its owner is told", |s| s.notices.len() == 3).await?;
+    let told = ["available", "expiresSoon", "ended"].map(|what| format!("dev.plinth.sandbox.{what}"));
+    ensure!(webhook.types()? == told, "{:?}", webhook.types()?);
     let after = everything(&client).await?;
     let left: Vec<&String> = after.difference(&before).collect();
     ensure!(after == before, "left: {left:?}, gone: {:?}", before.difference(&after).collect::<Vec<_>>());

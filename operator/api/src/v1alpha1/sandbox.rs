@@ -11,7 +11,8 @@ use super::stack::Quota;
 use super::window::Window;
 
 pub use status::{
-    Asked, AskedState, Extension, SandboxCost, SandboxPhase, SandboxReport, SandboxStatus, StackPlace,
+    Asked, AskedState, Extension, Notice, Occasion, SandboxCost, SandboxPhase, SandboxReport, SandboxStatus,
+    StackPlace,
 };
 
 /// A copy of a Stack for a team: with namespaces of its own, within a quota and a budget, gone without residue when its time is

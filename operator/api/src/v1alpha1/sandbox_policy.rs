@@ -72,6 +72,10 @@ pub struct SandboxPolicySpec {
     /// Where images come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<Images>,
+    /// Whom to tell what owners of sandboxes should know: that one is there, that its time is nearly over, that its budget is spent,
+    /// that it is gone. Where several policies are for a namespace, the first that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
 }
 
 impl Default for SandboxPolicySpec {
@@ -90,6 +94,7 @@ impl Default for SandboxPolicySpec {
             prices: None,
             site: None,
             images: None,
+            webhook: None,
         }
     }
 }
@@ -134,4 +139,36 @@ pub struct Prices {
     /// A gibibyte of a persistent volume, for a month of 30 days; also while the sandbox sleeps.
     #[schemars(regex(pattern = r"^[0-9]{1,9}(\.[0-9]{1,6})?$"))]
     pub storage_month: String,
+}
+
+/// A receiver of CloudEvents 1.0: each event comes as a POST of JSON (`application/cloudevents+json`), at least once; `id` stays the same
+/// when it comes again. Any answer from 200 to 299 is a receipt.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Webhook {
+    /// Address. Redirects are not followed.
+    #[schemars(length(max = 2048), regex(pattern = r"^https://[^/?#@\s]+([/?][^\s#]*)?$"))]
+    pub url: String,
+    /// Certificates in PEM that the receiver's is checked against; what the operator's system trusts where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 65_536))]
+    pub ca_bundle: Option<String>,
+    /// Where the token is that is sent as `Authorization: Bearer`; none is sent where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenReference>,
+}
+
+/// A key of a Secret, in any namespace: a SandboxPolicy is the cluster owner's.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenReference {
+    /// Namespace of the Secret.
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: String,
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The key.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
 }

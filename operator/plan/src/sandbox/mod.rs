@@ -1,8 +1,9 @@
 //! Sandboxes, the pure part: what one becomes ([`template`]), what it may ask for ([`policy`]), where it is in its life
-//! ([`life`], [`schedule`]), what that costs ([`cost`]) and what is said of it ([`status`]). No clock: whoever asks says what time it is.
+//! ([`life`], [`schedule`]), what that costs ([`cost`]) and what is said of it ([`status`], [`notice`]). No clock: whoever asks says what time it is.
 
 pub mod cost;
 pub mod life;
+pub mod notice;
 pub mod policy;
 pub mod prospect;
 pub mod report;

@@ -1,7 +1,7 @@
 //! What a Sandbox may ask for: the SandboxPolicies of its namespace, and what holds where there is none.
 
 use plinth_api::v1alpha1::sandbox::SandboxSpec;
-use plinth_api::v1alpha1::sandbox_policy::Prices;
+use plinth_api::v1alpha1::sandbox_policy::{Prices, Webhook};
 use plinth_api::v1alpha1::stack::{Images, Quota, Site};
 use plinth_api::{SandboxPolicy, SandboxPolicySpec};
 
@@ -44,6 +44,11 @@ impl Terms {
     /// What the site gives: by the first policy that says so.
     pub fn site(&self) -> Option<&Site> {
         self.policies.iter().find_map(|(_, policy)| policy.site.as_ref())
+    }
+
+    /// Whom to tell, and the policy that says so: the first that does.
+    pub fn webhook(&self) -> Option<(&str, &Webhook)> {
+        self.policies.iter().find_map(|(name, policy)| Some((name.as_str(), policy.webhook.as_ref()?)))
     }
 
     /// Where images come from: by the first policy that says so.

@@ -7,6 +7,7 @@
 mod clock;
 mod end;
 mod make;
+mod notify;
 pub mod operate;
 mod secret;
 
@@ -28,6 +29,7 @@ use plinth_api::{Sandbox, SandboxPolicy, SandboxStatus, Stack, names};
 use plinth_plan::model::{Finding, ObjectKey};
 use plinth_plan::sandbox::cost::{self, Count};
 use plinth_plan::sandbox::life::{self, Doubt, Life};
+use plinth_plan::sandbox::notice;
 use plinth_plan::sandbox::policy::Terms;
 use plinth_plan::sandbox::prospect::{Prospect, prospect};
 use plinth_plan::sandbox::status::{Outcome, status};
@@ -41,7 +43,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::dereference::catalogue;
+use super::stack::soonest_of;
 pub use clock::Clock;
+use notify::Letters;
 
 /// How often Sandboxes are looked at, and how sure one has to be that a time is over.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +79,8 @@ pub struct Sandboxes {
     /// Policies and Stacks have been listed: without them more would be allowed than is, and made again what is there.
     listed: Mutex<Listed>,
     memory: Mutex<HashMap<String, Memory>>,
+    /// What webhooks are being told.
+    letters: Arc<Letters>,
 }
 
 /// What has been listed once.
@@ -123,7 +129,8 @@ impl Sandboxes {
         let ((all, sandboxes_writer), (policies, policies_writer)) = (store(), store());
         let (changed, hears) = mpsc::unbounded_channel();
         let listed = Mutex::default();
-        let this = Self { all, policies, stacks, changed, clock, pace, listed, memory: Mutex::default() };
+        let (memory, letters) = (Mutex::default(), Arc::default());
+        let this = Self { all, policies, stacks, changed, clock, pace, listed, memory, letters };
         (this, Feeds { sandboxes: sandboxes_writer, policies: policies_writer, changed: hears })
     }
 
@@ -181,6 +188,7 @@ impl Sandboxes {
     }
 
     fn forget(&self, id: &str) {
+        self.letters.forget(id);
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 }
@@ -321,7 +329,7 @@ async fn look(sandbox: &Sandbox, context: &Context) -> Option<Duration> {
         sandbox.status =
             Some(SandboxStatus { extensions: read.extensions, asked: read.asked, ..told.clone() });
     }
-    let (next, outcome) = match live(&sandbox, &mut memory, context).await {
+    let (mut next, outcome) = match live(&sandbox, &mut memory, context).await {
         Ok(found) => found,
         Err(CallError::NotLeader(_)) => return None,
         Err(error) => {
@@ -329,10 +337,10 @@ async fn look(sandbox: &Sandbox, context: &Context) -> Option<Duration> {
             (Some(SOON), Some(Owned::Failed { reason, message: error.to_string() }))
         }
     };
-    let told = match outcome {
-        Some(outcome) => tell(&sandbox, outcome, &mut memory, context).await,
-        None => true,
-    };
+    let told = tell(&sandbox, outcome, &mut memory, context).await;
+    if let Some(status) = memory.told.as_ref().or(sandbox.status.as_ref()).filter(|_| told) {
+        next = soonest_of([next, notify::attend(&sandbox, status, context).await]);
+    }
     sandboxes.remember(&id, memory);
     if told { next } else { Some(SOON) }
 }
@@ -533,23 +541,13 @@ fn show(sandbox: &Sandbox, life: &Life, memory: &Memory, context: &Context) {
 }
 
 /// Report: status first, then events about what changed in it. False when it has to be tried again.
-async fn tell(sandbox: &Sandbox, outcome: Owned, memory: &mut Memory, context: &Context) -> bool {
+async fn tell(sandbox: &Sandbox, outcome: Option<Owned>, memory: &mut Memory, context: &Context) -> bool {
     let before = sandbox.status.clone().unwrap_or_default();
     let now = jiff::Timestamp::from_second(context.sandboxes.clock.now().as_second()).unwrap_or_default();
-    let outcome = match &outcome {
-        Owned::Refused(findings) => Outcome::Refused(findings),
-        Owned::Failed { reason, message } => Outcome::Failed { reason: *reason, message: message.clone() },
-        Owned::Living { life, stack, cost, credentials, doubt } => Outcome::Living {
-            life,
-            stack: stack.as_deref(),
-            cost: cost.clone(),
-            credentials: *credentials,
-            doubt: doubt.clone(),
-        },
-        Owned::Ending { report, left } => Outcome::Ending { report: report.clone(), left: left.clone() },
-        Owned::Deleting { left } => Outcome::Deleting { left: left.clone() },
-    };
-    let after = status(sandbox, outcome, now);
+    let mut after = outcome.map_or_else(|| before.clone(), |outcome| said(sandbox, &outcome, now));
+    if let Some(delivery) = context.sandboxes.letters.delivery(&id(sandbox)) {
+        notice::note(&mut after, &delivery, sandbox.metadata.generation.unwrap_or_default(), now);
+    }
     if after == before {
         return true;
     }
@@ -569,6 +567,24 @@ async fn tell(sandbox: &Sandbox, outcome: Owned, memory: &mut Memory, context: &
             false
         }
     }
+}
+
+/// The status after a look.
+fn said(sandbox: &Sandbox, outcome: &Owned, now: jiff::Timestamp) -> SandboxStatus {
+    let outcome = match outcome {
+        Owned::Refused(findings) => Outcome::Refused(findings),
+        Owned::Failed { reason, message } => Outcome::Failed { reason: *reason, message: message.clone() },
+        Owned::Living { life, stack, cost, credentials, doubt } => Outcome::Living {
+            life,
+            stack: stack.as_deref(),
+            cost: cost.clone(),
+            credentials: *credentials,
+            doubt: doubt.clone(),
+        },
+        Owned::Ending { report, left } => Outcome::Ending { report: report.clone(), left: left.clone() },
+        Owned::Deleting { left } => Outcome::Deleting { left: left.clone() },
+    };
+    status(sandbox, outcome, now)
 }
 
 /// Identity of a Sandbox as an object.

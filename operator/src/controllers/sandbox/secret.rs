@@ -81,7 +81,7 @@ fn sign_ins(plan: &Plan) -> impl Iterator<Item = (&str, &Desired)> {
     })
 }
 
-async fn values(
+pub(super) async fn values(
     key: &ObjectKey,
     context: &Context,
 ) -> Result<Option<BTreeMap<String, ByteString>>, CallError> {
@@ -91,7 +91,7 @@ async fn values(
     Ok(found.map(|secret| secret.data.unwrap_or_default()))
 }
 
-fn secret_key(namespace: &str, name: &str) -> ObjectKey {
+pub(super) fn secret_key(namespace: &str, name: &str) -> ObjectKey {
     ObjectKey {
         api_version: "v1".to_owned(),
         kind: "Secret".to_owned(),

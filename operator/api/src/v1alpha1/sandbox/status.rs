@@ -44,10 +44,14 @@ pub struct SandboxStatus {
     /// That it sleeps or is awake, because a person asked. It holds until the schedule says something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
+    /// What the webhook of a SandboxPolicy has been told of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<Notice>,
     /// What it was, once its time is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<SandboxReport>,
-    /// Conditions, kstatus-compatible: Ready, Reconciling, Stalled; Expiring once its owner was warned.
+    /// Conditions, kstatus-compatible: Ready, Reconciling, Stalled; Expiring once its owner was warned,
+    /// Notified where a SandboxPolicy has a webhook.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -143,6 +147,32 @@ pub struct Asked {
 pub enum AskedState {
     Awake,
     Asleep,
+}
+
+/// Something that a webhook has been told, and has said to have heard.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Notice {
+    /// What.
+    pub occasion: Occasion,
+    /// Which of several: the end that was warned of, the month whose budget is spent. Another one is told again.
+    pub of: String,
+    /// When it was heard.
+    pub at: Time,
+}
+
+/// What an owner should know of a sandbox.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum Occasion {
+    /// It is there and can be used.
+    Available,
+    /// Its time is nearly over.
+    ExpiresSoon,
+    /// It sleeps until the month is over, because its budget is spent.
+    BudgetSpent,
+    /// It is gone.
+    Ended,
 }
 
 /// What a sandbox was.
