@@ -141,7 +141,7 @@ impl<'a> Case<'a> {
                 stacks.patch(&names.stack, &PatchParams::default(), &Patch::Merge(change)).await?;
             }
         }
-        let operator = Operator::start(&session.binary, &kubeconfig, &log)?;
+        let operator = session.launch(&kubeconfig, &log).start()?;
         if let Some(proxy) = &proxy {
             proxy.operator_is(operator.pid());
         }
@@ -152,7 +152,7 @@ impl<'a> Case<'a> {
     async fn at_rest(session: &'a Session<'a>, example: &Example, names: Names, log: &Path) -> Result<()> {
         let audit = Audit::from_now(session.plane.audit_log()).await?;
         apply(session, example, &names).await.context("applying the example")?;
-        let operator = Operator::start(&session.binary, &session.kubeconfig, log)?;
+        let operator = session.launch(&session.kubeconfig, log).start()?;
         let (kubeconfig, log) = (session.kubeconfig.clone(), log.to_path_buf());
         let mut case = Case { session, names, audit, proxy: None, kubeconfig, log, operator };
         case.settle().await?;
@@ -222,7 +222,7 @@ impl<'a> Case<'a> {
         if let Some(proxy) = &self.proxy {
             proxy.operator_starts_again();
         }
-        self.operator = Operator::start(&self.session.binary, &self.kubeconfig, &self.log)?;
+        self.operator = self.session.launch(&self.kubeconfig, &self.log).start()?;
         if let Some(proxy) = &self.proxy {
             proxy.operator_is(self.operator.pid());
         }

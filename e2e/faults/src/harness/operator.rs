@@ -24,17 +24,59 @@ pub struct Operator {
     log: PathBuf,
 }
 
-impl Operator {
-    /// Starts `plinth run`; what it says is added to `log`.
-    pub fn start(binary: &Path, kubeconfig: &Path, log: &Path) -> Result<Self> {
+/// How the operator is started.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    binary: PathBuf,
+    kubeconfig: PathBuf,
+    log: PathBuf,
+    identity: String,
+    environment: Vec<(String, String)>,
+}
+
+impl Launch {
+    /// `plinth run` of this binary; what it says is added to `log`.
+    pub fn new(binary: &Path, kubeconfig: &Path, log: &Path) -> Self {
+        Self {
+            binary: binary.to_path_buf(),
+            kubeconfig: kubeconfig.to_path_buf(),
+            log: log.to_path_buf(),
+            // One name over all restarts: a killed operator's lease need not be waited for.
+            identity: "faults".to_owned(),
+            environment: Vec::new(),
+        }
+    }
+
+    /// Its name in the lease, where there is more than one operator.
+    #[must_use]
+    pub fn identity(mut self, identity: impl Into<String>) -> Self {
+        self.identity = identity.into();
+        self
+    }
+
+    /// One more variable in its environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// More variables in its environment.
+    #[must_use]
+    pub fn envs(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.environment.extend(variables);
+        self
+    }
+
+    /// Starts it.
+    pub fn start(&self) -> Result<Operator> {
         let file = File::options()
             .create(true)
             .append(true)
-            .open(log)
-            .with_context(|| format!("opening {}", log.display()))?;
-        let mut command = ends_with_us(binary);
-        // One name over all restarts: a killed operator's lease need not be waited for.
-        command.args(["run", "--identity", "faults", "--kubeconfig"]).arg(kubeconfig);
+            .open(&self.log)
+            .with_context(|| format!("opening {}", self.log.display()))?;
+        let mut command = ends_with_us(&self.binary);
+        command.args(["run", "--identity", &self.identity, "--kubeconfig"]).arg(&self.kubeconfig);
         // What a developer has set for other work must not change the run.
         for variable in [
             "KUBECONFIG",
@@ -49,10 +91,18 @@ impl Operator {
         if let Some(level) = std::env::var_os("PLINTH_TEST_LOG") {
             command.env("RUST_LOG", level);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).kill_on_drop(true);
-        let child = command.spawn().with_context(|| format!("starting {}", binary.display()))?;
+        let child = command.spawn().with_context(|| format!("starting {}", self.binary.display()))?;
         let pid = child.id().context("it has just started")?;
-        Ok(Self { child, pid, log: log.to_path_buf() })
+        Ok(Operator { child, pid, log: self.log.clone() })
+    }
+}
+
+impl Operator {
+    /// Starts `plinth run`; what it says is added to `log`.
+    pub fn start(binary: &Path, kubeconfig: &Path, log: &Path) -> Result<Self> {
+        Launch::new(binary, kubeconfig, log).start()
     }
 
     /// Its process.

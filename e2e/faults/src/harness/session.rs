@@ -21,6 +21,7 @@ use tokio::task::AbortHandle;
 
 use super::binary;
 use super::dump::secret_values;
+use super::operator::Launch;
 
 /// Kinds that Kubernetes makes out of others, with names of its own choice, and those that come and go by themselves.
 const DERIVED: [&str; 9] = [
@@ -56,6 +57,8 @@ pub struct Session<'a> {
     pub kubeconfig: PathBuf,
     /// Where logs and histories lie.
     pub dir: PathBuf,
+    /// What the operator finds in its environment beside what is always there.
+    pub environment: Vec<(String, String)>,
     kinds: Vec<(ApiResource, ApiCapabilities)>,
     values: Values,
     watching: AbortHandle,
@@ -86,7 +89,20 @@ impl<'a> Session<'a> {
         let kinds = kinds(&client).await?;
         let values = Values::default();
         let watching = tokio::spawn(watch_secrets(client.clone(), values.clone())).abort_handle();
-        Ok(Self { plane, client, binary, kubeconfig, dir, kinds, values, watching })
+        let environment = Vec::new();
+        Ok(Self { plane, client, binary, kubeconfig, dir, environment, kinds, values, watching })
+    }
+
+    /// Every operator of a case that starts from now on has this variable in its environment.
+    #[must_use]
+    pub fn with_env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// How an operator is started for a case.
+    pub fn launch(&self, kubeconfig: &Path, log: &Path) -> Launch {
+        Launch::new(&self.binary, kubeconfig, log).envs(self.environment.iter().cloned())
     }
 
     /// Every object in these namespaces and every labelled one outside of namespaces, without what Kubernetes itself
