@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use plinth_faults::fault::{Action, Fault, Trigger};
+use plinth_faults::fault::Fault;
 use plinth_faults::proxy::{LEASES, Options, Proxy};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Passes everything on to the API server, counts the writes, and can hit one of them.
+/// Passes everything on to the API server, counts the writes, and can do harm.
 ///
-/// A write is chosen by its number (`3`) or by its content (`apply apps/deployments small-identity/keycloak #1`).
+/// A fault begins at a request, which is a write's number (`crash @ 3`) or a content (`error=503 for=5 @ apply
+/// apps/deployments small-identity/keycloak #1`, `gone on=core/pods @ 4`).
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {
@@ -24,12 +25,9 @@ struct Arguments {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Kill the operator after this write, before it gets the answer.
-    #[arg(long, value_name = "WRITE", requires = "pid", conflicts_with = "lose_response")]
-    crash_after: Option<Trigger>,
-    /// Lose the answer to this write.
-    #[arg(long, value_name = "WRITE")]
-    lose_response: Option<Trigger>,
+    /// What goes wrong; may be said more than once.
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<Fault>,
     /// The operator's process.
     #[arg(long)]
     pid: Option<u32>,
@@ -45,14 +43,9 @@ struct Arguments {
 async fn main() -> Result<()> {
     tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
     let arguments = Arguments::parse();
-    let fault = match (arguments.crash_after, arguments.lose_response) {
-        (Some(trigger), _) => Some(Fault { trigger, action: Action::Crash }),
-        (None, Some(trigger)) => Some(Fault { trigger, action: Action::LoseResponse }),
-        (None, None) => None,
-    };
     let options = Options {
         listen: arguments.listen,
-        fault,
+        faults: arguments.fault,
         exempt: arguments.exempt,
         history: arguments.history,
         ..Options::new(arguments.kubeconfig)
@@ -70,10 +63,6 @@ async fn main() -> Result<()> {
         _ = terminate.recv() => {}
     }
     let progress = proxy.progress();
-    println!(
-        "{} writes{}",
-        progress.writes,
-        if progress.struck.is_some() { ", the fault has struck" } else { "" }
-    );
+    println!("{} writes, {} faults have begun", progress.writes, progress.struck);
     Ok(())
 }

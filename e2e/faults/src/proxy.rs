@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, Response, Uri, Version, header};
-use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
+use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper::service::service_fn;
@@ -24,8 +24,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::fault::{Action, Fault};
-use crate::history::{Admitted, History, Progress};
+use crate::answers::refusal;
+use crate::fault::{Action, Cut, Fault};
+use crate::held::Held;
+use crate::history::{History, Progress};
+use crate::said::Said;
 use crate::tls::{Back, Front};
 use crate::write::Target;
 
@@ -50,7 +53,7 @@ fn fail(error: impl std::fmt::Display) -> Fail {
     Fail(error.to_string())
 }
 
-type Body = BoxBody<Bytes, Fail>;
+type Body = UnsyncBoxBody<Bytes, Fail>;
 
 /// How to start a proxy.
 #[derive(Clone, Debug)]
@@ -60,7 +63,7 @@ pub struct Options {
     /// Where to listen; port 0 for any.
     pub listen: SocketAddr,
     /// What goes wrong.
-    pub fault: Option<Fault>,
+    pub faults: Vec<Fault>,
     /// Resources, as `group/resource`, whose writes have no number.
     pub exempt: Vec<String>,
     /// Where the history is written, as JSON lines.
@@ -73,7 +76,7 @@ impl Options {
         Self {
             kubeconfig: kubeconfig.into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            fault: None,
+            faults: Vec::new(),
             exempt: vec![LEASES.to_owned()],
             history: None,
         }
@@ -102,7 +105,7 @@ impl Proxy {
         let file = options.history.as_deref().map(create).transpose()?;
         let shared = Arc::new(Shared {
             upstream: Upstream { back, connection: tokio::sync::Mutex::new(None) },
-            history: History::new(options.exempt, options.fault, file),
+            history: Arc::new(History::new(options.exempt, options.faults, file)),
             pid: AtomicU32::new(0),
         });
         let mut tasks = JoinSet::new();
@@ -149,7 +152,7 @@ fn create(path: &Path) -> Result<File> {
 #[derive(Debug)]
 struct Shared {
     upstream: Upstream,
-    history: History,
+    history: Arc<History>,
     /// 0 as long as nobody said.
     pid: AtomicU32,
 }
@@ -202,15 +205,39 @@ impl Shared {
                 // while another write of its is on the way.
                 tokio::spawn(self.write(target, request)).await.map_err(fail)?
             }
-            target => {
-                if let Some(target) = target {
-                    self.history.read(&target);
-                }
-                let request = request.map(|body| body.map_err(fail).boxed());
-                let response = self.upstream.send(request).await?;
-                Ok(response.map(|body| body.map_err(fail).boxed()))
+            Some(target) => self.read(target, request).await,
+            None => {
+                let response = self.through(request.map(streamed)).await?;
+                Ok(response.map(streamed))
             }
         }
+    }
+
+    async fn read(
+        self: Arc<Self>,
+        target: Target,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Fail> {
+        let admitted = self.history.read(&target);
+        if let Some(refused) = self.before(admitted.action, &target).await {
+            self.history.answered(&admitted, Some(refused.status().as_u16()));
+            return Ok(refused);
+        }
+        let answer = self.through(request.map(streamed)).await;
+        self.history.answered(&admitted, answer.as_ref().ok().map(|answer| answer.status().as_u16()));
+        if let Some(action @ (Action::Crash | Action::LoseResponse)) = admitted.action {
+            return Err(self.strike(action));
+        }
+        let answer = answer?;
+        if target.verb != "watch" || !answer.status().is_success() {
+            return Ok(answer.map(streamed));
+        }
+        let history = self.history.clone();
+        Ok(answer.map(|body| {
+            StreamBody::new(Held::new(history, target, body, admitted.orders).stream())
+                .map_err(fail)
+                .boxed_unsync()
+        }))
     }
 
     async fn write(
@@ -221,19 +248,59 @@ impl Shared {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(fail)?.to_bytes();
         target.name_from(&body);
-        let admitted = self.history.admit(&target);
+        let admitted = self.history.admit(&target, Said::of(&target, &body));
+        if let Some(refused) = self.before(admitted.action, &target).await {
+            self.history.answered(&admitted, Some(refused.status().as_u16()));
+            return Ok(refused);
+        }
         let answer = self.forward(Request::from_parts(head, full(body))).await;
         self.history.answered(&admitted, answer.as_ref().ok().map(|answer| answer.status().as_u16()));
-        match admitted {
-            Admitted { action: Some(action), .. } => Err(self.strike(action)),
-            Admitted { action: None, .. } => answer,
+        self.barred(&[Cut::Both, Cut::Answers]).await?;
+        match admitted.action {
+            Some(action @ (Action::Crash | Action::LoseResponse)) => Err(self.strike(action)),
+            _ => answer,
         }
     }
 
+    /// What happens before the API server is asked, and instead.
+    async fn before(&self, action: Option<Action>, target: &Target) -> Option<Response<Body>> {
+        match action {
+            Some(Action::Error(code)) => {
+                Some(refusal(code, target).map(|body| body.map_err(|never| match never {}).boxed_unsync()))
+            }
+            Some(Action::Delay(seconds)) => {
+                tokio::time::sleep(Duration::from_secs(seconds.into())).await;
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Asks the API server, unless it is cut off; the answer comes back complete.
     async fn forward(&self, request: Request<Body>) -> Result<Response<Body>, Fail> {
+        self.barred(&[Cut::Both]).await?;
         let (head, body) = self.upstream.send(request).await?.into_parts();
         let body = body.collect().await.map_err(fail)?.to_bytes();
         Ok(Response::from_parts(head, full(body)))
+    }
+
+    /// Asks the API server, unless it is cut off; the answer comes back as it comes, unless that is.
+    async fn through(&self, request: Request<Body>) -> Result<Response<Incoming>, Fail> {
+        self.barred(&[Cut::Both]).await?;
+        let answer = self.upstream.send(request).await;
+        self.barred(&[Cut::Both, Cut::Answers]).await?;
+        answer
+    }
+
+    /// While one of these is cut, whoever comes waits until it is mended, and is then reset.
+    async fn barred(&self, by: &[Cut]) -> Result<(), Fail> {
+        match self.history.cut() {
+            Some((cut, until)) if by.contains(&cut) => {
+                tokio::time::sleep_until(until.into()).await;
+                Err(fail("cut off"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn strike(&self, action: Action) -> Fail {
@@ -246,14 +313,18 @@ impl Shared {
                     }
                 }
             }
+            self.history.crashed();
         }
-        self.history.struck(action);
         fail("the fault that was asked for")
     }
 }
 
 fn full(bytes: Bytes) -> Body {
-    Full::new(bytes).map_err(|never| match never {}).boxed()
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
+
+fn streamed(body: Incoming) -> Body {
+    body.map_err(fail).boxed_unsync()
 }
 
 /// One HTTP/2 connection to the API server, made again when it breaks.

@@ -5,11 +5,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use http::{HeaderMap, Method, Uri, header};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// What the API calls a group that has no name.
-const CORE: &str = "core";
+pub(crate) const CORE: &str = "core";
 
 /// The object that a request is about, and what is done to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -130,6 +130,12 @@ impl fmt::Display for Key {
 impl Serialize for Key {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

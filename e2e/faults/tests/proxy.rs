@@ -1,6 +1,6 @@
 //! The proxy between an ordinary client and a real API server: nothing changes but what was asked for.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -11,7 +11,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use plinth_cluster::testing::TestCluster;
 use plinth_cluster::{ControlPlane, Nodes};
-use plinth_faults::fault::{Action, Fault};
+use plinth_faults::fault::{Action, ERRORS, Fault};
 use plinth_faults::proxy::{Options, Proxy};
 use serde_json::json;
 
@@ -108,26 +108,28 @@ fn with_type(map: ConfigMap) -> serde_json::Value {
     value
 }
 
-async fn faulty(plane: &ControlPlane, trigger: &str, action: Action) -> Result<(Proxy, Client)> {
-    let trigger = trigger.parse().map_err(anyhow::Error::msg)?;
-    let fault = Some(Fault { trigger, action });
-    let proxy = Proxy::start(Options { fault, ..Options::new(plane.kubeconfig()) }).await?;
+async fn faulty(plane: &ControlPlane, fault: &str) -> Result<(Proxy, Client)> {
+    let fault: Fault = fault.parse().map_err(anyhow::Error::msg)?;
+    let proxy = Proxy::start(Options { faults: vec![fault], ..Options::new(plane.kubeconfig()) }).await?;
     let client = client(proxy.kubeconfig()).await?;
     Ok((proxy, client))
+}
+
+async fn create(client: &Client, name: &str) -> kube::Result<ConfigMap> {
+    maps(client).create(&PostParams::default(), &map(name, "1")).await
 }
 
 async fn loses_one_answer(plane: &ControlPlane) -> Result<()> {
     for (nth, trigger) in ["2", "create core/configmaps default/lost-b #1"].into_iter().enumerate() {
         let names = ["a", "b", "c"]
             .map(|name| if nth == 0 { format!("{nth}-{name}") } else { format!("lost-{name}") });
-        let (proxy, through) = faulty(plane, trigger, Action::LoseResponse).await?;
+        let (proxy, through) = faulty(plane, &format!("lose-response @ {trigger}")).await?;
         let mut answered = Vec::new();
         for name in &names {
-            let create = maps(&through).create(&PostParams::default(), &map(name, "1")).await;
-            answered.push(create.is_ok());
+            answered.push(create(&through, name).await.is_ok());
         }
         ensure!(answered == [true, false, true], "{trigger}: {answered:?}");
-        ensure!(proxy.progress().struck == Some(Action::LoseResponse));
+        ensure!(proxy.progress().struck == 1);
         for name in &names {
             ensure!(maps(&through).get_opt(name).await?.is_some(), "{name} was stored");
         }
@@ -137,21 +139,129 @@ async fn loses_one_answer(plane: &ControlPlane) -> Result<()> {
 }
 
 async fn kills_after_the_write(plane: &ControlPlane) -> Result<()> {
-    let (proxy, through) = faulty(plane, "1", Action::Crash).await?;
+    let (proxy, through) = faulty(plane, "crash @ 1").await?;
     let mut victim = tokio::process::Command::new("sleep").arg("60").kill_on_drop(true).spawn()?;
     proxy.operator_is(victim.id().context("it runs")?);
     ensure!(Api::<Namespace>::all(through.clone()).list(&Default::default()).await.is_ok());
-    let create = maps(&through).create(&PostParams::default(), &map("crashed", "1")).await;
-    ensure!(create.is_err());
+    ensure!(create(&through, "crashed").await.is_err());
     let status = tokio::time::timeout(LIMIT, victim.wait()).await.context("it lives")??;
     ensure!(std::os::unix::process::ExitStatusExt::signal(&status) == Some(9));
-    ensure!(maps(&through).get_opt("crashed").await?.is_some());
+    ensure!(maps(&through).get_opt("crashed").await?.is_some() && proxy.progress().crashes == 1);
     // The next process is another incarnation, and nothing happens to it.
     proxy.operator_starts_again();
     proxy.operator_is(std::process::id());
-    maps(&through).create(&PostParams::default(), &map("survived", "1")).await?;
+    create(&through, "survived").await?;
     let incarnations: Vec<_> = proxy.history().records().iter().map(|record| record.incarnation).collect();
     ensure!(incarnations == [0, 1]);
+    Ok(())
+}
+
+async fn answers_in_the_api_servers_place(plane: &ControlPlane) -> Result<()> {
+    let direct = plane.client().await?;
+    for code in ERRORS {
+        let name = format!("refused-{code}");
+        let (proxy, through) =
+            faulty(plane, &format!("error={code} @ create core/configmaps default/{name}")).await?;
+        let refused = create(&through, &name).await;
+        let told = matches!(&refused, Err(kube::Error::Api(status))
+            if status.code == code && !status.reason.is_empty() && !status.message.is_empty());
+        ensure!(told, "{code}: {refused:?}");
+        ensure!(maps(&direct).get_opt(&name).await?.is_none(), "{code}: the API server was asked");
+        ensure!(create(&through, &name).await.is_ok(), "{code}: once");
+        let records = proxy.history().records();
+        ensure!(records[0].status == Some(code) && !records[0].happened() && records[1].happened());
+    }
+    let (_proxy, through) = faulty(plane, "error=429 @ list core/namespaces *").await?;
+    let request = http::Request::get("/api/v1/namespaces").body(kube::client::Body::empty())?;
+    let answer = through.send(request).await?;
+    ensure!(answer.status() == 429 && answer.headers()["retry-after"] == "1", "{answer:?}");
+    Ok(())
+}
+
+async fn lasts_for_its_time_and_for_its_content(plane: &ControlPlane) -> Result<()> {
+    let (proxy, through) = faulty(plane, "error=503 for=1 @ get core/configmaps default/large #2").await?;
+    let gets = async || maps(&through).get("large").await.is_ok();
+    ensure!(gets().await, "the first is not meant");
+    let began = Instant::now();
+    ensure!(!gets().await);
+    ensure!(maps(&through).get("lost-a").await.is_ok(), "another is not meant");
+    while !gets().await {
+        ensure!(began.elapsed() < LIMIT, "it does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    ensure!(began.elapsed() >= Duration::from_secs(1), "it ended after {:?}", began.elapsed());
+    ensure!(proxy.progress().struck == 1 && proxy.history().reads().len() > 3);
+    Ok(())
+}
+
+async fn delays(plane: &ControlPlane) -> Result<()> {
+    let (_proxy, through) = faulty(plane, "delay=1 @ create core/configmaps default/late").await?;
+    let began = Instant::now();
+    create(&through, "late").await?;
+    ensure!(began.elapsed() >= Duration::from_secs(1), "it took {:?}", began.elapsed());
+    Ok(())
+}
+
+/// What a watch tells of a map that is created when the fault begins, and how long that took.
+async fn watched(plane: &ControlPlane, fault: &str, name: &str) -> Result<(Vec<String>, Duration)> {
+    let (_proxy, through) =
+        faulty(plane, &format!("{fault} @ create core/configmaps default/{name}")).await?;
+    let now =
+        maps(&through).list(&Default::default()).await?.metadata.resource_version.context("a version")?;
+    let mut watch = maps(&through).watch(&WatchParams::default().disable_bookmarks(), &now).await?.boxed();
+    let direct = plane.client().await?;
+    create(&direct, &format!("{name}-before")).await?;
+    let mut told = Vec::new();
+    let mut began = Instant::now();
+    let ends = async {
+        while let Some(event) = watch.next().await {
+            match event {
+                Ok(WatchEvent::Added(map)) => {
+                    let added = map.metadata.name.context("a name")?;
+                    if added == name {
+                        told.push(added);
+                        break;
+                    }
+                    began = Instant::now();
+                    let _ = create(&through, name).await;
+                    told.push(added);
+                }
+                Ok(WatchEvent::Error(status)) => told.push(format!("{} {}", status.code, status.reason)),
+                Ok(other) => told.push(format!("{other:?}")),
+                Err(_) => told.push("broken".to_owned()),
+            }
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(LIMIT, ends).await.with_context(|| format!("{fault}: the watch does not end"))??;
+    ensure!(maps(&direct).get_opt(name).await?.is_some(), "{fault}: the write was not carried out");
+    Ok((told, began.elapsed()))
+}
+
+async fn does_harm_to_watches(plane: &ControlPlane) -> Result<()> {
+    let (told, _) = watched(plane, "close-watch on=core/configmaps", "closed").await?;
+    ensure!(told == ["closed-before"], "{told:?}");
+    let (told, _) = watched(plane, "gone on=core/configmaps", "gone").await?;
+    ensure!(told == ["gone-before", "410 Expired"], "{told:?}");
+    let (told, took) = watched(plane, "hold-watch=1 on=core/configmaps", "held").await?;
+    ensure!(told == ["held-before", "held"] && took >= Duration::from_secs(1), "{told:?} after {took:?}");
+    let (told, took) = watched(plane, "gone on=core/secrets", "spared").await?;
+    ensure!(told == ["spared-before", "spared"] && took < Duration::from_secs(1), "{told:?} after {took:?}");
+    let (told, took) = watched(plane, "partition-answers=1", "cut").await?;
+    ensure!(told == ["cut-before", "broken"] && took >= Duration::from_secs(1), "{told:?} after {took:?}");
+    Ok(())
+}
+
+async fn cuts_everything_off(plane: &ControlPlane) -> Result<()> {
+    let (proxy, through) = faulty(plane, "partition=1 @ create core/configmaps default/never").await?;
+    let began = Instant::now();
+    let (write, read) = tokio::join!(create(&through, "never"), async {
+        proxy.history().progress().wait_for(|progress| progress.struck == 1).await?;
+        anyhow::Ok(maps(&through).get("large").await)
+    });
+    ensure!(write.is_err() && read?.is_err() && began.elapsed() >= Duration::from_secs(1));
+    ensure!(maps(&plane.client().await?).get_opt("never").await?.is_none(), "it got through");
+    ensure!(maps(&through).get("large").await.is_ok(), "it is mended");
     Ok(())
 }
 
@@ -173,6 +283,11 @@ async fn between_a_client_and_a_real_api_server() -> Result<()> {
         passes_everything_on(plane).await.context("passing on")?;
         loses_one_answer(plane).await.context("losing an answer")?;
         kills_after_the_write(plane).await.context("killing")?;
+        answers_in_the_api_servers_place(plane).await.context("errors")?;
+        lasts_for_its_time_and_for_its_content(plane).await.context("an error for a while")?;
+        delays(plane).await.context("a delay")?;
+        does_harm_to_watches(plane).await.context("watches")?;
+        cuts_everything_off(plane).await.context("a partition")?;
         lets_nobody_else_in(plane).await.context("strangers")
     })
     .await

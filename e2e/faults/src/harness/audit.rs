@@ -26,6 +26,9 @@ pub struct Request {
     /// Path and query.
     #[serde(rename = "requestURI", default)]
     pub uri: String,
+    /// When it came in.
+    #[serde(default)]
+    pub request_received_timestamp: String,
     #[serde(default)]
     object_ref: ObjectRef,
     #[serde(default)]
@@ -66,6 +69,34 @@ impl Request {
         format!("{group}/{resource} {namespace}/{name}")
     }
 
+    /// The subresource, or nothing.
+    pub fn subresource(&self) -> &str {
+        &self.object_ref.subresource
+    }
+
+    /// The answer's code.
+    pub fn code(&self) -> u16 {
+        self.response_status.code
+    }
+
+    /// Changes the names in it.
+    pub fn rename(&mut self, change: impl Fn(&str) -> String) {
+        let (kind, name) = (self.object(), self.object_ref.name.clone());
+        // A Job is renamed as a Job: by the whole of its identity.
+        let renamed = change(&kind);
+        self.object_ref.namespace = change(&self.object_ref.namespace);
+        self.object_ref.name = match renamed.rsplit_once('/') {
+            Some((_, renamed)) if !name.is_empty() => renamed.to_owned(),
+            _ => name,
+        };
+        self.uri = change(&self.uri);
+    }
+
+    /// Whether it deleted something.
+    pub fn deletes(&self) -> bool {
+        self.verb.starts_with("delete") && matches!(self.response_status.code, 200 | 202)
+    }
+
     /// The whole request in a line, for people.
     pub fn line(&self) -> String {
         let sub = if self.object_ref.subresource.is_empty() { "" } else { "/" };
@@ -84,10 +115,6 @@ impl Request {
 
     fn creates(&self) -> bool {
         self.response_status.code == 201 && self.object_ref.subresource.is_empty()
-    }
-
-    fn deletes(&self) -> bool {
-        self.verb.starts_with("delete") && matches!(self.response_status.code, 200 | 202)
     }
 }
 

@@ -24,6 +24,21 @@ const REPEATED: [&str; 3] =
 /// Length of the digest at the end of a Job's name.
 const JOB_DIGEST: usize = 8;
 
+/// Everything that is masked, for people: what is in the lists above, and what `mask` does beside.
+pub const MASKS: [&str; 12] = [
+    "metadata: uid, resourceVersion, creationTimestamp, selfLink",
+    "metadata.managedFields: other managers than Plinth's two, and all times",
+    "status of every kind that is not Plinth's",
+    "values of Secrets (watched separately: O7)",
+    "annotations desired-hash and config-hash, planHash, approvedHash",
+    "clusterIP, clusterIPs, volumeName",
+    "labels controller-uid, annotation selected-node",
+    "every text field that ends in Time or At",
+    "the names of the run: Stack and home namespace",
+    "the digest at the end of a Job's name",
+    "uids, the plan's hash and the restore point's name, wherever they stand",
+    "kinds that Kubernetes makes of others: ControllerRevision, Endpoints, EndpointSlice, Event, Lease, Pod, PodMetrics, ReplicaSet, PodTemplate",
+];
 /// What is recorded of a block's version.
 const INSTALLED: &str = "/metadata/annotations/plinth.dev~1installed";
 
@@ -40,6 +55,11 @@ impl Names {
     /// The text without the names.
     pub fn neutral(&self, text: &str) -> String {
         text.replace(&self.stack, "STACK").replace(&self.home, "HOME")
+    }
+
+    /// Whether the text is about this run: an earlier one may still be on its way out.
+    pub fn names(&self, text: &str) -> bool {
+        text.contains(&self.stack) || text.contains(&self.home)
     }
 }
 
@@ -168,7 +188,7 @@ fn each_field(value: &mut Value) {
 }
 
 /// Changes every text, the names of fields included: some are names of objects.
-fn each_text(value: &mut Value, change: &impl Fn(&str) -> String) {
+pub(super) fn each_text(value: &mut Value, change: &impl Fn(&str) -> String) {
     match value {
         Value::String(text) => *text = change(text),
         Value::Array(items) => items.iter_mut().for_each(|item| each_text(item, change)),

@@ -5,8 +5,11 @@
 
 pub mod audit;
 pub mod binary;
-pub mod campaign;
 pub mod case;
+pub mod drift;
 pub mod dump;
+pub mod example;
+pub mod harm;
 pub mod operator;
+pub mod post;
 pub mod session;

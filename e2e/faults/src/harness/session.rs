@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _};
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::discovery::{ApiCapabilities, ApiResource, Discovery, Scope, verbs};
@@ -20,7 +20,9 @@ use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
 use super::binary;
-use super::dump::secret_values;
+use super::case::Case;
+use super::dump::{Names, secret_values};
+use super::example::Example;
 use super::operator::Launch;
 
 /// Kinds that Kubernetes makes out of others, with names of its own choice, and those that come and go by themselves.
@@ -59,6 +61,8 @@ pub struct Session<'a> {
     pub dir: PathBuf,
     /// What the operator finds in its environment beside what is always there.
     pub environment: Vec<(String, String)>,
+    /// A Stack that lives beside all cases and has nothing to do with them.
+    pub(super) neighbour: Option<Names>,
     kinds: Vec<(ApiResource, ApiCapabilities)>,
     values: Values,
     watching: AbortHandle,
@@ -89,8 +93,8 @@ impl<'a> Session<'a> {
         let kinds = kinds(&client).await?;
         let values = Values::default();
         let watching = tokio::spawn(watch_secrets(client.clone(), values.clone())).abort_handle();
-        let environment = Vec::new();
-        Ok(Self { plane, client, binary, kubeconfig, dir, environment, kinds, values, watching })
+        let (environment, neighbour) = (Vec::new(), None);
+        Ok(Self { plane, client, binary, kubeconfig, dir, environment, neighbour, kinds, values, watching })
     }
 
     /// Every operator of a case that starts from now on has this variable in its environment.
@@ -98,6 +102,44 @@ impl<'a> Session<'a> {
     pub fn with_env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.environment.push((name.into(), value.into()));
         self
+    }
+
+    /// From now on a Stack lives beside all cases: what is done to them must not touch it.
+    pub async fn with_neighbour(mut self, example: &Example) -> Result<Self> {
+        let number = next_number();
+        let names = Names { stack: format!("near-{number}"), home: format!("yard-{number}") };
+        Case::neighbour(&self, example, names.clone()).await.context("the Stack beside the cases")?;
+        self.neighbour = Some(names);
+        Ok(self)
+    }
+
+    /// The way to an object.
+    pub(super) fn api_of(&self, object: &Value) -> Result<Api<DynamicObject>> {
+        let is = |resource: &ApiResource| {
+            object["apiVersion"] == resource.api_version.as_str() && object["kind"] == resource.kind.as_str()
+        };
+        let (resource, _) = self
+            .kinds
+            .iter()
+            .find(|(resource, _)| is(resource))
+            .with_context(|| format!("{} is not served", object["kind"]))?;
+        Ok(match object["metadata"]["namespace"].as_str() {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
+            None => Api::all_with(self.client.clone(), resource),
+        })
+    }
+
+    /// The text of every event in these namespaces.
+    pub(super) async fn events(&self, namespaces: &BTreeSet<String>) -> Result<String> {
+        let mut text = String::new();
+        for namespace in namespaces {
+            let api = Api::<Event>::namespaced(self.client.clone(), namespace);
+            for event in api.list(&ListParams::default()).await? {
+                text.push_str(event.message.as_deref().unwrap_or_default());
+                text.push('\n');
+            }
+        }
+        Ok(text)
     }
 
     /// How an operator is started for a case.

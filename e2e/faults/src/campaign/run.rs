@@ -1,0 +1,281 @@
+//! Plays cases, a few control planes side by side, and judges each.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use futures::future::try_join_all;
+use serde::{Deserialize, Serialize};
+
+use super::scenario::Scenario;
+use super::{Deed, Spec};
+use crate::harness::audit::Counts;
+use crate::harness::case::{Case, Outcome, Route};
+use crate::harness::drift::{Drift, without_mark};
+use crate::harness::example::{End, Example};
+use crate::harness::session::Session;
+use crate::oracles::{Oracle, Setting, Violation, data_of, judge, rolled_back, stable};
+
+/// After rest, a difference has so long to go away: Kubernetes may still be busy.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The same after drift: nobody tells when it is over.
+const MENDED: Duration = Duration::from_secs(30);
+/// Longer than any pause between two looks of the operator at what it has.
+const STILL: Duration = Duration::from_secs(3);
+/// One case in so many is also asked to be stable, by hash.
+const STABLE_EACH: u64 = 6;
+
+/// What came of one case.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verdict {
+    /// Commit of the checkout.
+    pub commit: String,
+    /// The case, as it is written.
+    pub case: String,
+    /// Whether it came to the fault: not every run does everything that another does.
+    pub struck: bool,
+    /// The request that was hit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub victim: Option<String>,
+    /// How long it took.
+    pub seconds: f64,
+    /// What does not hold.
+    pub violations: Vec<Violation>,
+    /// What the harness could not do; then nothing is known of the case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
+    /// The operator's log, where there is something to look at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<PathBuf>,
+}
+
+impl Verdict {
+    /// Whether nothing is wrong.
+    pub fn is_good(&self) -> bool {
+        self.violations.is_empty() && self.broken.is_none()
+    }
+}
+
+/// Runs the example once without a fault.
+pub async fn undisturbed(session: &Session<'_>, example: &Example, route: Route) -> Result<Outcome> {
+    let mut case = Case::start(session, example, route).await?;
+    let log = case.log().to_path_buf();
+    let outcome = async {
+        case.settle().await?;
+        case.outcome().await
+    };
+    let outcome =
+        outcome.await.with_context(|| format!("the run without a fault; its log is {}", log.display()))?;
+    case.discard().await?;
+    Ok(outcome)
+}
+
+/// Everything that cases are compared with.
+pub struct Campaign<'a> {
+    /// Control planes that take the cases.
+    pub sessions: &'a [Session<'a>],
+    /// Scenarios and their runs without a fault, by name.
+    pub references: BTreeMap<&'static str, (Scenario, Outcome)>,
+    /// Named in every verdict.
+    pub commit: String,
+    /// Where the logs of what went wrong are kept.
+    pub logs: PathBuf,
+}
+
+impl<'a> Campaign<'a> {
+    /// Runs each scenario once without a fault. Also says what cannot be run at all.
+    pub async fn new(
+        sessions: &'a [Session<'a>],
+        scenarios: Vec<Scenario>,
+        commit: String,
+        logs: PathBuf,
+    ) -> Result<Self> {
+        let queue = RefCell::new(VecDeque::from(scenarios));
+        let references = RefCell::new(BTreeMap::new());
+        let planes = sessions.iter().map(async |session| {
+            loop {
+                let Some(scenario) = queue.borrow_mut().pop_front() else { break };
+                let outcome = undisturbed(session, &scenario.example, Route::Proxy(Vec::new())).await;
+                let outcome = outcome.with_context(|| format!("scenario {}", scenario.name))?;
+                references.borrow_mut().insert(scenario.name, (scenario, outcome));
+            }
+            anyhow::Ok(())
+        });
+        try_join_all(planes).await?;
+        Ok(Self { sessions, references: references.into_inner(), commit, logs })
+    }
+
+    /// What is wrong in the runs without a fault themselves: then no case tells anything.
+    pub fn unsound(&self) -> Vec<(String, Violation)> {
+        let judged = self.references.values().flat_map(|(scenario, outcome)| {
+            let found = judge(outcome, outcome, &setting(&scenario.example, 0));
+            found.into_iter().map(|violation| (scenario.name.to_owned(), violation))
+        });
+        judged.collect()
+    }
+
+    /// Plays all of them; each control plane takes the next when it is free. `tell` hears of each as it ends, and says
+    /// whether to go on.
+    pub async fn play(&self, specs: Vec<Spec>, mut tell: impl FnMut(Verdict) -> Result<bool>) -> Result<()> {
+        let queue = RefCell::new(VecDeque::from(specs));
+        let tell = RefCell::new(&mut tell);
+        let planes = self.sessions.iter().map(async |session| {
+            loop {
+                let Some(spec) = queue.borrow_mut().pop_front() else { break };
+                let verdict = self.one(session, &spec).await?;
+                let goes_on = tell.borrow_mut()(verdict)?;
+                if !goes_on {
+                    queue.borrow_mut().clear();
+                }
+            }
+            anyhow::Ok(())
+        });
+        try_join_all(planes).await.map(drop)
+    }
+
+    async fn one(&self, session: &Session<'_>, spec: &Spec) -> Result<Verdict> {
+        let began = Instant::now();
+        let (scenario, reference) = self
+            .references
+            .get(spec.scenario.as_str())
+            .with_context(|| format!("{spec}: no such scenario"))?;
+        let mut verdict = Verdict {
+            commit: self.commit.clone(),
+            case: spec.to_string(),
+            struck: false,
+            victim: None,
+            seconds: 0.0,
+            violations: Vec::new(),
+            broken: None,
+            log: None,
+        };
+        match start(session, &scenario.example, &spec.deed).await {
+            Ok(mut case) => {
+                let played = play(&mut case, spec, &scenario.example, reference, &mut verdict).await;
+                verdict.broken = played.err().map(|error| format!("{error:#}"));
+                if !verdict.is_good() {
+                    verdict.log = keep(case.log(), &self.logs, spec);
+                }
+                if let Err(error) = case.discard().await {
+                    verdict.broken.get_or_insert(format!("discarding: {error:#}"));
+                }
+            }
+            Err(error) => verdict.broken = Some(format!("{error:#}")),
+        }
+        verdict.seconds = (began.elapsed().as_secs_f64() * 10.0).round() / 10.0;
+        Ok(verdict)
+    }
+}
+
+async fn start<'a>(session: &'a Session<'a>, example: &Example, deed: &Deed) -> Result<Case<'a>> {
+    match deed {
+        Deed::Faults(faults) => Case::start(session, example, Route::Proxy(faults.clone())).await,
+        Deed::Harm(harm) => Case::harmed(session, example, harm.clone()).await,
+        Deed::Drift(..) => Case::start(session, example, Route::Proxy(Vec::new())).await,
+    }
+}
+
+fn setting(example: &Example, seconds: u16) -> Setting {
+    let end = example.end();
+    Setting { end, gives_up_data: end == End::Gone && example.gives_up_data(), seconds }
+}
+
+/// Errors are the harness's own; what the operator does wrong is a violation.
+async fn play(
+    case: &mut Case<'_>,
+    spec: &Spec,
+    example: &Example,
+    reference: &Outcome,
+    verdict: &mut Verdict,
+) -> Result<()> {
+    let setting = setting(example, spec.seconds());
+    if let Err(error) = case.settle().await {
+        verdict.violations.push(Violation::new(Oracle::O1, "Stack", format!("{error:#}")));
+    }
+    if let Deed::Drift(drift, object) = &spec.deed {
+        return drifted(case, *drift, object, reference, &setting, verdict).await;
+    }
+    let end = Instant::now() + PATIENCE;
+    let outcome = loop {
+        let outcome = case.outcome().await?;
+        let found = judge(&outcome, reference, &setting);
+        if found.is_empty() || Instant::now() >= end || !verdict.violations.is_empty() {
+            verdict.violations.extend(found);
+            break outcome;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    let victim = outcome.victim();
+    (verdict.struck, verdict.victim) = (victim.is_some(), victim.map(|victim| victim.key.to_string()));
+    let asked = spec.hash() % STABLE_EACH == 0 && example.end() != End::Gone && case.leads_alone();
+    if verdict.violations.is_empty() && asked {
+        verdict.violations.extend(is_stable(case).await?);
+    }
+    Ok(())
+}
+
+/// O4: a restart, and a touch of the Stack.
+async fn is_stable(case: &mut Case<'_>) -> Result<Vec<Violation>> {
+    let audit = case.audit_from_now().await?;
+    case.restart().await?;
+    case.touch().await?;
+    case.settle().await?;
+    tokio::time::sleep(STILL).await;
+    Ok(stable(&audit.writes().await?))
+}
+
+/// What somebody does to an object of ours is undone where it is ours to undo, and left alone where it is not.
+async fn drifted(
+    case: &mut Case<'_>,
+    drift: Drift,
+    object: &str,
+    reference: &Outcome,
+    setting: &Setting,
+    verdict: &mut Verdict,
+) -> Result<()> {
+    let before = case.outcome().await?;
+    let audit = case.audit_from_now().await?;
+    verdict.struck = case.drift(drift, object).await?;
+    verdict.victim = Some(object.to_owned());
+    let data = data_of([&before.objects]).contains(object);
+    let mut counts: Counts = reference.counts.clone();
+    if drift == Drift::Delete && verdict.struck {
+        counts.entry(object.to_owned()).or_default().0 += 1;
+    }
+    let reference = Outcome { counts, ..reference.clone() };
+    tokio::time::sleep(STILL).await;
+    let end = Instant::now() + MENDED;
+    loop {
+        let mut outcome = case.outcome().await?;
+        without_mark(&mut outcome.dump);
+        let mut found = judge(&outcome, &reference, setting);
+        if data && drift == Drift::Delete {
+            // Data that somebody has taken is not made anew: that is a person's to decide. What must not happen is that
+            // its secrets change, or that more goes.
+            found.retain(|it| !matches!(it.oracle, Oracle::O1 | Oracle::O2 | Oracle::O3));
+        } else {
+            found.extend(rolled_back(&outcome.dump, &before.dump));
+        }
+        if found.is_empty() || Instant::now() >= end {
+            verdict.violations.extend(found);
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    if drift == Drift::Foreign {
+        verdict.violations.extend(stable(&audit.writes().await?));
+    }
+    Ok(())
+}
+
+/// Keeps the log and the history of a case: the control plane's folder goes with it.
+fn keep(log: &Path, logs: &Path, spec: &Spec) -> Option<PathBuf> {
+    let kept = logs.join(format!("{:016x}.log", spec.hash()));
+    std::fs::create_dir_all(logs).ok()?;
+    std::fs::copy(log, &kept).ok()?;
+    let _ = std::fs::copy(log.with_extension("jsonl"), kept.with_extension("jsonl"));
+    Some(kept)
+}
