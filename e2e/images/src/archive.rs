@@ -23,9 +23,10 @@ use crate::tree::{EPOCH, Tree};
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A layer, measured.
-struct Layer<'a> {
+pub(crate) struct Layer<'a> {
     tree: &'a Tree,
-    digest: String,
+    /// Its digest, in hexadecimal digits.
+    pub digest: String,
     size: u64,
     made_by: &'a str,
 }
@@ -62,7 +63,7 @@ pub(crate) fn write(
 ) -> Result<String> {
     let layers: Vec<Layer<'_>> =
         layers.iter().map(|(made_by, tree)| measured(made_by, tree)).collect::<Result<_>>()?;
-    let configuration = json(&configuration(&layers, config, labels)?)?;
+    let configuration = json(&configuration(&layers, config, labels, architecture())?)?;
     let manifest = json(
         &ImageManifestBuilder::default()
             .schema_version(SCHEMA_VERSION)
@@ -103,13 +104,13 @@ pub(crate) fn write(
     Ok(digest)
 }
 
-fn measured<'a>(made_by: &'a str, tree: &'a Tree) -> Result<Layer<'a>> {
+pub(crate) fn measured<'a>(made_by: &'a str, tree: &'a Tree) -> Result<Layer<'a>> {
     let meter = tree.write(Meter { hash: Sha256::new(), size: 0 })?;
     Ok(Layer { tree, digest: format!("{:x}", meter.hash.finalize()), size: meter.size, made_by })
 }
 
 /// The header comes before the bytes, so the layer is written a second time: it was measured, not kept.
-fn append<W: Write>(archive: &mut tar::Builder<W>, layer: &Layer<'_>) -> std::io::Result<()> {
+pub(crate) fn append<W: Write>(archive: &mut tar::Builder<W>, layer: &Layer<'_>) -> std::io::Result<()> {
     let mut header = header(layer.size);
     header.set_path(blob(&layer.digest))?;
     header.set_cksum();
@@ -123,10 +124,11 @@ fn append<W: Write>(archive: &mut tar::Builder<W>, layer: &Layer<'_>) -> std::io
     Ok(())
 }
 
-fn configuration(
+pub(crate) fn configuration(
     layers: &[Layer<'_>],
     config: &Config,
     labels: BTreeMap<String, String>,
+    machine: Arch,
 ) -> Result<oci_spec::image::ImageConfiguration> {
     let mut env = vec![format!("PATH={PATH}")];
     if let Some(path) = config.env.get("PATH") {
@@ -154,7 +156,7 @@ fn configuration(
     }
     let history = |layer: &Layer<'_>| HistoryBuilder::default().created_by(layer.made_by).build();
     Ok(ImageConfigurationBuilder::default()
-        .architecture(architecture())
+        .architecture(machine)
         .os(Os::Linux)
         .config(run.build()?)
         .rootfs(
@@ -171,7 +173,7 @@ fn architecture() -> Arch {
     if cfg!(target_arch = "aarch64") { Arch::ARM64 } else { Arch::Amd64 }
 }
 
-fn layer_descriptor(layer: &Layer<'_>) -> Result<Descriptor> {
+pub(crate) fn layer_descriptor(layer: &Layer<'_>) -> Result<Descriptor> {
     Ok(DescriptorBuilder::default()
         .media_type(MediaType::ImageLayer)
         .digest(Name::from_str(&format!("sha256:{}", layer.digest))?)
@@ -179,7 +181,7 @@ fn layer_descriptor(layer: &Layer<'_>) -> Result<Descriptor> {
         .build()?)
 }
 
-fn descriptor(media: MediaType, bytes: &[u8]) -> Result<Descriptor> {
+pub(crate) fn descriptor(media: MediaType, bytes: &[u8]) -> Result<Descriptor> {
     Ok(DescriptorBuilder::default()
         .media_type(media)
         .digest(Name::from_str(&format!("sha256:{}", hex(bytes)))?)
@@ -188,13 +190,13 @@ fn descriptor(media: MediaType, bytes: &[u8]) -> Result<Descriptor> {
 }
 
 /// With fields in order: the specification's types keep labels and the like in maps that have none.
-fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+pub(crate) fn json(value: &impl Serialize) -> Result<Vec<u8>> {
     let mut value = serde_json::to_value(value).map_err(oci_spec::OciSpecError::from)?;
     value.sort_all_objects();
     Ok(serde_json::to_vec(&value).map_err(oci_spec::OciSpecError::from)?)
 }
 
-fn header(size: u64) -> Header {
+pub(crate) fn header(size: u64) -> Header {
     let mut header = Header::new_gnu();
     header.set_mode(0o644);
     header.set_uid(0);
@@ -204,11 +206,11 @@ fn header(size: u64) -> Header {
     header
 }
 
-fn blob(digest: &str) -> String {
+pub(crate) fn blob(digest: &str) -> String {
     format!("blobs/sha256/{digest}")
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 

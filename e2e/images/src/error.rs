@@ -71,6 +71,14 @@ pub enum Error {
         /// What was looked for.
         path: String,
     },
+    /// What the published image is to be made of is not what it has to be.
+    #[error("{}: {said}", .path.display())]
+    Release {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        said: String,
+    },
     /// There is no folder to keep images in.
     #[error(transparent)]
     Cache(#[from] plinth_cluster::Error),

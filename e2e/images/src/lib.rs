@@ -21,6 +21,7 @@ mod command;
 mod error;
 mod image;
 mod recipe;
+pub mod release;
 mod source;
 mod tree;
 
