@@ -30,6 +30,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::controllers::certificates::Certificates;
 use crate::controllers::cluster::{Attended, Rhythm};
 use crate::controllers::context::Context;
 use crate::controllers::documents::Documents;
@@ -218,6 +219,7 @@ impl House {
             products: products.clone(),
             agencies: declared.clone(),
             documents: Documents::default(),
+            certificates: Certificates::default(),
             sandboxes,
             stacks: std::sync::Mutex::default(),
         });
@@ -484,7 +486,7 @@ pub async fn signalled() {
 
 /// In a pod its name: no two processes share it, and a restarted container takes its lease back at once. Elsewhere two
 /// operators may run on one host, and each must be somebody else.
-fn own_identity() -> String {
+pub fn own_identity() -> String {
     let named = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     named("POD_NAME").unwrap_or_else(|| {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname")

@@ -75,6 +75,8 @@ pub const ANNOTATION_STANDBY: &str = "plinth.dev/standby";
 pub const ANNOTATION_REVISION: &str = "plinth.dev/revision";
 /// Annotation on a Secret: when something in it ends so soon that it is made anew, RFC 3339.
 pub const ANNOTATION_RENEW_AT: &str = "plinth.dev/renew-at";
+/// Annotation on a Secret: when the first of the certificates in it ends, RFC 3339.
+pub const ANNOTATION_EXPIRES_AT: &str = "plinth.dev/expires-at";
 /// Annotation on a pod template: digest of the configuration it mounts, so that a change rolls the pods.
 pub const ANNOTATION_CONFIG_HASH: &str = "plinth.dev/config-hash";
 /// Annotation: the object holds data that cannot be made again.
@@ -172,6 +174,7 @@ mod tests {
                 super::ANNOTATION_FAILOVER,
                 super::FAILOVER_MANAGER,
                 super::ANNOTATION_STANDBY,
+                super::ANNOTATION_EXPIRES_AT,
             ],
             (super::MAX_STACK_NAME, super::MAX_BLOCK_NAME, super::BLOCKS, super::EXTENSION_PREFIX),
         ));

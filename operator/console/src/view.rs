@@ -103,6 +103,8 @@ pub fn stack(guard: &DeserializeGuard<Stack>) -> Value {
         "mode": stack.spec.mode.as_str(),
         "off": stack.spec.continuity.iter().flat_map(|continuity| &continuity.off).collect::<Vec<_>>(),
         "backups": status.backups,
+        "certificates": status.certificates,
+        "moreCertificates": status.more_certificates,
         "recoveryPointHours": backup.map(|backup| backup.recovery_point_hours),
         "provenWithinDays": backup.and_then(|backup| Some(backup.rehearsal.as_ref()?.proven_within_days)),
     })

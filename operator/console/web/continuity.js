@@ -1,4 +1,4 @@
-// How a country gets through a surge or a loss: its mode, who stands by, what is being taken over, how old the backups are, when certificates are due.
+// How a country gets through a surge or a loss: its mode, who stands by, what is being taken over, how old the backups are, when certificates end.
 
 import { sign, table, trail } from "./country.js";
 import { element } from "./element.js";
@@ -6,6 +6,8 @@ import { STATES, condition } from "./store.js";
 import { ago, moment, say } from "./texts.js";
 
 const HOUR = 3600_000;
+/** So long before its end people should have replaced a certificate; the alert PlinthCertificateToReplace says the same. */
+const REPLACE = 30 * 24 * HOUR;
 
 /** Everything about a Stack's continuity. */
 export function continuity(store, stack) {
@@ -87,14 +89,27 @@ function backups(stack) {
   ];
 }
 
-/** When each block's first certificate is made anew by itself, the next one first. One whose time has come and gone is late. */
+/** When each certificate ends, the next one first; one that was to be made anew an hour ago is late, and so is one that people have not replaced in time. */
 function certificates(stack) {
-  const due = stack.view.blocks.filter((block) => block.renewal).sort((a, b) => new Date(a.renewal) - new Date(b.renewal));
-  const rows = due.map(({ name, renewal }) => element("tr", {},
-    element("th", { scope: "row" }, name),
-    element("td", { title: moment(renewal) }, Date.now() - new Date(renewal) > HOUR ? sign("bad", "late") : null, ` ${ago(renewal)}`)));
-  const body = rows.length > 0 ? table([say("block"), say("renewed")], rows, say("certificates")) : element("p", {}, say("no-certificates"));
-  return [element("h2", {}, say("certificates")), element("p", { class: "beside" }, say("renewal-policy")), body];
+  const { certificates: known = [], moreCertificates: more } = stack.view;
+  const rows = known.map((one) => element("tr", {},
+    element("td", { title: moment(one.notAfter) }, ending(one), ` ${ago(one.notAfter)}`),
+    element("th", { scope: "row" }, one.object, one.cluster ? ` (${one.cluster})` : ""),
+    element("td", {}, one.block ?? ""),
+    element("td", {}, say(`certificate-${one.source}`)),
+    element("td", { title: moment(one.renewal) }, ago(one.renewal))));
+  const body = rows.length > 0 ? table([say("ends"), say("certificate"), say("block"), say("next-from"), say("renewed")], rows, say("certificates")) : element("p", {}, say("no-certificates"));
+  const rest = more ? element("p", {}, say("more-certificates", { more })) : null;
+  return [element("h2", {}, say("certificates")), element("p", { class: "beside" }, say("renewal-policy")), body, rest];
+}
+
+/** Whether a certificate is in time, with a sign. */
+function ending({ notAfter, renewal, source }) {
+  const left = new Date(notAfter) - Date.now();
+  if (left < 0) return sign("bad", "ended");
+  if (renewal && Date.now() - new Date(renewal) > HOUR) return sign("bad", "late");
+  const byPeople = source === "Supplied" || source === "Trusted";
+  return byPeople && left < REPLACE ? sign("work", "replace") : sign("good", "in-time");
 }
 
 /** How long ago, and whether that is too long. */

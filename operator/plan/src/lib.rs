@@ -15,6 +15,7 @@ pub mod amount;
 pub mod backing;
 pub mod backup;
 pub mod catalogue;
+pub mod certificates;
 pub mod claim;
 pub mod closure;
 pub mod conformance;

@@ -18,6 +18,7 @@ use self::block::Assessment;
 pub use self::cluster::{ClusterSeen, Looked, workload_cluster};
 use self::standby::{standbys, standing_by};
 use crate::backup;
+use crate::certificates;
 use crate::decide::Teardown;
 use crate::exchange::Subject;
 use crate::exchange::federation::Trust;
@@ -151,6 +152,10 @@ pub fn report(
             let first = previous.observed_generation.filter(|_| Mutant::StaleGeneration.lives());
             report.stack.observed_generation = Some(first.unwrap_or(generation));
             report.stack.people = people::progress(stack, plan, observed);
+            let certificates = certificates::known(stack, plan, observed, &previous.certificates);
+            report.stack.more_certificates =
+                certificates.len().checked_sub(MAX_LISTED).filter(|more| *more > 0);
+            report.stack.certificates = certificates.into_iter().take(MAX_LISTED).collect();
             report
         }
     };
@@ -326,6 +331,8 @@ fn planned(
             plan_hash: Some(approved.held_beside(plan).unwrap_or(&plan.hash).to_owned()),
             approved_hash,
             people: None,
+            certificates: Vec::new(),
+            more_certificates: None,
             approved_steps: approved_steps(plan, previous),
             backups: backup::known(plan, observed),
             blocks: assessments.iter().map(summary_of).collect(),

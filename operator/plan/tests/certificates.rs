@@ -10,8 +10,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use plinth_api::Stack;
 use plinth_api::condition::State;
 use plinth_api::names;
+use plinth_api::v1alpha1::stack::CertificateSource;
 use plinth_plan::Inputs;
 use plinth_plan::catalogue::Catalogue;
+use plinth_plan::certificates::{first_end, known, pointed};
+use plinth_plan::exchange::Declared;
 use plinth_plan::model::{Action, Certificate, Finding, Plan, SecretSource};
 use plinth_plan::status::{ApprovalState, Outcome, report};
 use serde_json::{Value, json};
@@ -144,15 +147,79 @@ fn the_status_of_a_stack_says_when_a_certificate_of_a_block_is_due() {
     let noted = [("tls", "2027-01-15T08:00:01Z"), ("key", "2027-03-01T00:00:00Z")];
     for (name, at) in noted {
         let key = find(&plan, "Secret", name).key.clone();
-        cluster.edit(&key, |body| body["metadata"]["annotations"][names::ANNOTATION_RENEW_AT] = json!(at));
+        cluster.edit(&key, |body| {
+            body["metadata"]["annotations"][names::ANNOTATION_RENEW_AT] = json!(at);
+            body["metadata"]["annotations"][names::ANNOTATION_EXPIRES_AT] = json!("2027-04-01T00:00:00Z");
+        });
     }
     let decisions = cluster.decide(&plan);
     let (observed, approved) = (&cluster.observed, ApprovalState::NotRequired);
     let outcome = Outcome::Planned { plan: &plan, decisions: &decisions, observed, approved };
     let now = Time("2027-01-01T00:00:00Z".parse().expect("a moment"));
-    let blocks = report(&Stack::default(), outcome, &BTreeMap::new(), now).stack.blocks;
+    let status = report(&Stack::default(), outcome, &BTreeMap::new(), now).stack;
+    let blocks = status.blocks;
     let due = |block: usize| blocks[block].renewal.as_ref().map(|at| at.0.to_string());
     assert_eq!((due(0).as_deref(), due(1)), (Some("2027-01-15T08:00:01Z"), None));
+    let noted: Vec<_> = status.certificates.iter().map(|one| (one.source, one.renewal.is_some())).collect();
+    assert_eq!(noted, [(CertificateSource::Issued, true), (CertificateSource::Issued, true)]);
+}
+
+/// A certificate of a common name that ends on the first day of a year.
+fn pem(name: &str, year: i32) -> String {
+    let mut params = rcgen::CertificateParams::new(Vec::new()).expect("no names");
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.not_after = rcgen::date_time_ymd(year, 1, 1);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    params.self_signed(&key).expect("a certificate").pem()
+}
+
+fn year(second: Option<i64>) -> Option<String> {
+    second.map(|s| jiff::Timestamp::from_second(s).expect("a moment").to_string()[..4].to_owned())
+}
+
+#[test]
+fn the_first_end_of_a_text_counts_and_of_one_subject_the_newest() {
+    let (old, new, other) = (pem("ca", 2028), pem("ca", 2035), pem("other", 2031));
+    for (text, expected) in [
+        (format!("{old}{new}"), Some("2035")),
+        (format!("# the country's\n{old}{other}"), Some("2028")),
+        (format!("{new}\n{other}"), Some("2031")),
+        (format!("{old}-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n"), None),
+        ("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----".to_owned(), None),
+        ("words".to_owned(), None),
+    ] {
+        assert_eq!(year(first_end(&text)).as_deref(), expected, "{text}");
+    }
+}
+
+#[test]
+fn the_status_lists_certificates_by_their_ends_with_who_brings_the_next_one() {
+    let parameters = json!({ "certificate": "Supplied" });
+    let mut stack = land::stack(
+        "sandbox",
+        json!([{ "name": "api-gateway", "product": "envoy-gateway", "parameters": parameters }]),
+    );
+    stack.spec.site.extra_ca_config_map = Some("country-ca".to_owned());
+    let catalogue = Catalogue::builtin().expect("the catalogue is well-formed");
+    let plan = plinth_plan::plan(&stack, &Inputs { catalogue, ..Inputs::default() }).expect("a plan");
+    let pointed = pointed(&stack, &plan, &Declared::default());
+    let words: Vec<String> =
+        pointed.iter().map(|p| format!("{:?} {} {:?}", p.source, p.reference, p.block)).collect();
+    let namespace = stack.metadata.namespace.clone().unwrap_or_default();
+    let authority = format!("Trusted ConfigMap {namespace}/country-ca None");
+    let public = "Supplied Secret land-api-gateway/public-tls Some(\"api-gateway\")".to_owned();
+    let mut expected = vec![authority, public];
+    expected.sort_by_key(|word| !words[0].eq(word));
+    assert_eq!(words, expected);
+
+    let mut cluster = Cluster::running(&plan);
+    for (pointed, end) in pointed.into_iter().zip([2_000_000_000, 1_900_000_000]) {
+        cluster.observed.ends.insert(pointed, end);
+    }
+    let known = known(&stack, &plan, &cluster.observed, &[]);
+    let ends: Vec<i64> = known.iter().map(|one| one.not_after.0.as_second()).collect();
+    assert_eq!(ends, [1_900_000_000, 2_000_000_000]);
 }
 
 /// A Stack of this profile with a public door that has these parameters.

@@ -11,7 +11,8 @@
 //! status     reports -> status subresources
 //! events     condition transitions -> events
 //! lease      one writer at a time; asked before every single write
-//! metrics, serve
+//! metrics, serve, traces
+//! webhook    one event to somebody outside, and their receipt
 //! authorise  the exchange's authoriser: what its gateway asks about every call
 //! onboard    the calls of one step, made inside the block by a Job
 //! store      backups: what a Job encrypts and sends, fetches, checks and decrypts
@@ -34,4 +35,5 @@ pub mod secrets;
 pub mod serve;
 pub mod status;
 pub mod store;
+pub mod traces;
 pub mod webhook;

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use plinth_api::condition::Reason;
 use plinth_api::mutant::Mutant;
 use plinth_api::names;
+use plinth_plan::certificates;
 use plinth_plan::model::{Desired, ObjectKey};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -122,6 +123,14 @@ struct Content {
     data: Data,
     /// Seconds since the Unix epoch.
     renew_at: Option<i64>,
+}
+
+impl Content {
+    /// When the first certificate in it ends, in seconds since the Unix epoch. What holds a private key is not looked into.
+    fn expires_at(&self) -> Option<i64> {
+        let plain = self.data.values().filter_map(Secret::plain);
+        plain.filter_map(|plain| certificates::first_end(std::str::from_utf8(&plain).ok()?)).min()
+    }
 }
 
 /// Where Secrets are written, and where what they are made of is read.
@@ -334,10 +343,11 @@ impl Hand<'_> {
 /// What is noted on the Secret is part of what we apply, or the next apply would take it away.
 fn stamped(body: &Value, revision: Option<&str>, content: &Content) -> Value {
     let mut body = body.clone();
-    let renew_at = content.renew_at.and_then(|at| Timestamp::from_second(at).ok());
+    let moment = |at| Timestamp::from_second(at).ok().map(|at| at.to_string());
     let notes = [
         (names::ANNOTATION_REVISION, revision.map(str::to_owned)),
-        (names::ANNOTATION_RENEW_AT, renew_at.map(|at| at.to_string())),
+        (names::ANNOTATION_RENEW_AT, content.renew_at.and_then(moment)),
+        (names::ANNOTATION_EXPIRES_AT, content.expires_at().and_then(moment)),
     ];
     for (name, value) in notes {
         if let Some(value) = value {

@@ -148,6 +148,9 @@ async fn a_renewal_is_noted_beside_the_secret() -> Result<()> {
     let at = live["metadata"]["annotations"][names::ANNOTATION_RENEW_AT].as_str().unwrap_or_default();
     let at = at.parse::<jiff::Timestamp>()?.as_second();
     ensure!((now() + 19 * DAY..now() + 21 * DAY).contains(&at), "{at}");
+    let end = live["metadata"]["annotations"][names::ANNOTATION_EXPIRES_AT].as_str().unwrap_or_default();
+    let end = end.parse::<jiff::Timestamp>()?.as_second();
+    ensure!((now() + 29 * DAY..now() + 31 * DAY).contains(&end), "{end}");
     ensure!(live["data"]["tls.key"].is_null(), "values are never kept");
     Ok(())
 }

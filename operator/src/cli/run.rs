@@ -8,10 +8,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum;
-use plinth::run::{Options, run, run_until};
+use plinth::run::{Options, own_identity, run, run_until};
 use plinth_runtime::clusters::Access;
+use plinth_runtime::traces;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::layer::{Filter, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use super::connect::ClusterArgs;
 use super::exit::Exit;
@@ -43,6 +48,10 @@ pub struct Args {
     /// out.
     #[arg(long, env = "PLINTH_CONSOLE", value_name = "ADDRESS")]
     console: Option<SocketAddr>,
+    /// Address of a collector that takes traces over OTLP (HTTP), as http://127.0.0.1:4318: one a change of a Stack, until the last of its
+    /// objects is ready. Nobody is told when left out.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    otlp: Option<String>,
     /// How the log is written to standard error. The default is `text` on a terminal and `json` everywhere else.
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
@@ -73,6 +82,7 @@ impl Args {
             in_flight,
             metrics: None,
             console: None,
+            otlp: None,
             log_format: None,
             started_by: None,
         }
@@ -114,19 +124,44 @@ impl Args {
 /// Runs until SIGTERM or Ctrl-C.
 pub async fn main(args: Args) -> Result<Exit> {
     let default = if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
-    start_log(args.log_format.unwrap_or(default))?;
-    run(args.options()).await?;
+    let format = args.log_format.unwrap_or(default);
+    let mut options = args.options();
+    let traces = match args.otlp.as_deref().filter(|address| !address.is_empty()) {
+        None => {
+            start_log(format)?;
+            None
+        }
+        Some(address) => {
+            // The collector and the Lease know the process by the same name.
+            let identity = options.identity.get_or_insert_with(own_identity);
+            let (layer, traces) =
+                traces::layer(address, identity, env!("CARGO_PKG_VERSION")).context("--otlp")?;
+            started(Registry::default().with(layer).with(log(format)))?;
+            Some(traces)
+        }
+    };
+    run(options).await?;
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
     Ok(Exit::Ok)
 }
 
 /// Starts the log of this process, on standard error.
 pub fn start_log(format: LogFormat) -> Result<()> {
-    let log = tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr);
-    let started = match format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => log.json().try_init(),
-    };
-    started.map_err(|error| anyhow!("starting the log: {error}"))
+    started(Registry::default().with(log(format)))
+}
+
+/// The log on standard error.
+fn log<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: tracing::Subscriber + for<'span> LookupSpan<'span>,
+{
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).with_filter(filter()).boxed(),
+        LogFormat::Json => log.json().with_filter(filter()).boxed(),
+    }
 }
 
 /// Runs until told to stop.
@@ -138,14 +173,16 @@ pub async fn operate(args: Args, stop: CancellationToken) -> Result<()> {
 pub fn log_to(path: &Path) -> Result<()> {
     let file = File::options().create(true).append(true).open(path);
     let file = file.with_context(|| format!("opening {}", path.display()))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter())
-        .with_ansi(false)
-        .with_writer(std::sync::Mutex::new(file))
-        .try_init()
-        .map_err(|error| anyhow!("starting the log: {error}"))
+    let log = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::sync::Mutex::new(file));
+    started(Registry::default().with(log.with_filter(filter())))
 }
 
-fn filter() -> EnvFilter {
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG))
+fn started(subscriber: impl SubscriberInitExt) -> Result<()> {
+    subscriber.try_init().map_err(|error| anyhow!("starting the log: {error}"))
+}
+
+/// What is written of what happens. Spans that are sent to a collector are none of its lines.
+fn filter<S: tracing::Subscriber>() -> impl Filter<S> {
+    let named = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
+    named.and(filter_fn(|metadata| metadata.target() != traces::TARGET))
 }

@@ -20,11 +20,13 @@ use plinth_runtime::observe::agencies::Agencies;
 use plinth_runtime::status::StatusWriter;
 use tokio_util::task::TaskTracker;
 
+use super::certificates::Certificates;
 use super::claims::Claimed;
 use super::cluster::{Attended, Rhythm};
 use super::documents::Documents;
 use super::lanes::Lanes;
 use super::sandbox::Sandboxes;
+use super::trace::Change;
 
 /// Shared by the controllers.
 pub struct Context {
@@ -56,6 +58,8 @@ pub struct Context {
     pub agencies: Agencies,
     /// What agencies' objects point to.
     pub documents: Documents,
+    /// When certificates end that Stacks point to.
+    pub certificates: Certificates,
     /// What is known of Sandboxes.
     pub sandboxes: Sandboxes,
     /// What is remembered between two reconciles of a Stack.
@@ -75,6 +79,8 @@ pub struct Memory {
     pub failures: Failures,
     /// What is under way on other clusters.
     pub lanes: Lanes,
+    /// The change that is followed.
+    pub(super) change: Change,
 }
 
 /// A spec that somebody has said yes to.

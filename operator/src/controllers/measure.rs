@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use plinth_api::StackStatus;
 use plinth_api::condition::{Reason, State};
+use plinth_api::v1alpha1::stack::CertificateSource;
+use plinth_api::{Stack, StackStatus};
+use plinth_plan::certificates::known;
 use plinth_plan::model::{Decisions, Observed, Plan};
 use plinth_plan::status::Outcome;
 use plinth_runtime::clusters::HOME;
@@ -12,13 +14,14 @@ use plinth_runtime::metrics::Sight;
 
 /// What an outcome says that the status made of it does not: how many parts are in which state, what waits for a person, which
 /// certificate is due first.
-pub(super) fn of_outcome(outcome: &Outcome<'_>) -> Sight {
+pub(super) fn of_outcome(stack: &Stack, outcome: &Outcome<'_>) -> Sight {
     let Outcome::Planned { plan, decisions, observed, approved } = outcome else { return Sight::default() };
     let steps = decisions.units.iter().filter(|unit| unit.reason == Reason::AwaitingApproval).count();
     Sight {
         parts: parts(plan, decisions),
         approvals: if approved.is_open() { steps } else { steps + 1 },
         renewal: renewal(observed),
+        ends: ends(stack, plan, observed),
         ..Sight::default()
     }
 }
@@ -46,4 +49,15 @@ fn renewal(observed: &Observed) -> Option<i64> {
     let live = observed.clusters().flat_map(|(_, observed)| &observed.live);
     let secrets = live.filter(|(key, _)| key.kind == "Secret");
     secrets.filter_map(|(_, live)| live.renew_at()).map(Timestamp::as_second).min()
+}
+
+/// When the first certificate ends, by who brings the next one.
+fn ends(stack: &Stack, plan: &Plan, observed: &Observed) -> BTreeMap<CertificateSource, i64> {
+    let before = stack.status.as_ref().map(|status| status.certificates.as_slice()).unwrap_or_default();
+    let mut ends = BTreeMap::new();
+    // The first of each is the one that ends first.
+    for certificate in known(stack, plan, observed, before) {
+        ends.entry(certificate.source).or_insert(certificate.not_after.0.as_second());
+    }
+    ends
 }

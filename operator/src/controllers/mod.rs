@@ -4,6 +4,7 @@
 pub mod agencies;
 mod approved;
 mod backup;
+pub mod certificates;
 mod claims;
 pub mod cluster;
 pub mod context;
@@ -23,4 +24,5 @@ pub mod sandbox;
 mod sites;
 pub mod stack;
 mod teardown;
+mod trace;
 mod upgrade;

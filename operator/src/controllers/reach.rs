@@ -80,6 +80,12 @@ impl Reach {
         self.clusters.get(cluster)?.silence.as_deref()
     }
 
+    /// A cluster, where it answers.
+    pub fn answering(&self, cluster: &str) -> Option<Arc<Cluster>> {
+        let reached = self.clusters.get(cluster).filter(|reached| reached.silence.is_none())?;
+        Some(reached.hand.as_ref()?.cluster().clone())
+    }
+
     /// Every cluster.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Reached)> {
         self.clusters.iter()

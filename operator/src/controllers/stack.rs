@@ -25,6 +25,7 @@ use plinth_plan::exchange::report::Ground;
 use plinth_plan::exchange::{Compiled, Declared, compile};
 use plinth_plan::failover::Phase as Takeover;
 use plinth_plan::model::{Action, Decisions, Finding, Observed, Plan, StackId};
+use plinth_plan::plan::{assemble, validate};
 use plinth_plan::status::{ApprovalState, Outcome, Report, approved_steps, report};
 use plinth_runtime::call::{Answer, Applying, CallError};
 use plinth_runtime::events::transitions;
@@ -33,6 +34,7 @@ use plinth_runtime::observe::LookedUp;
 use plinth_runtime::observe::ingest::Lean;
 use plinth_runtime::status::{Shown, Told, id_of, lenient, stack_key};
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 
 use super::approved::{self, Running};
 use super::context::{Context, Memory, Planned, now};
@@ -42,6 +44,7 @@ use super::lanes::Errand;
 use super::progress::Progress;
 use super::reach::Reach;
 use super::teardown::take_down;
+use super::trace::step;
 use super::{agencies, claims, measure};
 
 /// Rounds of observe, decide, apply in one reconcile. Each round writes something, so this many are never needed; a
@@ -87,13 +90,17 @@ async fn run(guard: &DeserializeGuard<Stack>, context: &Context) -> Result<Again
         let delete_data = deletion.policy == DeletionPolicy::Delete && confirmed;
         return take_down(&stack, delete_data, context, &mut memory).await;
     }
-    converge(&stack, context, &mut memory).await
+    let reconcile = memory.change.reconcile(&stack);
+    let again = converge(&stack, context, &mut memory).instrument(reconcile).await;
+    memory.change.seen(&context.status.freshest(&stack));
+    again
 }
 
 /// From spec to running blocks.
 async fn converge(stack: &Stack, context: &Context, memory: &mut Memory) -> Result<Again, NotLeader> {
     let reach = Reach::of(stack, context).await;
-    let (inputs, digest) = match dereferenced(stack, &reach, context).await {
+    let found = dereferenced(stack, &reach, context).instrument(step("dereference")).await;
+    let (inputs, digest) = match found {
         Ok(inputs) => inputs,
         Err(error) => return failed(stack, &error, context).await,
     };
@@ -151,10 +158,11 @@ async fn carry_out(
     let mut looked_up = LookedUp::default();
     let (mut rounds, mut held) = (0, false);
     let (observed, decisions) = loop {
-        let mut observed = observe(context, &plan.stack, Some(&plan), memory, &mut looked_up).await;
+        let looking = observe(context, &plan.stack, Some(&plan), memory, &mut looked_up);
+        let mut observed = looking.instrument(step("observe")).await;
         observed.approved_steps.clone_from(&approved_steps);
         observed.elsewhere = std::mem::take(&mut elsewhere);
-        let mut decisions = decide(&plan, &observed, &gate);
+        let mut decisions = step("decide").in_scope(|| decide(&plan, &observed, &gate));
         if add_claims(context, &decisions.actions, &mut observed).await {
             decisions = decide(&plan, &observed, &gate);
         }
@@ -171,6 +179,7 @@ async fn carry_out(
         let written = context
             .applier
             .execute(&plan.stack, Some(&own), actions, &sources, &mut memory.failures, observed.now)
+            .instrument(step("apply"))
             .await?;
         // Without success there is one more look, for the messages; what failed waits for its time.
         rounds = if written == 0 { ROUNDS } else { rounds + 1 };
@@ -198,13 +207,16 @@ async fn carry_out(
     let soonest = retries.into_iter().chain([decisions.look_again]).flatten().min();
     let pause = soonest.map(|at| Duration::from_secs(u64::try_from(at - observed.now).unwrap_or(0).max(1)));
     let references = look_at_references(&source, &plan, &inputs.declared);
+    let home = context.clusters.home();
+    let (ends, again) = context.certificates.ends(&source, &plan, &inputs.declared, reach, home).await;
+    let observed = Observed { ends, ..observed };
     let outcome = Outcome::Planned { plan: &plan, decisions: &decisions, observed: &observed, approved };
-    let told = tell(stack, outcome, Some((&plan, &decisions)), context).await?;
+    let told = tell(stack, outcome, Some((&plan, &decisions)), context).instrument(step("report")).await?;
     let ground = Ground::Planned { plan: &plan, decisions: &decisions, observed: &observed };
     let agencies = agencies::tell(ground, &inputs.declared, context).await?;
     let until = until(&plan.exchange, &inputs.declared);
     let clusters = soonest_of([look_at_clusters(&plan, reach), look_at_leases(&plan, reach)]);
-    Ok(soonest_of([told, agencies, pause, references, clusters, until]))
+    Ok(soonest_of([told, agencies, pause, references, clusters, until, again]))
 }
 
 /// The plan as whoever writes to a cluster has to know it.
@@ -322,7 +334,11 @@ fn planned(
     let made_from = (stack.metadata.generation.unwrap_or_default(), digest);
     let planned = match memory.plan.take() {
         Some(planned) if planned.made_from == made_from => planned,
-        _ => Planned { made_from, result: plinth_plan::plan(stack, inputs).map(Arc::new) },
+        _ => {
+            let validated = step("validate").in_scope(|| validate(stack, inputs));
+            let plan = |validated| step("plan").in_scope(|| Arc::new(assemble(validated)));
+            Planned { made_from, result: validated.map(plan) }
+        }
     };
     memory.plan.insert(planned).result.clone()
 }
@@ -512,7 +528,7 @@ pub(super) async fn tell(
     let id = id_of(stack);
     let (_, now) = now();
     let previous: BTreeMap<String, BuildingBlockStatus> = context.status.blocks(&id);
-    let sight = measure::of_outcome(&outcome);
+    let sight = measure::of_outcome(stack, &outcome);
     let Report { stack: status, blocks } = report(stack, outcome, &previous, now);
     context.metrics.stack(&id, &measure::with_status(sight, &status));
     context.metrics.backups(&id, &status.backups);

@@ -16,6 +16,7 @@ pub(crate) const EVERYTHING: &[&str] = &[
     "--set=extensions.gateway-api=true,extensions.strimzi=true,argocd.healthChecks=true,console.enabled=true,extensions.mcs-api=true",
     "--set=metrics.serviceMonitor.enabled=true,metrics.rules.enabled=true,metrics.dashboard.enabled=true",
     "--set-json=networkPolicy.metricsFrom=[{\"namespaceSelector\":{\"matchLabels\":{\"name\":\"monitoring\"}}}]",
+    "--set-json=traces={\"endpoint\":\"http://collector.observability:4318\",\"to\":[{\"namespaceSelector\":{\"matchLabels\":{\"name\":\"observability\"}}}]}",
     "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy",
     "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicyBinding",
     "--kube-version=1.37.0",
@@ -46,7 +47,7 @@ fn names(objects: &[Value]) -> BTreeSet<String> {
 #[tokio::test]
 #[ignore = "needs Helm, which is built: e2e/all chart"]
 async fn helm_has_nothing_to_say_about_it() -> Result<()> {
-    for arguments in [&[][..], &EVERYTHING[..4]] {
+    for arguments in [&[][..], &EVERYTHING[..5]] {
         let mut helm = tool("helm").await?;
         let out = said(helm.args(["lint", "--strict", CHART]).args(arguments))?;
         ensure!(out.contains("0 chart(s) failed") && !out.contains("[WARNING]"), "{out}");
@@ -66,6 +67,31 @@ async fn a_value_that_the_chart_does_not_know_is_refused_by_name() -> Result<()>
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(!output.status.success() && said.contains(named), "{wrong}: {said}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs Helm, which is built: e2e/all chart"]
+async fn traces_go_to_the_collector_that_is_named_and_nowhere_else() -> Result<()> {
+    let with = |objects: &[Value]| {
+        let text = serde_json::to_string(objects)?;
+        anyhow::Ok((text.contains("--otlp="), text.contains("4318")))
+    };
+    ensure!(with(&rendered(&["--kube-version=1.37.0"]).await?)? == (false, false));
+    let objects = rendered(EVERYTHING).await?;
+    let policy = objects.iter().find(|object| object["kind"] == "NetworkPolicy").context("a policy")?;
+    let egress = policy["spec"]["egress"].as_array().context("egress")?;
+    let hole = serde_json::json!({
+        "to": [{ "namespaceSelector": { "matchLabels": { "name": "observability" } } }],
+        "ports": [{ "port": 4318, "protocol": "TCP" }],
+    });
+    ensure!(egress.contains(&hole) && with(&objects)?.0, "{egress:?}");
+    let mut helm = tool("helm").await?;
+    let endpoint = "traces.endpoint=http://collector:4318";
+    let output =
+        helm.args(["template", "plinth", CHART, "--kube-version=1.37.0", "--set", endpoint]).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success() && said.contains("traces.to"), "{said}");
     Ok(())
 }
 

@@ -20,6 +20,7 @@ mod registries;
 mod sandboxes;
 #[path = "../support/tls.rs"]
 mod tls;
+mod seen;
 mod upgrades;
 #[path = "../support/webhook.rs"]
 mod webhook;

@@ -22,7 +22,10 @@ use super::service::Level;
 
 pub use bounds::{Bounds, Quota};
 pub use change::{Approval, ChangePolicy, Maintenance, Upgrades};
-pub use status::{BlockSummary, BlockUse, StackStatus, StandbySummary, UpgradePhase, UpgradeSummary};
+pub use status::{
+    BlockSummary, BlockUse, CertificateSource, CertificateSummary, StackStatus, StandbySummary, UpgradePhase,
+    UpgradeSummary,
+};
 
 /// A country's digital public infrastructure: which building blocks run, with which products, where and how.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]

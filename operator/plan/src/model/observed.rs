@@ -9,6 +9,7 @@ use plinth_api::names;
 use serde_json::Value;
 
 use super::{Inventory, ObjectKey, UnitId};
+use crate::certificates::Pointed;
 
 /// What is, as far as the watches and reads can tell: on the hub, and in `elsewhere` on the other clusters.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,8 @@ pub struct Observed {
     pub approved_steps: BTreeSet<String>,
     /// Nodes are simulated.
     pub simulated: bool,
+    /// When the first certificate ends of each object that is pointed to and holds one, in seconds since the Unix epoch.
+    pub ends: BTreeMap<Pointed, i64>,
     /// Seconds since the Unix epoch, from the injected clock.
     pub now: i64,
     /// The same of each WorkloadCluster that the Stack has to do with, by its name.
@@ -92,7 +95,16 @@ impl Live {
 
     /// When something in a Secret is due to be made anew, from the annotation.
     pub fn renew_at(&self) -> Option<Timestamp> {
-        self.body.pointer("/metadata/annotations")?.get(names::ANNOTATION_RENEW_AT)?.as_str()?.parse().ok()
+        self.noted(names::ANNOTATION_RENEW_AT)
+    }
+
+    /// When the first certificate in a Secret ends, from the annotation.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.noted(names::ANNOTATION_EXPIRES_AT)
+    }
+
+    fn noted(&self, annotation: &str) -> Option<Timestamp> {
+        self.body.pointer("/metadata/annotations")?.get(annotation)?.as_str()?.parse().ok()
     }
 }
 

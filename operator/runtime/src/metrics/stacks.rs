@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use plinth_api::condition::{self, State};
+use plinth_api::v1alpha1::stack::CertificateSource;
 use plinth_plan::model::StackId;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
@@ -31,6 +32,13 @@ const STATES: [State; 12] = [
 struct StackLabels {
     namespace: String,
     stack: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct SourceLabels {
+    namespace: String,
+    stack: String,
+    source: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -61,6 +69,8 @@ pub struct Sight {
     pub approvals: usize,
     /// When the first of its certificates is to be made anew, in seconds since the Unix epoch.
     pub renewal: Option<i64>,
+    /// When the first of its certificates ends, by who brings the next one.
+    pub ends: BTreeMap<CertificateSource, i64>,
 }
 
 /// What was shown of a Stack: taken away when it is gone.
@@ -79,6 +89,7 @@ pub(super) struct Stacks {
     parts: Family<StateLabels, Gauge>,
     approvals: Family<StackLabels, Gauge>,
     renewals: Family<StackLabels, Gauge>,
+    ends: Family<SourceLabels, Gauge>,
     shown: Arc<Mutex<BTreeMap<StackId, Shown>>>,
 }
 
@@ -109,6 +120,11 @@ impl Stacks {
             "certificate_renewal_timestamp_seconds",
             "When the first certificate of a Stack is due to be made anew, in seconds since the Unix epoch",
             self.renewals.clone(),
+        );
+        registry.register(
+            "certificate_expiry_timestamp_seconds",
+            "When the first certificate of a Stack ends, in seconds since the Unix epoch, by who brings the next one",
+            self.ends.clone(),
         );
     }
 
@@ -151,6 +167,12 @@ impl Stacks {
             Some(at) => drop(self.renewals.get_or_create(&labels).set(at)),
             None => drop(self.renewals.remove(&labels)),
         }
+        for source in CertificateSource::ALL {
+            match sight.ends.get(&source) {
+                Some(at) => drop(self.ends.get_or_create(&source_labels(id, source)).set(*at)),
+                None => drop(self.ends.remove(&source_labels(id, source))),
+            }
+        }
     }
 
     pub fn forget(&self, id: &StackId) {
@@ -179,6 +201,9 @@ impl Stacks {
         self.since.remove(&labels);
         self.approvals.remove(&labels);
         self.renewals.remove(&labels);
+        for source in CertificateSource::ALL {
+            self.ends.remove(&source_labels(id, source));
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<StackId, Shown>> {
@@ -188,6 +213,10 @@ impl Stacks {
 
 fn of(id: &StackId) -> StackLabels {
     StackLabels { namespace: id.namespace.clone(), stack: id.name.clone() }
+}
+
+fn source_labels(id: &StackId, source: CertificateSource) -> SourceLabels {
+    SourceLabels { namespace: id.namespace.clone(), stack: id.name.clone(), source: source.as_str() }
 }
 
 fn condition_labels(id: &StackId, condition: &str) -> ConditionLabels {
@@ -287,9 +316,12 @@ mod tests {
             parts: vec![("north".to_owned(), State::Waiting)],
             approvals: 1,
             renewal: Some(1_800_000_000),
+            ends: [(CertificateSource::Supplied, 1_800_000_000)].into(),
         };
         stacks.show(&id(), &sight);
-        assert_ne!(text(&registry), empty);
+        let ends =
+            "expiry_timestamp_seconds{namespace=\"dpi\",stack=\"small\",source=\"supplied\"} 1800000000\n";
+        assert!(text(&registry).contains(ends), "{}", text(&registry));
         stacks.forget(&id());
         assert_eq!(text(&registry), empty);
         stacks.show(&id(), &sight);

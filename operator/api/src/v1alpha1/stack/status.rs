@@ -43,6 +43,12 @@ pub struct StackStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub backups: Vec<BackupSummary>,
+    /// Certificates that it depends on, the one that ends first at the top; at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateSummary>,
+    /// Certificates that are not listed: all of them end later than those that are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more_certificates: Option<usize>,
     /// How many of the people that are made up for it are loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub people: Option<PeopleStatus>,
@@ -147,4 +153,53 @@ pub enum UpgradePhase {
     Failed,
     /// The old version and its data are being put back.
     Returning,
+}
+
+/// A certificate that something of a Stack depends on.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateSummary {
+    /// The object that holds it, as `Secret ua-api-gateway/public-tls`.
+    pub object: String,
+    /// WorkloadCluster that the object is on; nothing for the hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Block that it is for; nothing where it is the whole Stack's, or an agency's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<String>,
+    /// Who brings the next one.
+    pub source: CertificateSource,
+    /// When it ends; of several in one object, the first. Of certificates of one subject the newest counts.
+    pub not_after: Time,
+    /// When it is made anew by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<Time>,
+}
+
+/// Who brings the next certificate.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CertificateSource {
+    /// Plinth: it makes it anew when the last third of its life begins.
+    Issued,
+    /// cert-manager.
+    CertManager,
+    /// A person, who supplied it.
+    Supplied,
+    /// Somebody else: it is an authority's that the Stack trusts.
+    Trusted,
+}
+
+impl CertificateSource {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Issued, Self::CertManager, Self::Supplied, Self::Trusted];
+
+    /// What metrics call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Issued => "issued",
+            Self::CertManager => "cert-manager",
+            Self::Supplied => "supplied",
+            Self::Trusted => "trusted",
+        }
+    }
 }
