@@ -1,6 +1,10 @@
 //! The documentation is true: links lead somewhere, commands are ones that the program has, what needs no cluster is run, and every page
-//! is in the book.
+//! is in the book. What needs one runs on a real control plane (`pages`), or its block says where it runs and why not here.
 
+mod book;
+mod pages;
+mod ran;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeSet;
@@ -126,7 +130,8 @@ fn commands(text: &str) -> Vec<Vec<String>> {
     for event in Parser::new_ext(text, pulldown_cmark::Options::ENABLE_TABLES) {
         match event {
             Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language))) => {
-                in_block = matches!(&*language, "sh" | "console" | "text" | "");
+                let language = language.split(' ').next().unwrap_or_default();
+                in_block = matches!(language, "sh" | "console" | "text" | "");
             }
             Event::End(TagEnd::CodeBlock) => in_block = false,
             Event::Text(lines) if in_block => {
