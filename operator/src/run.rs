@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::store::Writer as StoreWriter;
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -327,10 +327,12 @@ fn clusters(
         // Our own status writes wake nobody; a claim that goes may be what a deletion has waited for.
         .predicate_filter(cluster_changes, predicates_config());
     // Each look is bounded in time, and one that takes long must not hold up another cluster's: no limit to how many.
+    let nothing_begun = nothing_begun(reader.clone(), term.clone());
     Controller::for_stream(changed, reader)
         .with_config(Config::default().concurrency(0))
         .graceful_shutdown_on(term.clone().cancelled_owned())
         .run(cluster::reconcile, cluster::on_error, context.clone())
+        .take_until(nothing_begun)
         .for_each(|result| async move {
             if let Err(error) = result {
                 tracing::debug!(%error, "cluster controller");
@@ -394,12 +396,14 @@ fn stacks(
     let products = stream::unfold(wakes.products, |mut products| async move {
         products.changed().await.ok().map(|()| ((), products))
     });
+    let nothing_begun = nothing_begun(reader.clone(), term.clone());
     Controller::for_stream(changed, reader)
         .with_config(config)
         .reconcile_on(pokes)
         .reconcile_all_on(products)
         .graceful_shutdown_on(term.clone().cancelled_owned())
         .run(stack::reconcile, stack::on_error, context.clone())
+        .take_until(nothing_begun)
         .for_each(|result| async move {
             if let Err(error) = result {
                 tracing::debug!(%error, "stack controller");
@@ -437,15 +441,30 @@ fn operations(
         .reflect(writer)
         .applied_objects()
         .predicate_filter(predicates::generation, predicates_config());
+    let nothing_begun = nothing_begun(reader.clone(), term.clone());
     Controller::for_stream(changed, reader)
         .with_config(config)
         .graceful_shutdown_on(term.clone().cancelled_owned())
         .run(operation::reconcile, operation::on_error, context.clone())
+        .take_until(nothing_begun)
         .for_each(|result| async move {
             if let Err(error) = result {
                 tracing::debug!(%error, "operation controller");
             }
         })
+}
+
+/// Resolves when the term ends before the first list of a kind has come. A controller begins nothing before that list, and does not
+/// ask for it any more once it is told to stop: it would never end, and this process would neither stop nor lead again.
+pub(crate) async fn nothing_begun<K>(store: Store<K>, term: CancellationToken)
+where
+    K: reflector::Lookup + Clone + 'static,
+    K::DynamicType: Eq + std::hash::Hash + Clone,
+{
+    term.cancelled().await;
+    if store.wait_until_ready().now_or_never().is_some() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// The cache of a predicate must outlive any pause between two events, or a status write of ours looks like news.

@@ -147,3 +147,22 @@ async fn deleting_the_stack_leaves_what_retain_names_and_with_delete_nothing() -
     })
     .await
 }
+
+/// A controller begins with the first list of its kind. One that never comes must not keep the process: it would be killed
+/// with its lease, or, when it has lost that, never lead again.
+#[tokio::test]
+async fn an_operator_that_cannot_list_a_kind_stops_all_the_same() -> Result<()> {
+    on_a_cluster(async |plane| {
+        let session = Session::new(plane).await?;
+        for kind in ["stacks", "operations", "sandboxes", "workloadclusters"] {
+            let fault = format!("error=500 for=120 @ watch plinth.dev/{kind} * #1");
+            let faults = vec![fault.parse().map_err(anyhow::Error::msg)?];
+            let mut case = Case::start(&session, &smallest()?, Route::Proxy(faults)).await?;
+            case.struck().await?;
+            case.restart().await.with_context(|| format!("{kind} were never listed"))?;
+            case.discard().await?;
+        }
+        Ok(())
+    })
+    .await
+}

@@ -21,6 +21,7 @@ use super::post::Post;
 use super::session::{Session, next_number};
 use crate::fault::{Action, Fault, Trigger};
 use crate::history::{Read, Record};
+use crate::said::Said;
 
 /// Until a run must be at rest; a restart included.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -311,6 +312,11 @@ impl<'a> Case<'a> {
         Ok(())
     }
 
+    /// Waits until a fault has begun.
+    pub async fn struck(&self) -> Result<()> {
+        self.post.until(|progress| progress.struck > 0).await.context("no fault has struck")
+    }
+
     /// Whether there is one operator, which runs.
     pub fn leads_alone(&self) -> bool {
         self.standby.is_none() && !self.post.is_killed()
@@ -397,7 +403,12 @@ impl<'a> Case<'a> {
         let history = post.proxy.as_ref()?.history();
         let (mut writes, mut reads) = (history.records(), history.reads());
         let neutral = |text: &mut String| *text = without_digest(&self.names.neutral(text));
-        writes.iter_mut().for_each(|write| neutral(&mut write.key.target));
+        for write in &mut writes {
+            neutral(&mut write.key.target);
+            if let Some(Said::Inventory(entries)) = &mut write.said {
+                entries.iter_mut().for_each(|entry| *entry = without_digest(&self.names.neutral(entry)));
+            }
+        }
         reads.iter_mut().for_each(|read| neutral(&mut read.target));
         Some(Tale { identity: post.identity.clone(), started: history.started(), writes, reads })
     }
@@ -496,9 +507,11 @@ fn named(names: &Names, mut fault: Fault) -> Fault {
 }
 
 /// A Job's name ends in a digest over its content, names of the run included.
-fn without_digest(object: &str) -> String {
+pub(crate) fn without_digest(object: &str) -> String {
     match object.rsplit_once('-') {
-        Some((stem, digest)) if object.contains("batch/jobs ") && digest.len() == 8 => {
+        Some((stem, digest))
+            if (object.contains("batch/jobs ") || object.contains("batch/Job ")) && digest.len() == 8 =>
+        {
             format!("{stem}-{DIGEST}")
         }
         _ => object.to_owned(),

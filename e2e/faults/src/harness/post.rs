@@ -94,7 +94,7 @@ impl Post {
         self.until(|_| looked(self)).await.context("it does not stand for election")
     }
 
-    async fn until(&self, holds: impl Fn(&Progress) -> bool) -> Result<()> {
+    pub(super) async fn until(&self, holds: impl Fn(&Progress) -> bool) -> Result<()> {
         let proxy = self.proxy.as_ref().context("nothing stands before it")?;
         let mut told = proxy.history().progress();
         tokio::time::timeout(ELECTED, told.wait_for(|progress| holds(progress)))

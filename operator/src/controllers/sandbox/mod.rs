@@ -220,12 +220,14 @@ pub fn control(
     let stacks = futures::stream::unfold(feeds.changed, |mut changed| async move {
         changed.recv().await.map(|sandbox| (sandbox, changed))
     });
+    let nothing_begun = crate::run::nothing_begun(reader.clone(), term.clone());
     let control = Controller::for_stream(changed, reader)
         .with_config(config)
         .reconcile_on(stacks)
         .reconcile_all_on(rules)
         .graceful_shutdown_on(term.clone().cancelled_owned())
         .run(reconcile, on_error, context.clone())
+        .take_until(nothing_begun)
         .for_each(|result| async move {
             if let Err(error) = result {
                 tracing::debug!(%error, "sandbox controller");
