@@ -99,3 +99,45 @@ fn failure(code: u16, reason: &str, message: &str, details: Value) -> Value {
     }
     status
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use kube::core::Status;
+
+    use super::*;
+    use crate::fault::ERRORS;
+
+    #[tokio::test]
+    async fn a_refusal_is_what_the_api_server_would_say() {
+        let target = Target {
+            verb: "apply".to_owned(),
+            group: "apps".to_owned(),
+            resource: "deployments".to_owned(),
+            namespace: Some("a".to_owned()),
+            name: Some("b".to_owned()),
+            subresource: None,
+            passing: false,
+        };
+        for code in ERRORS {
+            let (head, body) = refusal(code, &target).into_parts();
+            assert_eq!(head.status, code);
+            assert_eq!(head.headers.contains_key(header::RETRY_AFTER), code == 429);
+            let body = body.collect().await.unwrap().to_bytes();
+            let status: Status = serde_json::from_slice(&body).unwrap();
+            assert_eq!(status.code, code);
+            let reason = match code {
+                401 => "Unauthorized",
+                403 => "Forbidden",
+                409 => "Conflict",
+                410 => "Expired",
+                422 => "Invalid",
+                429 => "TooManyRequests",
+                503 => "ServiceUnavailable",
+                504 => "Timeout",
+                _ => "InternalError",
+            };
+            assert_eq!(status.reason, reason);
+        }
+    }
+}

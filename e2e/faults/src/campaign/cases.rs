@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Class, Deed, Spec};
 use crate::fault::{Action, Cut, Fault, Trigger};
-use crate::harness::case::Outcome;
+use crate::harness::case::{Outcome, without_digest};
 use crate::harness::drift::Drift;
 use crate::harness::harm::{self, Harm};
 use crate::history::Record;
@@ -171,7 +171,7 @@ fn drifts(objects: &[Value]) -> impl Iterator<Item = (Drift, String)> {
         for drift in Drift::ALL.into_iter().filter(|drift| drift.applies_to(object)) {
             let kind = object["kind"].as_str().unwrap_or_default().to_owned();
             let data = object["metadata"]["annotations"].get(plinth_api::names::ANNOTATION_DATA).is_some();
-            let name = request_name(object);
+            let name = without_digest(&request_name(object));
             let slot =
                 first.entry((format!("{kind} {data}"), drift.to_string())).or_insert_with(|| name.clone());
             if name < *slot {

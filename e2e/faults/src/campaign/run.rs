@@ -220,7 +220,9 @@ async fn play(
 /// O4: a restart, and a touch of the Stack.
 async fn is_stable(case: &mut Case<'_>) -> Result<Vec<Violation>> {
     let audit = case.audit_from_now().await?;
-    case.restart().await?;
+    if let Err(error) = case.restart().await {
+        return Ok(vec![Violation::new(Oracle::O4, "the operator", format!("{error:#}"))]);
+    }
     case.touch().await?;
     case.settle().await?;
     tokio::time::sleep(STILL).await;

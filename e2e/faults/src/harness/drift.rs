@@ -9,7 +9,7 @@ use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use plinth_api::names;
 use serde_json::{Value, json};
 
-use super::case::Case;
+use super::case::{Case, without_digest};
 use crate::oracles::request_name;
 
 /// Whom the API server takes us for: nobody that Plinth knows.
@@ -90,7 +90,7 @@ impl Case<'_> {
         let objects = self.objects().await?;
         let object = objects
             .into_iter()
-            .find(|object| self.names.neutral(&request_name(object)) == neutral)
+            .find(|object| without_digest(&self.names.neutral(&request_name(object))) == neutral)
             .with_context(|| format!("there is no {neutral}"))?;
         let api = self.session.api_of(&object)?;
         let name = object["metadata"]["name"].as_str().unwrap_or_default();

@@ -26,6 +26,8 @@ pub fn no_orphans(objects: &[Value]) -> Vec<Violation> {
         object["metadata"]["labels"][names::LABEL_MANAGED_BY] == names::MANAGED_BY
             && !labels(object, names::LABEL_INVENTORY)
             && !object["apiVersion"].as_str().is_some_and(|version| version.starts_with("plinth.dev/"))
+            // A StatefulSet makes its claims, with its labels, and leaves them behind as it shall.
+            && object["kind"] != "PersistentVolumeClaim"
             // What Kubernetes makes of ours carries our labels, and is owned by it.
             && object["metadata"]["ownerReferences"].as_array().is_none_or(Vec::is_empty)
     });
