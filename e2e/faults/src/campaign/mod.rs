@@ -13,7 +13,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::fault::{Fault, Trigger};
+use crate::fault::{Action, Fault, Trigger};
 use crate::harness::drift::Drift;
 use crate::harness::harm::Harm;
 
@@ -130,6 +130,18 @@ impl Spec {
     pub fn hash(&self) -> u64 {
         let digest = Sha256::digest(self.to_string());
         u64::from_be_bytes(std::array::from_fn(|index| digest[index]))
+    }
+
+    /// Whether it is wrong for the whole cluster, and not for what is the Stack's alone.
+    pub fn is_everywhere(&self) -> bool {
+        match &self.deed {
+            Deed::Faults(faults) => faults.iter().any(|fault| {
+                let any = matches!(&fault.trigger, Trigger::Content(key) if key.target.ends_with(" *"));
+                any || fault.action.on_watches() || matches!(fault.action, Action::Partition(..))
+            }),
+            Deed::Harm(_) => true,
+            Deed::Drift(..) => false,
+        }
     }
 
     /// For how many seconds something is wrong.

@@ -111,7 +111,7 @@ impl<'a> Campaign<'a> {
     /// What is wrong in the runs without a fault themselves: then no case tells anything.
     pub fn unsound(&self) -> Vec<(String, Violation)> {
         let judged = self.references.values().flat_map(|(scenario, outcome)| {
-            let found = judge(outcome, outcome, &setting(&scenario.example, 0));
+            let found = judge(outcome, outcome, &setting(&scenario.example, 0, false));
             found.into_iter().map(|violation| (scenario.name.to_owned(), violation))
         });
         judged.collect()
@@ -178,9 +178,9 @@ async fn start<'a>(session: &'a Session<'a>, example: &Example, deed: &Deed) -> 
     }
 }
 
-fn setting(example: &Example, seconds: u16) -> Setting {
+fn setting(example: &Example, seconds: u16, everywhere: bool) -> Setting {
     let end = example.end();
-    Setting { end, gives_up_data: end == End::Gone && example.gives_up_data(), seconds }
+    Setting { end, gives_up_data: end == End::Gone && example.gives_up_data(), seconds, everywhere }
 }
 
 /// Errors are the harness's own; what the operator does wrong is a violation.
@@ -191,7 +191,7 @@ async fn play(
     reference: &Outcome,
     verdict: &mut Verdict,
 ) -> Result<()> {
-    let setting = setting(example, spec.seconds());
+    let setting = setting(example, spec.seconds(), spec.is_everywhere());
     if let Err(error) = case.settle().await {
         verdict.violations.push(Violation::new(Oracle::O1, "Stack", format!("{error:#}")));
     }

@@ -109,7 +109,8 @@ impl Request {
         )
     }
 
-    fn is_event(&self) -> bool {
+    /// Whether it is about an event.
+    pub fn is_event(&self) -> bool {
         self.object_ref.resource == "events"
     }
 

@@ -91,9 +91,12 @@ pub(super) fn paths(fields: &Value, at: &str, leaves: &mut BTreeSet<String>) {
     }
 }
 
-/// O12: these are writes to a Stack that the run had nothing to do with.
-pub fn isolated(beside: &[Request]) -> Vec<Violation> {
-    beside.iter().map(|write| Violation::new(Oracle::O12, write.object(), write.line())).collect()
+/// O12: these are writes to a Stack that the run had nothing to do with. Where something was wrong for the whole cluster,
+/// it may say so of itself, and nothing more.
+pub fn isolated(beside: &[Request], everywhere: bool) -> Vec<Violation> {
+    let says = |write: &Request| write.subresource() == "status" || write.is_event();
+    let writes = beside.iter().filter(|write| !(everywhere && says(write)));
+    writes.map(|write| Violation::new(Oracle::O12, write.object(), write.line())).collect()
 }
 
 #[cfg(test)]
@@ -166,6 +169,10 @@ mod tests {
 
     #[test]
     fn a_write_beside_the_run_is_seen() {
-        assert_eq!(isolated(&[request("patch", "configmaps", "x")])[0].oracle, Oracle::O12);
+        let map = [request("patch", "configmaps", "x")];
+        assert_eq!(isolated(&map, false)[0].oracle, Oracle::O12);
+        assert_eq!(isolated(&map, true).len(), 1, "whatever is wrong with the cluster");
+        let event = [request("create", "events", "x")];
+        assert_eq!((isolated(&event, false).len(), isolated(&event, true).len()), (1, 0));
     }
 }

@@ -135,6 +135,8 @@ pub struct Setting {
     pub gives_up_data: bool,
     /// For so many seconds something was wrong.
     pub seconds: u16,
+    /// What was wrong was wrong for the whole cluster: other Stacks may say so.
+    pub everywhere: bool,
 }
 
 /// Everything in which a run is wrong, beside one without a fault. Misoperation, paths and stability take more than one
@@ -151,7 +153,7 @@ pub fn judge(outcome: &Outcome, reference: &Outcome, setting: &Setting) -> Vec<V
     found.extend(single_writer(&outcome.tales));
     found.extend(undisputed(&outcome.objects));
     found.extend(bounded(&outcome.tales, &reference.tales, setting.seconds));
-    found.extend(isolated(&outcome.beside));
+    found.extend(isolated(&outcome.beside, setting.everywhere));
     found.extend(truthful(&outcome.before, &outcome.tales));
     found
 }

@@ -65,9 +65,10 @@ fn normal(object: &str) -> String {
     format!("{kind} {name}")
 }
 
-/// Whether a status (`plinth.dev/buildingblocks/status home/stack-block`) is about what a chunk lists. A Stack is about all.
+/// Whether a status (`plinth.dev/buildingblocks/status home/stack-block`) is about what a chunk lists. The run's Stack is
+/// about all of them, and another Stack about none.
 fn concerns(status: &str, chunk: &str) -> bool {
-    if status.starts_with("plinth.dev/stacks/") {
+    if status == "plinth.dev/stacks/status HOME/STACK" {
         return true;
     }
     let name = status.rsplit_once('/').map_or("", |(_, name)| name);
