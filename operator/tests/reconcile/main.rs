@@ -18,9 +18,9 @@ mod page;
 mod people;
 mod registries;
 mod sandboxes;
+mod seen;
 #[path = "../support/tls.rs"]
 mod tls;
-mod seen;
 mod upgrades;
 #[path = "../support/webhook.rs"]
 mod webhook;

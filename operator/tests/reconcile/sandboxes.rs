@@ -294,7 +294,7 @@ async fn a_sandbox_is_its_owners_sleeps_and_wakes_and_goes_without_residue_but_b
     ensure!(report.cost.is_some_and(|cost| cost.ends_with(" EUR")));
     until(&sandboxes, "demo", "its owner is told", |s| s.notices.len() == 3).await?;
     let told = ["available", "expiresSoon", "ended"].map(|what| format!("dev.plinth.sandbox.{what}"));
-    ensure!(webhook.types()? == told, "{:?}", webhook.types()?);
+    ensure!(webhook.types("demo")? == told, "{:?}", webhook.types("demo")?);
     let after = everything(&client).await?;
     let left: Vec<&String> = after.difference(&before).collect();
     ensure!(after == before, "left: {left:?}, gone: {:?}", before.difference(&after).collect::<Vec<_>>());

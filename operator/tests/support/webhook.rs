@@ -61,11 +61,11 @@ impl Webhook {
         Ok(Self { url, certificate: made.cert.pem(), heard, task })
     }
 
-    /// Types of the events so far, each once.
-    pub fn types(&self) -> Result<Vec<String>> {
+    /// Types of the events about a sandbox so far, each once.
+    pub fn types(&self, sandbox: &str) -> Result<Vec<String>> {
         let heard = self.heard.0.lock().unwrap();
         let mut seen: Vec<(&str, &str)> = Vec::new();
-        for event in &heard.1 {
+        for event in heard.1.iter().filter(|event| event["data"]["name"] == sandbox) {
             ensure!(
                 event["specversion"] == "1.0" && event["data"]["owner"]["contact"].is_string(),
                 "{event}"

@@ -3,6 +3,7 @@
 //! A case is its text: `crash/create/crash @ apply core/secrets STACK-identity/db #1`. The same text plays it again.
 
 pub mod cases;
+pub mod mutants;
 pub mod report;
 pub mod run;
 pub mod scenario;

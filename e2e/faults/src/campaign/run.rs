@@ -73,6 +73,29 @@ pub async fn undisturbed(session: &Session<'_>, example: &Example, route: Route)
     Ok(outcome)
 }
 
+/// Runs a scenario once without a fault, and judges it as if it had one; at rest it is asked to be stable, too.
+pub async fn quiet(
+    session: &Session<'_>,
+    scenario: &Scenario,
+    reference: &Outcome,
+) -> Result<Vec<Violation>> {
+    let example = &scenario.example;
+    let mut case = Case::start(session, example, Route::Proxy(Vec::new())).await?;
+    let mut found = Vec::new();
+    if let Err(error) = case.settle().await {
+        found.push(Violation::new(Oracle::O1, "Stack", format!("{error:#}")));
+    }
+    found.extend(judge(&case.outcome().await?, reference, &setting(example, 0, false)));
+    if found.is_empty() && example.end() != End::Gone {
+        found.extend(is_stable(&mut case).await?);
+    }
+    // What a bug has left behind goes with the control plane.
+    if found.is_empty() {
+        case.discard().await?;
+    }
+    Ok(found)
+}
+
 /// Everything that cases are compared with.
 pub struct Campaign<'a> {
     /// Control planes that take the cases.

@@ -41,6 +41,7 @@ pub fn scenarios() -> Result<Vec<Scenario>> {
             name: "block-removed",
             example: smallest()?.before(blocks(two)).changed_by(blocks(json!([identity()]))).observed(),
         },
+        Scenario { name: "approval", example: smallest()?.changed_by(held()).observed() },
         Scenario { name: "pause", example: smallest()?.changed_by(paused()).observed() },
         Scenario {
             name: "resume",
@@ -89,6 +90,13 @@ fn blocks(blocks: Value) -> Value {
 /// A parameter that a config file and thereby a roll follow from.
 fn louder() -> Value {
     blocks(json!([{ "name": "identity", "product": "keycloak", "parameters": { "logLevel": "warn" } }]))
+}
+
+/// A change that waits for a yes.
+fn held() -> Value {
+    let mut change = louder();
+    change["spec"]["changePolicy"] = json!({ "approval": "Required" });
+    change
 }
 
 fn paused() -> Value {

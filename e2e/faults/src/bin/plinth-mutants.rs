@@ -1,0 +1,132 @@
+//! `plinth-mutants`: whether the campaign would find the bugs that are built in on purpose.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Parser;
+use futures::future::try_join_all;
+use plinth_api::mutant::Mutant;
+use plinth_cluster::Nodes;
+use plinth_cluster::testing::TestCluster;
+use plinth_faults::campaign::cases::{cases, representatives};
+use plinth_faults::campaign::mutants::{Ground, Hunt, hunt};
+use plinth_faults::campaign::run::Campaign;
+use plinth_faults::campaign::scenario::{scenarios, usual};
+use plinth_faults::campaign::{Class, Spec};
+use plinth_faults::harness::session::Session;
+use serde_json::json;
+
+/// Of a hundred, so many have to be found.
+const FLOOR: usize = 95;
+/// The classes that find most for the least, first.
+const ORDER: [Class; 9] = [
+    Class::Drift,
+    Class::LostResponse,
+    Class::Crash,
+    Class::Leader,
+    Class::Error,
+    Class::Stale,
+    Class::Partition,
+    Class::ControlPlane,
+    Class::DoubleCrash,
+];
+
+/// Hunts each built-in bug with the cases of the campaign until an oracle finds it.
+///
+/// PLINTH_BIN names a binary with the feature `mutants`: cargo build --features plinth/mutants --target-dir target/mutants
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// These bugs; all of them when left out.
+    mutants: Vec<String>,
+    /// Bugs hunted side by side, each on a control plane of its own.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    planes: usize,
+    /// So many cases have to be enough for one.
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    cases: usize,
+    /// Where the result goes.
+    #[arg(long, value_name = "FILE", default_value = "target/mutants.json")]
+    out: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "off".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let arguments = Arguments::parse();
+    ensure!(
+        std::env::var_os("PLINTH_BIN").is_some(),
+        "PLINTH_BIN has to name a binary with the feature `mutants`; see --help"
+    );
+    let wanted = wanted(&arguments.mutants)?;
+    let plane = TestCluster::start(Nodes::Simulated(1)).await?;
+    let session = [Session::new(&plane).await?];
+    let campaign = Campaign::new(&session, scenarios()?, String::new(), PathBuf::new()).await?;
+    let unsound = campaign.unsound();
+    ensure!(unsound.is_empty(), "without a bug something is wrong already: {unsound:?}");
+    let specs = specs(&campaign, arguments.cases);
+    let logs = arguments.out.with_extension("logs");
+    let ground = Ground { references: &campaign.references, cases: &specs, logs: &logs };
+
+    let (queue, hunts) = (RefCell::new(VecDeque::from(wanted)), RefCell::new(Vec::new()));
+    let hunters = (0..arguments.planes.max(1)).map(async |_| {
+        loop {
+            let Some(mutant) = queue.borrow_mut().pop_front() else { break };
+            let found = hunt(mutant, &ground).await?;
+            tell(&found);
+            hunts.borrow_mut().push(found);
+        }
+        anyhow::Ok(())
+    });
+    try_join_all(hunters).await?;
+    let mut hunts = hunts.into_inner();
+    hunts.sort_by(|one, other| one.mutant.cmp(&other.mutant));
+    let caught = hunts.iter().filter(|hunt| hunt.caught).count();
+    let report = json!({ "mutants": hunts.len(), "caught": caught, "cases": specs.len(), "hunts": hunts });
+    std::fs::write(&arguments.out, serde_json::to_string_pretty(&report)? + "\n")
+        .with_context(|| format!("writing {}", arguments.out.display()))?;
+    println!("{caught} of {} bugs found: {}", hunts.len(), arguments.out.display());
+    ensure!(caught * 100 >= hunts.len() * FLOOR, "fewer than {FLOOR} of 100 were found");
+    Ok(())
+}
+
+fn wanted(names: &[String]) -> Result<Vec<Mutant>> {
+    let known = |name: &String| {
+        let mutant = Mutant::ALL.iter().find(|mutant| mutant.name() == *name).copied();
+        let all: Vec<String> = Mutant::ALL.iter().map(|mutant| mutant.name()).collect();
+        mutant.with_context(|| format!("{name} is no built-in bug; there are {}", all.join(", ")))
+    };
+    if names.is_empty() { Ok(Mutant::ALL.to_vec()) } else { names.iter().map(known).collect() }
+}
+
+/// One case of each group, class by class, but no more than are allowed: of each class an even share.
+fn specs(campaign: &Campaign<'_>, most: usize) -> Vec<Spec> {
+    let share = most.div_ceil(ORDER.len());
+    let of_class = |class: Class| {
+        let all = usual(class).iter().flat_map(move |scenario| {
+            let reference = campaign.references.get(scenario);
+            reference.map(|(_, outcome)| cases(class, scenario, outcome)).unwrap_or_default()
+        });
+        let mut all = representatives(all.collect());
+        all.sort_by_key(Spec::hash);
+        all.truncate(share);
+        all
+    };
+    ORDER.into_iter().flat_map(of_class).collect()
+}
+
+fn tell(hunt: &Hunt) {
+    let word = if hunt.caught { "found" } else { "SURVIVES" };
+    let by: Vec<String> = hunt.oracles.iter().map(|oracle| format!("{oracle:?}")).collect();
+    let (case, broken) = (hunt.case.as_deref().unwrap_or("-"), hunt.broken);
+    eprintln!(
+        "{word} {} by {} in case {} ({case}), {broken} broken, {:.0} s",
+        hunt.mutant,
+        by.join(" "),
+        hunt.cases,
+        hunt.seconds
+    );
+}
