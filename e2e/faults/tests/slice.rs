@@ -3,16 +3,14 @@
 //! The rule: a crash after every write of the smallest example and the loss of every answer to one, and of every other
 //! class one case of each kind of fault, the one with the lowest hash. `plinth-campaign` plays them all, and each by itself.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Result, ensure};
 use futures::future::try_join_all;
 use plinth_cluster::testing::TestCluster;
 use plinth_cluster::{ControlPlane, Nodes};
-use plinth_faults::campaign::cases::{cases, content, contents};
+use plinth_faults::campaign::cases::{cases, contents, one_of_each_kind};
 use plinth_faults::campaign::run::{Campaign, Verdict};
 use plinth_faults::campaign::scenario::scenarios;
-use plinth_faults::campaign::{Class, Deed, Spec};
+use plinth_faults::campaign::{Class, Spec};
 use plinth_faults::harness::session::Session;
 
 /// So many bad cases tell what is wrong; more would only take time.
@@ -27,23 +25,6 @@ async fn on_clusters(test: impl AsyncFnOnce(&[&ControlPlane]) -> Result<()>) -> 
         .await
     })
     .await
-}
-
-/// One case of each kind of fault: the one with the lowest hash.
-fn one_of_each_kind(all: Vec<Spec>) -> Vec<Spec> {
-    let kind = |spec: &Spec| match &spec.deed {
-        Deed::Faults(faults) => faults.first().map(|fault| fault.action.kind()).unwrap_or_default(),
-        Deed::Harm(harm) => harm.deed().to_string(),
-        Deed::Drift(drift, _) => drift.to_string(),
-    };
-    let mut chosen = BTreeMap::<(Class, String), Spec>::new();
-    for spec in all {
-        let key = (spec.class, kind(&spec));
-        if chosen.get(&key).is_none_or(|other| spec.hash() < other.hash()) {
-            chosen.insert(key, spec);
-        }
-    }
-    chosen.into_values().collect()
 }
 
 /// Plays what is chosen of a scenario, and fails when something does not hold.
@@ -90,7 +71,6 @@ async fn hold(
         let hit = verdicts.iter().filter(|it| it.case.starts_with(&prefix) && it.struck).count();
         ensure!(hit == contents.len(), "{class}: {hit} of {} writes were hit", contents.len());
     }
-    ensure!(reference.writes().filter(|write| write.k.is_some()).map(content).count() >= contents.len());
     Ok(())
 }
 
@@ -106,6 +86,7 @@ async fn whatever_goes_wrong_once_the_smallest_stack_ends_as_if_nothing_had() ->
             Class::ControlPlane,
             Class::Leader,
             Class::Drift,
+            Class::Misoperation,
         ];
         hold(planes, "create", true, &every, &some).await
     })

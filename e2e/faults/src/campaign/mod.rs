@@ -7,6 +7,7 @@ pub mod mutants;
 pub mod report;
 pub mod run;
 pub mod scenario;
+mod wrong;
 
 use std::fmt;
 use std::str::FromStr;
@@ -43,9 +44,13 @@ pub enum Class {
     Leader,
     /// Somebody changes what is ours.
     Drift,
+    /// Somebody declares what cannot be, and takes it back.
+    Misoperation,
+    /// The same declaration is reached on another way.
+    Path,
 }
 
-const CLASSES: [(&str, Class); 9] = [
+const CLASSES: [(&str, Class); 11] = [
     ("crash", Class::Crash),
     ("lost-response", Class::LostResponse),
     ("double-crash", Class::DoubleCrash),
@@ -55,6 +60,8 @@ const CLASSES: [(&str, Class); 9] = [
     ("control-plane", Class::ControlPlane),
     ("leader", Class::Leader),
     ("drift", Class::Drift),
+    ("misoperation", Class::Misoperation),
+    ("path", Class::Path),
 ];
 
 impl Class {
@@ -91,6 +98,10 @@ pub enum Deed {
     Harm(Harm),
     /// To an object, by its neutral name.
     Drift(Drift, String),
+    /// To the Stack, by the name of a wrong change.
+    Wrong(String),
+    /// The way there: another scenario that ends the same.
+    As(String),
 }
 
 /// One case.
@@ -123,8 +134,19 @@ impl Spec {
             },
             Deed::Harm(harm) => harm.deed().to_string(),
             Deed::Drift(drift, _) => drift.to_string(),
+            Deed::Wrong(name) | Deed::As(name) => name.clone(),
         };
         format!("{} {what}", self.class)
+    }
+
+    /// What kind of fault it is, without what it is done to.
+    pub fn kind(&self) -> String {
+        match &self.deed {
+            Deed::Faults(faults) => faults.first().map(|fault| fault.action.kind()).unwrap_or_default(),
+            Deed::Harm(harm) => harm.deed().to_string(),
+            Deed::Drift(drift, _) => drift.to_string(),
+            Deed::Wrong(name) | Deed::As(name) => name.clone(),
+        }
     }
 
     /// A number that depends on the case alone: it is the same on every machine and in every year.
@@ -141,7 +163,7 @@ impl Spec {
                 any || fault.action.on_watches() || matches!(fault.action, Action::Partition(..))
             }),
             Deed::Harm(_) => true,
-            Deed::Drift(..) => false,
+            Deed::Drift(..) | Deed::Wrong(_) | Deed::As(_) => false,
         }
     }
 
@@ -152,7 +174,8 @@ impl Spec {
                 faults.iter().map(|fault| fault.lasts.max(fault.action.seconds()).unwrap_or_default()).sum()
             }
             Deed::Harm(_) => 20,
-            Deed::Drift(..) => 10,
+            Deed::Drift(..) | Deed::Wrong(_) => 10,
+            Deed::As(_) => 0,
         }
     }
 }
@@ -167,6 +190,7 @@ impl fmt::Display for Spec {
             }
             Deed::Harm(harm) => write!(f, "{harm}"),
             Deed::Drift(drift, object) => write!(f, "{drift} {object}"),
+            Deed::Wrong(name) | Deed::As(name) => f.write_str(name),
         }
     }
 }
@@ -187,6 +211,8 @@ impl FromStr for Spec {
                     what.split_once(' ').ok_or_else(|| format!("`{what}` must be `DRIFT OBJECT`"))?;
                 Deed::Drift(drift.parse()?, object.to_owned())
             }
+            Class::Misoperation => Deed::Wrong(what.to_owned()),
+            Class::Path => Deed::As(what.to_owned()),
             _ => Deed::Faults(what.split(AND).map(str::parse).collect::<Result<_, _>>()?),
         };
         Ok(Self { class, scenario: scenario.to_owned(), deed })
@@ -205,6 +231,8 @@ mod tests {
             "error/delete-data/error=503 for=5 @ get core/secrets * #1",
             "control-plane/create/kill-etcd=2 @ apply core/namespaces STACK-identity #1",
             "drift/create/strip-labels core/services STACK-identity/keycloak",
+            "misoperation/create/unknown-version",
+            "path/change/resume",
         ] {
             assert_eq!(text.parse::<Spec>().unwrap().to_string(), text);
         }

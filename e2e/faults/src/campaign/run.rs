@@ -9,14 +9,18 @@ use anyhow::{Context as _, Result};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
-use super::scenario::Scenario;
-use super::{Deed, Spec};
+use super::scenario::{Scenario, scenarios as all_scenarios};
+use super::wrong::wrongs;
+use super::{Class, Deed, Spec};
 use crate::harness::audit::Counts;
 use crate::harness::case::{Case, Outcome, Route};
 use crate::harness::drift::{Drift, without_mark};
 use crate::harness::example::{End, Example};
 use crate::harness::session::Session;
-use crate::oracles::{Oracle, Setting, Violation, data_of, judge, rolled_back, stable};
+use crate::oracles::{
+    Oracle, Setting, Violation, data_of, data_safe, isolated, judge, no_leaks, no_orphans, path_independent,
+    rolled_back, stable, unchanged,
+};
 
 /// After rest, a difference has so long to go away: Kubernetes may still be busy.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -134,7 +138,7 @@ impl<'a> Campaign<'a> {
     /// What is wrong in the runs without a fault themselves: then no case tells anything.
     pub fn unsound(&self) -> Vec<(String, Violation)> {
         let judged = self.references.values().flat_map(|(scenario, outcome)| {
-            let found = judge(outcome, outcome, &setting(&scenario.example, 0, false));
+            let found = judge(outcome, outcome, &setting(&scenario.example, None));
             found.into_iter().map(|violation| (scenario.name.to_owned(), violation))
         });
         judged.collect()
@@ -175,6 +179,21 @@ impl<'a> Campaign<'a> {
             broken: None,
             log: None,
         };
+        if let Deed::As(way) = &spec.deed {
+            let example = all_scenarios()?.into_iter().find(|it| it.name == way);
+            let example = example.with_context(|| format!("{spec}: no such scenario"))?.example;
+            match undisturbed(session, &example, Route::Proxy(Vec::new())).await {
+                Ok(other) => {
+                    let (one, other) =
+                        (reference.dump.without_generations(), other.dump.without_generations());
+                    verdict.struck = true;
+                    verdict.violations = path_independent(&one, &other);
+                }
+                Err(error) => verdict.broken = Some(format!("{error:#}")),
+            }
+            verdict.seconds = began.elapsed().as_secs_f64();
+            return Ok(verdict);
+        }
         match start(session, &scenario.example, &spec.deed).await {
             Ok(mut case) => {
                 let played = play(&mut case, spec, &scenario.example, reference, &mut verdict).await;
@@ -197,13 +216,21 @@ async fn start<'a>(session: &'a Session<'a>, example: &Example, deed: &Deed) -> 
     match deed {
         Deed::Faults(faults) => Case::start(session, example, Route::Proxy(faults.clone())).await,
         Deed::Harm(harm) => Case::harmed(session, example, harm.clone()).await,
-        Deed::Drift(..) => Case::start(session, example, Route::Proxy(Vec::new())).await,
+        Deed::Drift(..) | Deed::Wrong(_) | Deed::As(_) => {
+            Case::start(session, example, Route::Proxy(Vec::new())).await
+        }
     }
 }
 
-fn setting(example: &Example, seconds: u16, everywhere: bool) -> Setting {
+fn setting(example: &Example, spec: Option<&Spec>) -> Setting {
     let end = example.end();
-    Setting { end, gives_up_data: end == End::Gone && example.gives_up_data(), seconds, everywhere }
+    Setting {
+        end,
+        gives_up_data: end == End::Gone && example.gives_up_data(),
+        seconds: spec.map(Spec::seconds).unwrap_or_default(),
+        gaps: spec.is_some_and(|spec| spec.class == Class::ControlPlane),
+        everywhere: spec.is_some_and(Spec::is_everywhere),
+    }
 }
 
 /// Errors are the harness's own; what the operator does wrong is a violation.
@@ -214,12 +241,15 @@ async fn play(
     reference: &Outcome,
     verdict: &mut Verdict,
 ) -> Result<()> {
-    let setting = setting(example, spec.seconds(), spec.is_everywhere());
+    let setting = setting(example, Some(spec));
     if let Err(error) = case.settle().await {
         verdict.violations.push(Violation::new(Oracle::O1, "Stack", format!("{error:#}")));
     }
     if let Deed::Drift(drift, object) = &spec.deed {
         return drifted(case, *drift, object, reference, &setting, verdict).await;
+    }
+    if let Deed::Wrong(name) = &spec.deed {
+        return wrong(case, name, verdict).await;
     }
     let end = Instant::now() + PATIENCE;
     let outcome = loop {
@@ -294,6 +324,46 @@ async fn drifted(
         verdict.violations.extend(stable(&audit.writes().await?));
     }
     Ok(())
+}
+
+/// A wrong declaration is refused, or what ran goes on running; taken back, it leaves no trace.
+async fn wrong(case: &mut Case<'_>, name: &str, verdict: &mut Verdict) -> Result<()> {
+    let (_, change) =
+        wrongs().into_iter().find(|(it, _)| *it == name).with_context(|| format!("{name} is no mistake"))?;
+    let before = case.dump().await?;
+    let data = data_of([&case.outcome().await?.objects]);
+    let spec = case.spec().await?;
+    verdict.struck = case.declares(&change).await?;
+    verdict.victim = Some(if verdict.struck { "accepted" } else { "refused" }.to_owned());
+    if verdict.struck {
+        case.ends(End::Observed);
+        case.settle().await?;
+        let standing = case.standing().await?;
+        if !standing.ready {
+            let runs = case.dump().await?.of_others();
+            verdict.violations.extend(rolled_back(&runs, &before.of_others()));
+        }
+        case.replace_spec(spec).await?;
+        case.ends(End::Ready);
+        if let Err(error) = case.settle().await {
+            verdict.violations.push(Violation::new(Oracle::O1, "Stack", format!("{error:#}")));
+        }
+    }
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let outcome = case.outcome().await?;
+        let mut found = rolled_back(&outcome.dump.without_generations(), &before.without_generations());
+        found.extend(data_safe(&outcome.requests, &data, false));
+        found.extend(unchanged(&outcome.changed_values));
+        found.extend(no_leaks(&outcome.objects, &outcome.texts));
+        found.extend(no_orphans(&outcome.objects));
+        found.extend(isolated(&outcome.beside, false));
+        if found.is_empty() || Instant::now() >= end {
+            verdict.violations.extend(found);
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 /// Keeps the log and the history of a case: the control plane's folder goes with it.

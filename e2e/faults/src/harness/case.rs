@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{Patch, PatchParams, ValidationDirective};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use plinth_api::{Stack, condition};
 use serde_json::{Value, json};
@@ -310,6 +310,45 @@ impl<'a> Case<'a> {
     pub async fn patch(&self, change: &Value) -> Result<()> {
         self.stacks().patch(&self.names.stack, &PatchParams::default(), &Patch::Merge(change)).await?;
         Ok(())
+    }
+
+    /// From now on it is over when this is reached.
+    pub fn ends(&mut self, end: End) {
+        self.end = end;
+    }
+
+    /// Changes the Stack by a merge patch that may be wrong; whether the API server let us. It says so of fields that it
+    /// does not know, as kubectl asks it to.
+    pub async fn declares(&self, change: &Value) -> Result<bool> {
+        let params =
+            PatchParams { field_validation: Some(ValidationDirective::Strict), ..PatchParams::default() };
+        match self.stacks().patch(&self.names.stack, &params, &Patch::Merge(change)).await {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What the Stack declares.
+    pub async fn spec(&self) -> Result<Value> {
+        Ok(serde_json::to_value(self.stacks().get(&self.names.stack).await?.spec)?)
+    }
+
+    /// Declares exactly this.
+    pub async fn replace_spec(&self, spec: Value) -> Result<()> {
+        let spec: plinth_api::StackSpec = serde_json::from_value(spec)?;
+        let stacks = self.stacks();
+        for _ in 0..10 {
+            let mut stack = stacks.get(&self.names.stack).await?;
+            stack.spec = spec.clone();
+            match stacks.replace(&self.names.stack, &Default::default(), &stack).await {
+                Ok(_) => return Ok(()),
+                // The operator writes its status meanwhile.
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        bail!("the Stack changes all the time")
     }
 
     /// Waits until a fault has begun.

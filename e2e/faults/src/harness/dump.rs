@@ -109,6 +109,35 @@ impl Dump {
         dump
     }
 
+    /// The same without how often Plinth's own objects were changed by people.
+    #[must_use]
+    pub fn without_generations(&self) -> Self {
+        let mut dump = self.clone();
+        for object in dump.objects.values_mut() {
+            for (part, field) in [("metadata", "generation"), ("status", "observedGeneration")] {
+                if let Some(part) = object.get_mut(part).and_then(Value::as_object_mut) {
+                    part.remove(field);
+                }
+            }
+            if let Some(conditions) = object.pointer_mut("/status/conditions").and_then(Value::as_array_mut) {
+                conditions.iter_mut().filter_map(Value::as_object_mut).for_each(|condition| {
+                    condition.remove("observedGeneration");
+                });
+            }
+        }
+        dump
+    }
+
+    /// What is not of Plinth's own kinds: what runs.
+    #[must_use]
+    pub fn of_others(&self) -> Self {
+        let is_other = |object: &Value| {
+            object["apiVersion"].as_str().is_some_and(|version| !version.starts_with("plinth.dev/"))
+        };
+        let objects = self.objects.iter().filter(|(_, object)| is_other(object));
+        Self { objects: objects.map(|(key, object)| (key.clone(), object.clone())).collect() }
+    }
+
     /// Every difference, as `object: path: this one, other one`.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();

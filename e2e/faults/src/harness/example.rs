@@ -87,6 +87,14 @@ impl Example {
         self
     }
 
+    /// The same, with blocks of its own from the start.
+    pub fn with(mut self, change: &Value) -> Result<Self> {
+        let mut stack = serde_json::to_value(&self.stack)?;
+        stack["spec"]["blocks"] = change["spec"]["blocks"].clone();
+        self.stack = serde_json::from_value(stack)?;
+        Ok(self)
+    }
+
     /// A run of it begins with the deletion of a Stack that is at rest.
     #[must_use]
     pub fn deleted(mut self) -> Self {

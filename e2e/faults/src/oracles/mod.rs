@@ -135,6 +135,8 @@ pub struct Setting {
     pub gives_up_data: bool,
     /// For so many seconds something was wrong.
     pub seconds: u16,
+    /// The API server was killed: its audit log may have gaps.
+    pub gaps: bool,
     /// What was wrong was wrong for the whole cluster: other Stacks may say so.
     pub everywhere: bool,
 }
@@ -144,7 +146,7 @@ pub struct Setting {
 pub fn judge(outcome: &Outcome, reference: &Outcome, setting: &Setting) -> Vec<Violation> {
     let mut found = reached(&outcome.standing, setting.end);
     found.extend(same_end(&outcome.dump, &reference.dump));
-    found.extend(same_counts(&outcome.counts, &reference.counts));
+    found.extend(same_counts(&outcome.counts, &reference.counts, setting.gaps));
     found.extend(no_orphans(&outcome.objects));
     let data = data_of([&outcome.before, &outcome.objects, &reference.before, &reference.objects]);
     found.extend(data_safe(&outcome.requests, &data, setting.gives_up_data));
