@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
@@ -11,11 +10,11 @@ use futures::future::try_join_all;
 use plinth_cluster::Nodes;
 use plinth_cluster::testing::TestCluster;
 use plinth_faults::campaign::cases::{cases, representatives};
-use plinth_faults::campaign::report::Report;
+use plinth_faults::campaign::report::{Report, commit};
 use plinth_faults::campaign::run::{Campaign, Verdict};
 use plinth_faults::campaign::scenario::{scenarios, usual};
 use plinth_faults::campaign::{Class, Spec};
-use plinth_faults::harness::session::{Session, in_repository};
+use plinth_faults::harness::session::Session;
 
 /// Plays scenarios under faults and judges each run.
 ///
@@ -196,9 +195,4 @@ fn read(lines: &Path, commit: &str) -> Result<BTreeMap<String, Verdict>> {
         }
     }
     Ok(verdicts)
-}
-
-fn commit() -> Result<String> {
-    let output = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(in_repository(".")).output()?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

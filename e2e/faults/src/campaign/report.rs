@@ -3,16 +3,24 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use super::run::Verdict;
 use crate::harness::dump::MASKS;
+use crate::harness::session::in_repository;
 use crate::oracles::Oracle;
 
 /// How a case is played again.
 const AGAIN: &str = "cargo run -p plinth-faults --bin plinth-campaign -- --case";
+
+/// Commit of the checkout.
+pub fn commit() -> Result<String> {
+    let output = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(in_repository(".")).output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
 
 /// Everything that is published.
 #[derive(Debug, Serialize)]

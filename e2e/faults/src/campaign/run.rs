@@ -89,7 +89,7 @@ pub async fn quiet(
     if let Err(error) = case.settle().await {
         found.push(Violation::new(Oracle::O1, "Stack", format!("{error:#}")));
     }
-    found.extend(judge(&case.outcome().await?, reference, &setting(example, 0, false)));
+    found.extend(judge(&case.outcome().await?, reference, &setting(example, None)));
     if found.is_empty() && example.end() != End::Gone {
         found.extend(is_stable(&mut case).await?);
     }
