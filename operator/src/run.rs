@@ -473,7 +473,7 @@ pub(crate) fn predicates_config() -> kube::runtime::PredicateConfig {
 }
 
 /// What of a Stack has to change for a reconcile: its spec or deletion (both move the generation), its annotations, an
-/// approval. Not its finalizers: the reconcile that adds ours goes on in the same breath.
+/// approval, our finalizer when somebody takes it off. Not when we add it: that reconcile goes on in the same breath.
 fn stack_changes(stack: &DeserializeGuard<Stack>) -> Option<u64> {
     use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -483,6 +483,10 @@ fn stack_changes(stack: &DeserializeGuard<Stack>) -> Option<u64> {
     (meta.uid.as_ref(), meta.generation, meta.annotations.as_ref()).hash(&mut hash);
     let approved = stack.0.as_ref().ok().and_then(|stack| stack.status.as_ref()?.approved_hash.as_ref());
     approved.hash(&mut hash);
+    let status = stack.0.as_ref().ok().and_then(|stack| stack.status.as_ref());
+    let looked_at = status.is_some_and(|status| status.observed_generation.is_some());
+    let held = stack.finalizers().iter().any(|finalizer| finalizer == plinth_api::names::FINALIZER);
+    (looked_at && !held).hash(&mut hash);
     Some(hash.finish())
 }
 

@@ -383,7 +383,14 @@ impl Writer {
     ) -> Result<Vec<u8>, CallError> {
         self.fence.check()?;
         let began = Instant::now();
-        let result = self.caller.send(request).await;
+        let result = tokio::select! {
+            biased;
+            // A process that stood still between the look and the sending must not send when it goes on.
+            () = self.fence.expired() => {
+                Err(CallError::Lost("the lease ran out while it was under way".to_owned()))
+            }
+            result = self.caller.send(request) => result,
+        };
         let error = result.as_ref().err().map(CallError::code);
         self.caller.metrics.wrote(verb, kind, error, began.elapsed());
         result

@@ -166,7 +166,9 @@ async fn carry_out(
         if add_claims(context, &decisions.actions, &mut observed).await {
             decisions = decide(&plan, &observed, &gate);
         }
-        if !held && decisions.all_actions().next().is_some() {
+        // Somebody may have taken the finalizer off a Stack that has something to lose.
+        let slipped = !gate.paused && !is_held(stack) && !observed.inventory.is_empty();
+        if !held && (slipped || decisions.all_actions().next().is_some()) {
             if let Err(error) = take_hold(stack, &plan, &decisions, reach, context).await {
                 return failed(stack, &error, context).await;
             }
@@ -418,10 +420,13 @@ pub(super) async fn add_claims(context: &Context, actions: &[Action], observed: 
     changed
 }
 
+fn is_held(stack: &Stack) -> bool {
+    stack.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER)
+}
+
 /// The finalizer: set before the first write, so that nothing is ever left behind unseen.
 async fn hold(stack: &Stack, context: &Context) -> Result<(), CallError> {
-    let is_set = stack.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER);
-    if is_set || Mutant::FinalizerNeverSet.lives() {
+    if is_held(stack) || Mutant::FinalizerNeverSet.lives() {
         return Ok(());
     }
     let key = stack_key(&id_of(stack));

@@ -53,6 +53,30 @@ impl Fence {
         }
     }
 
+    /// Resolves once nothing may be written any more, told or not.
+    pub async fn expired(&self) {
+        let mut until = self.until.clone();
+        loop {
+            let Some(deadline) = *until.borrow_and_update() else { return };
+            tokio::select! {
+                biased;
+                // A deadline that has passed has passed, whatever is told next.
+                () = tokio::time::sleep_until(deadline) => {
+                    if self.check().is_err() {
+                        return;
+                    }
+                }
+                told = until.changed() => {
+                    if told.is_err() {
+                        // The election has ended: what was told last holds.
+                        tokio::time::sleep_until(deadline).await;
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
     /// Resolves once this process leads.
     pub async fn gained(&self) {
         let mut until = self.until.clone();

@@ -89,14 +89,24 @@ struct Session {
     resource_version: String,
 }
 
+/// Somebody else's lease.
+#[derive(Clone, Debug)]
+struct Watched {
+    version: String,
+    /// Since when it has not changed, by our clock.
+    since: Duration,
+    holder: Option<String>,
+    duration: Duration,
+}
+
 /// One process that wants to lead.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     identity: String,
     timing: Timing,
     session: Option<Session>,
-    /// The version of somebody else's lease, and since when it has not changed.
-    watched: Option<(String, Duration)>,
+    /// Somebody else's lease as it was last seen.
+    watched: Option<Watched>,
     /// A process with our own identity took the lease from us: it is younger, so it is not ours to take back.
     superseded: bool,
 }
@@ -143,6 +153,13 @@ impl Candidate {
     /// What a standby does about the lease.
     pub fn stand(&mut self, seen: Option<&View>, now: Now) -> Standing {
         let Some(view) = seen else {
+            // Somebody deleted it. Who held it may not know yet, and writes until its own deadline: it gets the time to
+            // make it anew.
+            if let Some(Watched { since, holder: Some(holder), duration, .. }) = &self.watched
+                && now.mono.saturating_sub(*since) < *duration
+            {
+                return Standing::Wait { holder: holder.clone() };
+            }
             self.watched = None;
             return Standing::Take(Record {
                 resource_version: None,
@@ -152,10 +169,15 @@ impl Candidate {
             });
         };
         let since = match &self.watched {
-            Some((version, since)) if *version == view.resource_version => *since,
+            Some(watched) if watched.version == view.resource_version => watched.since,
             _ => now.mono,
         };
-        self.watched = Some((view.resource_version.clone(), since));
+        self.watched = Some(Watched {
+            version: view.resource_version.clone(),
+            since,
+            holder: view.holder.clone(),
+            duration: view.duration,
+        });
         // A holder that renews is seen to do so, whatever its clock says; one that died long ago need not be watched
         // for a whole lease first.
         let silent = now.mono.saturating_sub(since) >= view.duration;
@@ -211,7 +233,7 @@ impl Candidate {
         }
     }
 
-    /// Somebody deleted the lease: whoever creates it first leads.
+    /// Somebody deleted the lease that we held: we make it anew, before others may.
     pub fn vanished(&mut self) {
         self.session = None;
     }
@@ -258,6 +280,19 @@ mod tests {
             let standing = candidate().stand(view.as_ref(), at(100));
             assert_eq!(matches!(standing, Standing::Take(_)), takes, "{name}: {standing:?}");
         }
+    }
+
+    #[test]
+    fn a_lease_that_somebody_deletes_is_left_to_its_holder_for_as_long_as_that_may_write() {
+        let mut me = candidate();
+        assert!(matches!(me.stand(Some(&held(Some("other"), 100, "1")), at(100)), Standing::Wait { .. }));
+        assert!(matches!(me.stand(None, at(102)), Standing::Wait { .. }));
+        assert!(matches!(me.stand(None, at(114)), Standing::Wait { .. }));
+        assert!(matches!(me.stand(None, at(115)), Standing::Take(_)), "the holder is dead");
+        let mut me = candidate();
+        me.written(&held(Some("me"), 100, "1"), at(100));
+        me.vanished();
+        assert!(matches!(me.stand(None, at(102)), Standing::Take(_)), "it was ours");
     }
 
     #[test]
