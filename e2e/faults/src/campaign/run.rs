@@ -184,8 +184,7 @@ impl<'a> Campaign<'a> {
             let example = example.with_context(|| format!("{spec}: no such scenario"))?.example;
             match undisturbed(session, &example, Route::Proxy(Vec::new())).await {
                 Ok(other) => {
-                    let (one, other) =
-                        (reference.dump.without_generations(), other.dump.without_generations());
+                    let (one, other) = (reference.dump.without_history(), other.dump.without_history());
                     verdict.struck = true;
                     verdict.violations = path_independent(&one, &other);
                 }
@@ -296,15 +295,19 @@ async fn drifted(
     verdict.struck = case.drift(drift, object).await?;
     verdict.victim = Some(object.to_owned());
     let data = data_of([&before.objects]).contains(object);
+    // Somebody's change and its correction are two generations, and mean nothing.
+    let before = before.dump.without_history();
     let mut counts: Counts = reference.counts.clone();
     if drift == Drift::Delete && verdict.struck {
         counts.entry(object.to_owned()).or_default().0 += 1;
     }
-    let reference = Outcome { counts, ..reference.clone() };
+    let dump = reference.dump.without_history();
+    let reference = Outcome { counts, dump, ..reference.clone() };
     tokio::time::sleep(STILL).await;
     let end = Instant::now() + MENDED;
     loop {
         let mut outcome = case.outcome().await?;
+        outcome.dump = outcome.dump.without_history();
         without_mark(&mut outcome.dump);
         let mut found = judge(&outcome, &reference, setting);
         if data && drift == Drift::Delete {
@@ -312,7 +315,7 @@ async fn drifted(
             // its secrets change, or that more goes.
             found.retain(|it| !matches!(it.oracle, Oracle::O1 | Oracle::O2 | Oracle::O3));
         } else {
-            found.extend(rolled_back(&outcome.dump, &before.dump));
+            found.extend(rolled_back(&outcome.dump, &before));
         }
         if found.is_empty() || Instant::now() >= end {
             verdict.violations.extend(found);
@@ -352,7 +355,7 @@ async fn wrong(case: &mut Case<'_>, name: &str, verdict: &mut Verdict) -> Result
     let end = Instant::now() + PATIENCE;
     loop {
         let outcome = case.outcome().await?;
-        let mut found = rolled_back(&outcome.dump.without_generations(), &before.without_generations());
+        let mut found = rolled_back(&outcome.dump.without_history(), &before.without_history());
         found.extend(data_safe(&outcome.requests, &data, false));
         found.extend(unchanged(&outcome.changed_values));
         found.extend(no_leaks(&outcome.objects, &outcome.texts));

@@ -52,6 +52,8 @@ impl Drift {
             // What is deleted with a namespace is not drift.
             Self::Delete => object["kind"] != "Namespace" && object["kind"] != "Stack",
             Self::Edit => !edits(object).is_empty() && object["kind"] != "Secret",
+            // The labels of a StatefulSet's claims are the StatefulSet's.
+            Self::StripLabels if object["kind"] == "PersistentVolumeClaim" => false,
             Self::StripLabels => object["metadata"]["labels"].get(names::LABEL_MANAGED_BY).is_some(),
             Self::StripOwners => list("ownerReferences"),
             Self::StripFinalizers => list("finalizers"),
@@ -151,6 +153,8 @@ fn edits(object: &Value) -> Vec<Value> {
     let mut leaves = BTreeSet::new();
     ours.for_each(|entry| crate::oracles::leaves(&entry["fieldsV1"], &mut leaves));
     let edits = leaves.iter().filter(|leaf| !leaf.starts_with("/f:metadata/"));
+    // What Kubernetes makes of more replicas stays, whoever takes them back.
+    let edits = edits.filter(|leaf| *leaf != "/f:spec/f:replicas");
     edits.filter_map(|leaf| edit(object, leaf)).collect()
 }
 
@@ -180,16 +184,16 @@ mod tests {
                 { "manager": "plinth", "fieldsV1": {
                     "f:metadata": { "f:labels": { "f:a": {} } },
                     "f:data": { "f:application.properties": {} },
-                    "f:spec": { "f:replicas": {}, "f:ports": { "k:{\"port\":1}": { "f:port": {} } } },
+                    "f:spec": { "f:replicas": {}, "f:paused": {}, "f:ports": { "k:{\"port\":1}": { "f:port": {} } } },
                 } },
                 { "manager": "other", "fieldsV1": { "f:data": { "f:theirs": {} } } },
             ] },
             "data": { "application.properties": "text", "theirs": "text" },
-            "spec": { "replicas": 1, "ports": [{ "port": 1 }] },
+            "spec": { "replicas": 1, "paused": false, "ports": [{ "port": 1 }] },
         });
         assert_eq!(
             edits(&object),
-            [json!({ "data": { "application.properties": "textx" } }), json!({ "spec": { "replicas": 2 } })]
+            [json!({ "data": { "application.properties": "textx" } }), json!({ "spec": { "paused": true } })]
         );
     }
 

@@ -109,9 +109,10 @@ impl Dump {
         dump
     }
 
-    /// The same without how often Plinth's own objects were changed by people.
+    /// The same without what tells of the way there and not of the end: how often an object was changed, and by which kind
+    /// of request.
     #[must_use]
-    pub fn without_generations(&self) -> Self {
+    pub fn without_history(&self) -> Self {
         let mut dump = self.clone();
         for object in dump.objects.values_mut() {
             for (part, field) in [("metadata", "generation"), ("status", "observedGeneration")] {
@@ -123,6 +124,14 @@ impl Dump {
                 conditions.iter_mut().filter_map(Value::as_object_mut).for_each(|condition| {
                     condition.remove("observedGeneration");
                 });
+            }
+            if let Some(entries) = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut)
+            {
+                for entry in entries.iter_mut().filter_map(Value::as_object_mut) {
+                    entry.remove("operation");
+                    entry.get_mut("fieldsV1").into_iter().for_each(without_dots);
+                }
+                entries.sort_by_key(|entry| format!("{} {}", entry["manager"], entry["subresource"]));
             }
         }
         dump
@@ -152,6 +161,13 @@ impl Dump {
         }
         found
     }
+}
+
+/// An update also says of each object that it is there itself, an apply does not.
+fn without_dots(fields: &mut Value) {
+    let Some(fields) = fields.as_object_mut() else { return };
+    fields.remove(".");
+    fields.values_mut().for_each(without_dots);
 }
 
 /// The name of a restore point in what is recorded of an upgrade: the moment that it was taken.
