@@ -28,10 +28,15 @@ const FORGOTTEN: Duration = Duration::from_secs(3600);
 /// Reads under way at the same time.
 const IN_FLIGHT: usize = 8;
 
+/// A namespace of Stacks, since WorkloadClusters are known by their names there, and what is pointed to.
+type Place = (String, Pointed);
+/// When it was read, and when it ends.
+type Read = BTreeMap<Place, (Instant, Option<i64>)>;
+
 /// When each ends, as it was read last. All of it can be read again; losing it costs reads only.
 #[derive(Default)]
 pub struct Certificates {
-    kept: Mutex<BTreeMap<(String, Pointed), (Instant, Option<i64>)>>,
+    kept: Mutex<Read>,
 }
 
 impl Certificates {
@@ -60,12 +65,12 @@ impl Certificates {
         (looks.filter_map(std::future::ready).collect().await, again)
     }
 
-    fn fresh(&self, place: &(String, Pointed)) -> Option<Option<i64>> {
+    fn fresh(&self, place: &Place) -> Option<Option<i64>> {
         self.lock().get(place).filter(|(at, _)| at.elapsed() < EVERY).map(|(_, end)| *end)
     }
 
     /// What is there now; what was there last where nobody answers.
-    async fn look(&self, place: (String, Pointed), reach: &Reach, home: &Arc<Cluster>) -> Option<i64> {
+    async fn look(&self, place: Place, reach: &Reach, home: &Arc<Cluster>) -> Option<i64> {
         let known = self.lock().get(&place).and_then(|(_, end)| *end);
         let cluster = match &place.1.cluster {
             None => home.clone(),
@@ -85,7 +90,7 @@ impl Certificates {
         end
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, Pointed), (Instant, Option<i64>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Read> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
