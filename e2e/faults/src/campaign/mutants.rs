@@ -56,16 +56,18 @@ pub struct Ground<'a> {
     pub logs: &'a Path,
 }
 
-/// Hunts a bug on a control plane of its own: what it leaves behind must not meet the next.
+/// Hunts a bug on a control plane of its own: what it leaves behind must not meet the next. Without a bug nothing may be found: a hunt that
+/// finds what is not there proves nothing of the others.
 ///
 /// # Errors
 /// There is no control plane.
-pub async fn hunt(mutant: Mutant, ground: &Ground<'_>) -> Result<Hunt> {
+pub async fn hunt(mutant: Option<Mutant>, ground: &Ground<'_>) -> Result<Hunt> {
     let began = Instant::now();
+    let name = mutant.map_or_else(|| "none".to_owned(), Mutant::name);
     let plane = TestCluster::start(Nodes::Simulated(1)).await?;
-    let session = [Session::new(&plane).await?.with_env(VARIABLE, mutant.name())];
+    let session = [Session::new(&plane).await?.with_env(VARIABLE, name.clone())];
     let mut hunt = Hunt {
-        mutant: mutant.name(),
+        mutant: name.clone(),
         caught: false,
         oracles: Vec::new(),
         case: None,
@@ -90,7 +92,7 @@ pub async fn hunt(mutant: Mutant, ground: &Ground<'_>) -> Result<Hunt> {
             sessions: &session,
             references: ground.references.clone(),
             commit: String::new(),
-            logs: ground.logs.join(mutant.name()),
+            logs: ground.logs.join(&name),
         };
         let tell = |verdict: Verdict| {
             hunt.cases += 1;
@@ -98,7 +100,7 @@ pub async fn hunt(mutant: Mutant, ground: &Ground<'_>) -> Result<Hunt> {
             hunt.note(&verdict.case, &verdict.violations);
             Ok(!hunt.caught)
         };
-        campaign.play(ground.cases.to_vec(), tell).await.with_context(|| mutant.name())?;
+        campaign.play(ground.cases.to_vec(), tell).await.context(name)?;
     }
     hunt.seconds = (began.elapsed().as_secs_f64() * 10.0).round() / 10.0;
     Ok(hunt)

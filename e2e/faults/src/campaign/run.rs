@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ use crate::harness::example::{End, Example};
 use crate::harness::session::Session;
 use crate::oracles::{
     Oracle, Setting, Violation, data_of, data_safe, isolated, judge, no_leaks, no_orphans, path_independent,
-    rolled_back, stable, unchanged,
+    rolled_back, same_end, stable, unchanged,
 };
 
 /// After rest, a difference has so long to go away: Kubernetes may still be busy.
@@ -63,13 +63,24 @@ impl Verdict {
     }
 }
 
-/// Runs the example once without a fault.
+/// Runs the example once without a fault. What it ends with is what two looks agree on: on a busy machine Kubernetes may still be
+/// clearing up when the Stack has been looked at, and a reference that is too early makes every case wrong.
 pub async fn undisturbed(session: &Session<'_>, example: &Example, route: Route) -> Result<Outcome> {
     let mut case = Case::start(session, example, route).await?;
     let log = case.log().to_path_buf();
     let outcome = async {
         case.settle().await?;
-        case.outcome().await
+        let end = Instant::now() + MENDED;
+        let mut before = case.outcome().await?;
+        loop {
+            tokio::time::sleep(STILL).await;
+            let outcome = case.outcome().await?;
+            if same_end(&outcome.dump, &before.dump).is_empty() {
+                return Ok(outcome);
+            }
+            ensure!(Instant::now() < end, "it does not come to rest");
+            before = outcome;
+        }
     };
     let outcome =
         outcome.await.with_context(|| format!("the run without a fault; its log is {}", log.display()))?;
@@ -89,7 +100,8 @@ pub async fn quiet(
     if let Err(error) = case.settle().await {
         found.push(Violation::new(Oracle::O1, "Stack", format!("{error:#}")));
     }
-    found.extend(judge(&case.outcome().await?, reference, &setting(example, None)));
+    let patience = if found.is_empty() { PATIENCE } else { Duration::ZERO };
+    found.extend(judged(&mut case, reference, &setting(example, None), patience).await?.1);
     if found.is_empty() && example.end() != End::Gone {
         found.extend(is_stable(&mut case).await?);
     }
@@ -250,16 +262,9 @@ async fn play(
     if let Deed::Wrong(name) = &spec.deed {
         return wrong(case, name, verdict).await;
     }
-    let end = Instant::now() + PATIENCE;
-    let outcome = loop {
-        let outcome = case.outcome().await?;
-        let found = judge(&outcome, reference, &setting);
-        if found.is_empty() || Instant::now() >= end || !verdict.violations.is_empty() {
-            verdict.violations.extend(found);
-            break outcome;
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    };
+    let patience = if verdict.violations.is_empty() { PATIENCE } else { Duration::ZERO };
+    let (outcome, found) = judged(case, reference, &setting, patience).await?;
+    verdict.violations.extend(found);
     let victim = outcome.victim();
     (verdict.struck, verdict.victim) = (victim.is_some(), victim.map(|victim| victim.key.to_string()));
     let asked = spec.hash() % STABLE_EACH == 0 && example.end() != End::Gone && case.leads_alone();
@@ -267,6 +272,24 @@ async fn play(
         verdict.violations.extend(is_stable(case).await?);
     }
     Ok(())
+}
+
+/// What was left, and what is wrong with it once Kubernetes had time to come to rest.
+async fn judged(
+    case: &mut Case<'_>,
+    reference: &Outcome,
+    setting: &Setting,
+    patience: Duration,
+) -> Result<(Outcome, Vec<Violation>)> {
+    let end = Instant::now() + patience;
+    loop {
+        let outcome = case.outcome().await?;
+        let found = judge(&outcome, reference, setting);
+        if found.is_empty() || Instant::now() >= end {
+            return Ok((outcome, found));
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 /// O4: a restart, and a touch of the Stack.
