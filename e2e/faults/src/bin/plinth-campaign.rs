@@ -139,7 +139,11 @@ async fn campaign(arguments: &Arguments, sessions: &[Session<'_>]) -> Result<()>
         played += 1;
         bad += usize::from(!verdict.is_good());
         let word = if verdict.is_good() { "ok" } else { "BAD" };
-        let struck = if verdict.struck { "" } else { " (not struck)" };
+        let struck = match &verdict.victim {
+            _ if verdict.struck => "",
+            Some(_) => " (refused)",
+            None => " (not struck)",
+        };
         eprintln!("{played}/{count} {word}{struck} {:.1} s {}", verdict.seconds, verdict.case);
         verdict.violations.iter().take(12).for_each(|violation| eprintln!("    {violation}"));
         verdict.broken.iter().for_each(|broken| eprintln!("    harness: {broken}"));

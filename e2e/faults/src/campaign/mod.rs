@@ -145,7 +145,8 @@ impl Spec {
             Deed::Faults(faults) => faults.first().map(|fault| fault.action.kind()).unwrap_or_default(),
             Deed::Harm(harm) => harm.deed().to_string(),
             Deed::Drift(drift, _) => drift.to_string(),
-            Deed::Wrong(name) | Deed::As(name) => name.clone(),
+            Deed::Wrong(_) => "wrong".to_owned(),
+            Deed::As(_) => "way".to_owned(),
         }
     }
 
