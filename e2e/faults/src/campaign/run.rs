@@ -267,7 +267,7 @@ async fn play(
     verdict.violations.extend(found);
     let victim = outcome.victim();
     (verdict.struck, verdict.victim) = (victim.is_some(), victim.map(|victim| victim.key.to_string()));
-    let asked = spec.hash() % STABLE_EACH == 0 && example.end() != End::Gone && case.leads_alone();
+    let asked = spec.hash().is_multiple_of(STABLE_EACH) && example.end() != End::Gone && case.leads_alone();
     if verdict.violations.is_empty() && asked {
         verdict.violations.extend(is_stable(case).await?);
     }

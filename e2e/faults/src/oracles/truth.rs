@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::leaks::resource;
 use super::{Oracle, Violation, request_name};
 use crate::harness::case::{Tale, without_digest};
+use crate::history::Record;
 use crate::said::{Said, entries};
 
 /// O13: whenever a Stack or a block of it is called Ready, everything that its inventory listed at that instant exists.
@@ -20,7 +21,7 @@ pub fn truthful(before: &[Value], tales: &[Tale]) -> Vec<Violation> {
     let mut all: Vec<_> = tales
         .iter()
         .flat_map(|tale| tale.writes.iter().map(move |write| (tale.started + write.seconds, write)))
-        .filter(|(_, write)| write.happened())
+        .filter(|(_, write)| write.happened() || may_have_happened(write))
         .collect();
     all.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     let mut found = Vec::new();
@@ -28,6 +29,7 @@ pub fn truthful(before: &[Value], tales: &[Tale]) -> Vec<Violation> {
         let Some((verb, object)) = write.key.target.split_once(' ') else { continue };
         let object = normal(object);
         match &write.said {
+            Some(Said::Ready { .. }) if !write.happened() => {}
             Some(Said::Ready { ready: true, .. }) => {
                 let missing = listed
                     .iter()
@@ -44,6 +46,7 @@ pub fn truthful(before: &[Value], tales: &[Tale]) -> Vec<Violation> {
                 there.insert(object.clone());
                 listed.insert(object, entries.clone());
             }
+            _ if verb == "delete" && !write.happened() => {}
             _ if verb == "delete" => {
                 there.remove(&object);
                 listed.remove(&object);
@@ -52,6 +55,11 @@ pub fn truthful(before: &[Value], tales: &[Tale]) -> Vec<Violation> {
         }
     }
     found
+}
+
+/// There was no answer: the API server may have been killed after it had stored it.
+fn may_have_happened(write: &Record) -> bool {
+    write.status.is_none()
 }
 
 /// Cluster-wide objects have no namespace before their name, Namespaces are told of in both ways.
@@ -84,7 +92,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::history::Record;
 
     fn record(target: &str, at: f64, said: Option<Said>) -> Record {
         let said = said.map(|said| serde_json::to_value(said).unwrap());
