@@ -54,9 +54,10 @@ async fn main() -> Result<()> {
         "PLINTH_BIN has to name a binary with the feature `mutants`; see --help"
     );
     let wanted = wanted(&arguments.mutants)?;
-    let plane = TestCluster::start(Nodes::Simulated(1)).await?;
-    let session = [Session::new(&plane).await?];
-    let mut campaign = Campaign::new(&session, scenarios()?, String::new(), PathBuf::new()).await?;
+    let starting = (0..arguments.planes.max(1)).map(|_| TestCluster::start(Nodes::Simulated(1)));
+    let planes = try_join_all(starting).await?;
+    let sessions = try_join_all(planes.iter().map(|plane| Session::new(plane))).await?;
+    let mut campaign = Campaign::new(&sessions, scenarios()?, String::new(), PathBuf::new()).await?;
     for (scenario, violation) in campaign.unsound() {
         // Nothing can be told by a scenario in which something is wrong already.
         eprintln!("left out: {scenario}, without a bug: {violation}");

@@ -184,8 +184,8 @@ impl<'a> Case<'a> {
         let mut case = Case { session, names, audit, before, end, log, post, standby, harm, done, thawed };
         case.settle().await?;
         for change in &example.before {
-            // A Stack that is paused is never Ready.
-            case.end = End::Observed;
+            // A Stack that is paused is never Ready. Any other is waited for: the run begins with what it has then.
+            case.end = if change["spec"]["paused"] == true { End::Observed } else { End::Ready };
             case.patch(change).await?;
             case.settle().await?;
         }
