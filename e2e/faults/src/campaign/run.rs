@@ -70,10 +70,12 @@ pub async fn undisturbed(session: &Session<'_>, example: &Example, route: Route)
     let log = case.log().to_path_buf();
     let outcome = async {
         case.settle().await?;
-        let end = Instant::now() + MENDED;
+        // A namespace takes its time to go, and a Stack that is only looked at does not wait for it.
+        let apart = if example.end() == End::Observed { PATIENCE } else { STILL };
+        let end = Instant::now() + apart + MENDED;
         let mut before = case.outcome().await?;
         loop {
-            tokio::time::sleep(STILL).await;
+            tokio::time::sleep(apart).await;
             let outcome = case.outcome().await?;
             if same_end(&outcome.dump, &before.dump).is_empty() {
                 return Ok(outcome);
