@@ -78,12 +78,20 @@ fn upgrades(blocks: &[BlockPlan]) -> Vec<Value> {
     ways.map(|(block, way)| json!([block.name, way.from, way.target])).collect()
 }
 
-/// Validate, then assemble, then check that the order holds.
+/// Validate, then complete.
 ///
 /// # Errors
-/// As [`validate`], and a cycle in the order.
+/// As [`validate`] and [`complete`].
 pub fn plan(stack: &Stack, inputs: &Inputs) -> Result<Plan, Vec<Finding>> {
-    let mut plan = assemble(validate(stack, inputs)?);
+    complete(stack, inputs, validate(stack, inputs)?)
+}
+
+/// Assemble, then check that the order holds, and name the plan by what a person says yes to, where one does.
+///
+/// # Errors
+/// A cycle in the order.
+pub fn complete(stack: &Stack, inputs: &Inputs, validated: Validated) -> Result<Plan, Vec<Finding>> {
+    let mut plan = assemble(validated);
     graph::check(&plan)?;
     let status = stack.status.as_ref();
     let has_yes = status.is_some_and(|status| status.approved_hash.is_some());

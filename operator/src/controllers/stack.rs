@@ -25,7 +25,7 @@ use plinth_plan::exchange::report::Ground;
 use plinth_plan::exchange::{Compiled, Declared, compile};
 use plinth_plan::failover::Phase as Takeover;
 use plinth_plan::model::{Action, Decisions, Finding, Observed, Plan, StackId};
-use plinth_plan::plan::{assemble, validate};
+use plinth_plan::plan::{complete, validate};
 use plinth_plan::status::{ApprovalState, Outcome, Report, approved_steps, report};
 use plinth_runtime::call::{Answer, Applying, CallError};
 use plinth_runtime::events::transitions;
@@ -338,8 +338,8 @@ fn planned(
         Some(planned) if planned.made_from == made_from => planned,
         _ => {
             let validated = step("validate").in_scope(|| validate(stack, inputs));
-            let plan = |validated| step("plan").in_scope(|| Arc::new(assemble(validated)));
-            Planned { made_from, result: validated.map(plan) }
+            let plan = |validated| step("plan").in_scope(|| complete(stack, inputs, validated));
+            Planned { made_from, result: validated.and_then(plan).map(Arc::new) }
         }
     };
     memory.plan.insert(planned).result.clone()
