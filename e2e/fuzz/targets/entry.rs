@@ -14,7 +14,7 @@ static BUILTIN: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::builtin().expe
 
 fuzz_target!(|text: &str| {
     let Ok(entry) = parse(text, "product.yaml") else { return };
-    let Some((version, _)) = entry.spec.versions.iter().map(|v| (v.version.clone(), ())).next() else { return };
+    let Some(version) = entry.spec.versions.iter().map(|v| v.version.clone()).next() else { return };
     let stack = json!({
         "apiVersion": "plinth.dev/v1alpha1",
         "kind": "Stack",
