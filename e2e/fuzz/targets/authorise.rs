@@ -52,7 +52,8 @@ fuzz_target!(|text: &str| {
             assert_eq!(method, "GET");
             assert_eq!(peer, "spiffe://novaria/GOV/100/benefits", "the certificate is another's");
             let rest = path.split('?').next().unwrap_or_default();
-            let rest = rest.strip_prefix("/r1/NOVARIA/GOV/200/register/people/people/").expect("the granted path");
+            let rest =
+                rest.strip_prefix("/r1/NOVARIA/GOV/200/register/people/people/").expect("the granted path");
             assert!(!rest.is_empty() && !rest.contains(['/', '\\', ';']) && rest != "..", "{path:?}");
         }
     }
