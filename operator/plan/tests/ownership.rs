@@ -211,6 +211,29 @@ fn a_vanished_secret_whose_volume_exists_is_an_alarm_and_never_made_anew() {
 }
 
 #[test]
+fn a_vanished_secret_of_data_that_is_elsewhere_is_an_alarm_while_something_runs_with_it() {
+    let app = |version: &str| {
+        plan(vec![block("identity").secret("admin").deployment("app", version, &["secret/admin"])])
+    };
+    let secret = find(&app("1"), "Secret", "admin").key.clone();
+    let mut cluster = Cluster::running(&app("1"));
+    cluster.delete(&secret);
+    let decisions = cluster.decide(&app("1"));
+    assert_eq!(decisions.actions, []);
+    let blocked = unit(&decisions, "secret/admin");
+    assert_eq!((blocked.state, blocked.reason), (State::Blocked, Reason::SecretMissing));
+    for word in ["Secret/demo-identity/admin", "Deployment/demo-identity/app was started with it", "Rotate"] {
+        assert!(blocked.message.contains(word), "{}", blocked.message);
+    }
+    // Nothing that runs has it: a component that learns of it only now, and one that is gone.
+    assert_eq!(words(&cluster.decide(&app("2")).actions), ["create Secret/demo-identity/admin"]);
+    cluster.delete(&find(&app("1"), "Deployment", "app").key);
+    assert!(
+        words(&cluster.decide(&app("1")).actions).contains(&"create Secret/demo-identity/admin".to_owned())
+    );
+}
+
+#[test]
 fn a_vanished_secret_without_data_is_made_again() {
     let plan = plan(vec![identity()]);
     let mut cluster = Cluster::running(&plan);

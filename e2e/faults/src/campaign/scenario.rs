@@ -1,6 +1,7 @@
 //! What is done to a Stack while something goes wrong.
 
 use anyhow::Result;
+use plinth_api::names;
 use plinth_api::v1alpha1::stack::DeletionPolicy;
 use serde_json::{Value, json};
 
@@ -48,6 +49,11 @@ pub fn scenarios() -> Result<Vec<Scenario>> {
         Scenario {
             name: "resume",
             example: smallest()?.before(paused()).changed_by(json!({ "spec": { "paused": false } })),
+        },
+        Scenario { name: "namespace-taken", example: smallest()?.found(namespace(None)).observed() },
+        Scenario {
+            name: "field-taken",
+            example: smallest()?.found(namespace(Some("HOME/STACK/identity"))).found(realm()).observed(),
         },
         Scenario {
             name: "delete-retain",
@@ -109,6 +115,25 @@ fn held() -> Value {
     let mut change = louder();
     change["spec"]["changePolicy"] = json!({ "approval": "Required" });
     change
+}
+
+/// The namespace that the block would be in, somebody's or handed over.
+fn namespace(owner: Option<&str>) -> Value {
+    let mut namespace =
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "STACK-identity" } });
+    if let Some(owner) = owner {
+        namespace["metadata"]["annotations"] = json!({ names::ANNOTATION_OWNER: owner });
+    }
+    namespace
+}
+
+/// A file that the block would bring, as somebody else wants it.
+fn realm() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "name": "keycloak-realm", "namespace": "STACK-identity" },
+        "data": { "realm.json": "{}" },
+    })
 }
 
 fn paused() -> Value {

@@ -539,8 +539,7 @@ async fn take_step(session: &Session<'_>, example: &Example, names: &Names) -> R
 /// A fault that names an object in neutral names, for the names of a run.
 fn named(names: &Names, mut fault: Fault) -> Fault {
     if let Trigger::Content(key) = &mut fault.trigger {
-        key.target =
-            key.target.replace("STACK", &names.stack).replace("HOME", &names.home).replace(DIGEST, "*");
+        key.target = names.named(&key.target).replace(DIGEST, "*");
     }
     fault
 }

@@ -13,7 +13,7 @@ use super::case::{Case, without_digest};
 use crate::oracles::request_name;
 
 /// Whom the API server takes us for: nobody that Plinth knows.
-const SOMEBODY: &str = "somebody";
+pub(super) const SOMEBODY: &str = "somebody";
 /// An annotation that means nothing to anybody.
 const FOREIGN: &str = "example.org/foreign";
 

@@ -57,6 +57,11 @@ impl Names {
         text.replace(&self.stack, "STACK").replace(&self.home, "HOME")
     }
 
+    /// The text with the names.
+    pub(super) fn named(&self, text: &str) -> String {
+        text.replace("STACK", &self.stack).replace("HOME", &self.home)
+    }
+
     /// Whether the text is about this run: an earlier one may still be on its way out.
     pub fn names(&self, text: &str) -> bool {
         text.contains(&self.stack) || text.contains(&self.home)

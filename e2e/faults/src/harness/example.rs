@@ -12,6 +12,7 @@ use plinth_api::{Product, Stack};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
+use super::drift::SOMEBODY;
 use super::dump::Names;
 use super::session::Session;
 
@@ -46,6 +47,8 @@ pub struct Example {
     stack: Stack,
     products: Vec<Product>,
     others: Vec<Value>,
+    /// What somebody else has made before there was a Stack, in neutral names.
+    found: Vec<Value>,
     /// What the Stack is changed by (merge patches), and comes to rest after each, before the run begins.
     pub(crate) before: Vec<Value>,
     /// What the run begins with.
@@ -69,8 +72,8 @@ impl Example {
             }
         }
         ensure!(stacks.len() == 1, "{} has {} Stacks, one is wanted", path.display(), stacks.len());
-        let (before, step, end) = (Vec::new(), Step::Create, End::Ready);
-        Ok(Self { stack: stacks.remove(0), products, others, before, step, end })
+        let (found, before, step, end) = (Vec::new(), Vec::new(), Step::Create, End::Ready);
+        Ok(Self { stack: stacks.remove(0), products, others, found, before, step, end })
     }
 
     /// A run of it begins with a change (a merge patch) to a Stack that is at rest: faults hit the change alone.
@@ -84,6 +87,13 @@ impl Example {
     #[must_use]
     pub fn before(mut self, change: Value) -> Self {
         self.before.push(change);
+        self
+    }
+
+    /// The same, with an object that somebody else has made before, in neutral names.
+    #[must_use]
+    pub fn found(mut self, object: Value) -> Self {
+        self.found.push(object);
         self
     }
 
@@ -141,6 +151,11 @@ pub(super) async fn apply(session: &Session<'_>, example: &Example, names: &Name
     namespaces.create(&PostParams::default(), &serde_json::from_value(namespace)?).await?;
     for other in &example.others {
         apply_other(session, other, names).await?;
+    }
+    for object in &example.found {
+        let object: Value = serde_json::from_str(&names.named(&object.to_string()))?;
+        let params = PostParams { field_manager: Some(SOMEBODY.to_owned()), ..PostParams::default() };
+        session.api_of(&object)?.create(&params, &serde_json::from_value(object)?).await?;
     }
     let mut stack = example.stack.clone();
     stack.metadata.name = Some(names.stack.clone());

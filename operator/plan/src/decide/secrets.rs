@@ -4,7 +4,8 @@
 //! The inventory alone cannot tell "vanished" from "not made yet", for it is written before the first apply. The order
 //! can: a component starts only when its secrets are there. So a volume of a component that waits for the secret proves
 //! that the secret existed, unless the component is older than its need for it: then the running workload shows
-//! neither today's digest nor a reference to the secret.
+//! neither today's digest nor a reference to the secret. Where a component keeps its data elsewhere, as accounts in a
+//! database, its running workload proves it alone: it goes on with the old value, and so does whoever lets it in.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -18,8 +19,8 @@ use crate::model::{Desired, Live, ObjectKey, Observed, Unit, UnitId};
 /// The alarm for a secret that is not on the cluster.
 pub(super) fn vanished(unit: &Unit, units: &[Unit], secret: &Desired, observed: &Observed) -> Option<String> {
     generated_keys(secret).next()?;
-    let volume = volume_opened(unit, units, secret, None, observed)?;
-    Some(alarm(unit, secret, &volume, "is gone"))
+    let witness = witness(unit, units, secret, None, observed)?;
+    Some(alarm(unit, secret, &witness, "is gone"))
 }
 
 /// The alarm for a live secret that lost a generated key.
@@ -34,8 +35,8 @@ pub(super) fn lost_key(
     generated_keys(secret).filter(|key| !has_key(live, key)).find_map(|key| {
         // With today's digest the key was there when the secret was applied; otherwise it may be a new key.
         let proof = if same_hash { Proof::Certain } else { Proof::KeyReference(key) };
-        let volume = volume_opened(unit, units, secret, Some(proof), observed)?;
-        Some(alarm(unit, secret, &volume, &format!("has lost its key {key}")))
+        let witness = witness(unit, units, secret, Some(proof), observed)?;
+        Some(alarm(unit, secret, &witness, &format!("has lost its key {key}")))
     })
 }
 
@@ -57,12 +58,24 @@ fn generated_keys(secret: &Desired) -> impl Iterator<Item = &str> {
     generated.map(|(key, _)| key.as_str())
 }
 
-fn alarm(unit: &Unit, secret: &Desired, volume: &ObjectKey, what: &str) -> String {
+fn alarm(unit: &Unit, secret: &Desired, witness: &Witness, what: &str) -> String {
+    let exists = match witness {
+        Witness::Volume(key) => format!("{key}, which it opens, still exists"),
+        Witness::Workload(key) => format!("{key} was started with it"),
+    };
     format!(
-        "{}: {what}, but {volume}, which it opens, still exists: restore the Secret from backup, or ask for a new value \
-         with an Operation of type Rotate (block {}, secret {})",
+        "{}: {what}, but {exists}: restore the Secret from backup, or ask for a new value with an Operation of type Rotate \
+         (block {}, secret {})",
         secret.key, unit.id.block, secret.key.name
     )
+}
+
+/// What shows that the secret existed.
+enum Witness {
+    /// Data that it opens.
+    Volume(ObjectKey),
+    /// Something that began when it was there.
+    Workload(ObjectKey),
 }
 
 enum Proof<'a> {
@@ -70,37 +83,45 @@ enum Proof<'a> {
     KeyReference(&'a str),
 }
 
-/// A live data-bearing object of a component that could only start with the secret.
-fn volume_opened(
+/// A live object of a component that could only start with the secret: one with data where there is one.
+fn witness(
     unit: &Unit,
     units: &[Unit],
     secret: &Desired,
     proof: Option<Proof<'_>>,
     observed: &Observed,
-) -> Option<ObjectKey> {
-    consumers(unit, units).into_iter().find_map(|consumer| {
-        let volume = data_of(consumer, secret.key.namespace.as_deref(), observed)?;
+) -> Option<Witness> {
+    let name = secret.key.name.as_str();
+    let started_with_it = |desired: &Desired, live: &Live| match &proof {
+        Some(Proof::Certain) => true,
+        Some(Proof::KeyReference(key)) => mentions(&live.body, name, Some(key)),
+        None => live.applied_hash() == Some(desired.hash.as_str()) || mentions(&live.body, name, None),
+    };
+    let mut running = None;
+    for consumer in consumers(unit, units) {
         let workloads: Vec<(&Desired, &Live)> = consumer
             .objects
             .iter()
             .filter(|o| is_workload(&o.key.kind))
             .filter_map(|o| Some((o, observed.live.get(&o.key)?)))
             .collect();
-        let name = secret.key.name.as_str();
-        let existed = match proof {
-            Some(Proof::Certain) => true,
-            Some(Proof::KeyReference(key)) => {
-                workloads.iter().any(|(_, live)| mentions(&live.body, name, Some(key)))
-            }
-            None => {
-                workloads.is_empty()
-                    || workloads.iter().any(|(desired, live)| {
-                        live.applied_hash() == Some(desired.hash.as_str()) || mentions(&live.body, name, None)
-                    })
-            }
-        };
-        existed.then_some(volume)
-    })
+        let started = workloads.iter().find(|(desired, live)| started_with_it(desired, live));
+        // What is left alone, without a workload, is as it was when that ran.
+        let alone = workloads.is_empty() && !matches!(proof, Some(Proof::KeyReference(_)));
+        if (started.is_some() || alone || matches!(proof, Some(Proof::Certain)))
+            && let Some(volume) = data_of(consumer, secret.key.namespace.as_deref(), observed)
+        {
+            return Some(Witness::Volume(volume));
+        }
+        if let Some((workload, live)) = started
+            && consumer.component
+            && !live.deleting
+            && !keeps_data(consumer)
+        {
+            running.get_or_insert_with(|| workload.key.clone());
+        }
+    }
+    running.map(Witness::Workload)
 }
 
 /// The secret's own unit and the components that wait for it, directly or through secrets and configs made of it.
@@ -140,6 +161,11 @@ fn data_of(unit: &Unit, namespace: Option<&str>, observed: &Observed) -> Option<
             && label(&live.body, names::LABEL_COMPONENT).is_none_or(|component| component == unit.id.name)
     });
     claimed.map(|(key, _)| key.clone())
+}
+
+/// Its data is in volumes of its own: without them it begins anew.
+fn keeps_data(unit: &Unit) -> bool {
+    unit.objects.iter().any(|o| o.key.kind == "StatefulSet" || (o.data && o.key.kind != "Secret"))
 }
 
 /// The object refers to the Secret (and to this key of it) from a container or a volume.
