@@ -25,6 +25,10 @@ fn a_wrong_command_line_is_2() {
     let ran = plinth(&["up", DEMO, "--nodes", "imaginary"]);
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("simulated, real, auto"), "{}", ran.err);
+    let ran =
+        plinth(&["failover", "x", "identity", "--reason", "r", "--restore", "now", "--identity-secret", "s"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("REQUIREMENT=ID"), "{}", ran.err);
 }
 
 #[test]
@@ -34,6 +38,11 @@ fn no_cluster_is_6_and_says_what_to_do() {
         &["plan", "-f", DEMO, "--diff"],
         &["preflight", "-f", DEMO],
         &["approve", "x", "--reason", "r"],
+        &["pause", "x"],
+        &["resume", "x", "identity"],
+        &["rotate", "x", "identity", "keycloak-admin", "--reason", "r"],
+        &["failover", "x", "identity", "--reason", "r"],
+        &["switchback", "x", "identity", "--reason", "r"],
     ] {
         let ran = plinth(args);
         assert_eq!(ran.code, 6, "{args:?} {}", ran.err);

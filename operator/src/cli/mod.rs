@@ -21,6 +21,7 @@ mod directory;
 mod down;
 mod exit;
 mod explain;
+mod failover;
 mod generate;
 mod graph;
 mod images;
@@ -33,12 +34,14 @@ mod onboard;
 mod operations;
 mod output;
 mod page;
+mod pause;
 mod plan;
 mod preflight;
 mod problem;
 mod progress;
 mod rbac;
 mod report;
+mod rotate;
 mod run;
 mod sandbox;
 mod schema;
@@ -120,6 +123,16 @@ enum Verb {
     Anchor(anchor::Args),
     /// Approve the plan that a Stack holds.
     Approve(approve::Args),
+    /// Write nothing more to a Stack, or to a block of it. What runs goes on running.
+    Pause(pause::Args),
+    /// Go on with what was paused.
+    Resume(pause::Args),
+    /// Give a generated secret a new value, and everybody who holds it.
+    Rotate(rotate::Args),
+    /// Take a block over to a cluster that stands by for it.
+    Failover(failover::Args),
+    /// Take a block back to where it was before it was taken over.
+    Switchback(failover::Takeover),
     /// List what people have asked for once: who, why, and how it ended.
     Operations(operations::Args),
     /// Backups: take one now, list them, verify one.
@@ -214,6 +227,11 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         Verb::Directory(args) => wait_for(directory::run(args, out)),
         Verb::Anchor(args) => wait_for(anchor::run(args, out, cli.output)),
         Verb::Approve(args) => wait_for(approve::run(args, out)),
+        Verb::Pause(args) => wait_for(pause::run(args, true, out)),
+        Verb::Resume(args) => wait_for(pause::run(args, false, out)),
+        Verb::Rotate(args) => wait_for(rotate::run(args, out)),
+        Verb::Failover(args) => wait_for(failover::run(args, out)),
+        Verb::Switchback(args) => wait_for(failover::back(args, out)),
         Verb::Operations(args) => wait_for(operations::run(args, out)),
         Verb::Backup(args) => wait_for(backup::run(args, out)),
         Verb::Restore(args) => wait_for(backup::restore(args, out)),
