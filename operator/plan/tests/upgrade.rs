@@ -418,6 +418,11 @@ fn a_step_begins_while_a_maintenance_window_is_open_and_goes_on_after_it() {
     let decisions = decide(&house.plan(), &house.cluster.observed, &Gate::OPEN);
     assert_eq!(decisions.look_again, Some(opens));
 
+    // Whoever plans the upgrade is told the same.
+    let told = plinth_plan::upgrade::waits(&house.stack, opens - 60).expect("none is open");
+    assert!(told.contains("opens on Saturday, 2026-12-05 01:00 Europe/Tallinn"), "{told}");
+    assert_eq!(plinth_plan::upgrade::waits(&house.stack, opens), None);
+
     house.cluster.observed.now = opens;
     assert_eq!(at(&house).map(|(phase, _)| phase), Some(UpgradePhase::Beginning));
     house.look(usize::MAX);

@@ -1,11 +1,12 @@
 //! `plinth upgrade`: to another version of a block, step by step, or to another catalogue; and, before that, what it would do.
 
 use anyhow::{Context as _, Result};
+use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
 use plinth_api::Stack;
 use plinth_api::v1alpha1::operation::{OperationSpec, OperationType, UpgradeTarget};
 use plinth_api::v1alpha1::product::Rollback;
-use plinth_plan::upgrade::{StepAhead, ahead};
+use plinth_plan::upgrade::{StepAhead, ahead, waits};
 use serde::Serialize;
 
 use super::ask::{AskArgs, ask};
@@ -63,6 +64,9 @@ pub struct Args {
 struct Ahead {
     stack: String,
     block: String,
+    /// Why the first step would not begin now, however ready it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<String>,
     steps: Vec<StepAhead>,
 }
 
@@ -82,7 +86,8 @@ pub async fn run(args: Args, out: Out) -> Result<Exit> {
             };
             Failure::invalid(findings.iter().map(problem).collect())
         })?;
-        out.print(&Ahead { stack: args.stack, block: block.clone(), steps }, text)?;
+        let window = waits(&stack, Timestamp::now().as_second());
+        out.print(&Ahead { stack: args.stack, block: block.clone(), window, steps }, text)?;
         return Ok(Exit::Ok);
     }
     let what = match (&args.catalogue, &args.block, &args.to) {
@@ -117,6 +122,7 @@ fn text(ahead: &Ahead) -> String {
     }
     let mut lines =
         vec![format!("Stack {}, block {}: {} steps", ahead.stack, ahead.block, ahead.steps.len())];
+    lines.extend(ahead.window.iter().map(|window| format!("now every step {window}")));
     for (number, step) in ahead.steps.iter().enumerate() {
         lines.push(format!("\n{}. {} -> {}", number + 1, step.from, step.to));
         let mut line = |what: &str, items: &[String]| {
@@ -139,4 +145,31 @@ fn text(ahead: &Ahead) -> String {
         lines.extend(step.held.iter().map(|why| format!("   HELD: {why}")));
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_that_is_closed_stands_before_the_steps() {
+        let step = StepAhead {
+            from: "1".to_owned(),
+            to: "2".to_owned(),
+            rollback: Rollback::Possible,
+            restore_point: Vec::new(),
+            migrations: Vec::new(),
+            stands_still: Vec::new(),
+            rolls: vec!["Deployment/a".to_owned()],
+            others: 0,
+            changes: Vec::new(),
+            held: None,
+        };
+        let window = Some("waits for a maintenance window, which opens on Saturday".to_owned());
+        let ahead =
+            Ahead { stack: "demo".to_owned(), block: "identity".to_owned(), window, steps: vec![step] };
+        let lines: Vec<String> = text(&ahead).lines().map(str::to_owned).collect();
+        assert_eq!(lines[1], "now every step waits for a maintenance window, which opens on Saturday");
+        assert!(text(&Ahead { window: None, ..ahead }).lines().nth(1) == Some(""), "{lines:?}");
+    }
 }

@@ -25,6 +25,12 @@ pub(super) fn read(stack: &Stack) -> Result<Option<Windows>, Vec<Finding>> {
     Windows::read((&zone.0, zone.1), (&format!("{at}.windows"), &maintenance.windows)).map(Some)
 }
 
+/// Why no step of an upgrade begins at a moment (seconds since the Unix epoch), by the Stack's maintenance windows; `None` while one is
+/// open, where the Stack has none, and where they are wrong, which its plan says.
+pub fn waits(stack: &Stack, now: i64) -> Option<String> {
+    closed(&read(stack).ok()??, now)
+}
+
 /// Why no step begins at a moment; `None` while a window is open.
 pub(super) fn closed(windows: &Windows, now: i64) -> Option<String> {
     let now = Timestamp::from_second(now).ok().filter(|now| !windows.cover(*now))?;

@@ -31,6 +31,7 @@ pub use admit::admit;
 pub use advance::{Advanced, advance};
 pub use ahead::{StepAhead, ahead};
 pub(crate) use maintenance::findings;
+pub use maintenance::waits;
 pub use path::{Edge, edge, next_to, path};
 pub(crate) use stand::{Stand, no_point, stand};
 
