@@ -83,11 +83,14 @@ impl Dump {
         };
         // A Job's name ends in a digest over its content, names of the run included.
         let jobs = objects.iter().filter(|object| object["kind"] == "Job");
-        let jobs =
-            jobs.filter_map(|job| job.pointer("/metadata/name").and_then(Value::as_str)).filter_map(|name| {
-                let stem = name.get(..name.len().checked_sub(JOB_DIGEST)?)?;
-                Some((name, format!("{stem}DIGEST")))
-            });
+        let jobs = jobs.filter_map(|job| job.pointer("/metadata/name").and_then(Value::as_str));
+        // So does that of one which waits, and only stands in a status.
+        let waiting = objects.iter().filter_map(|object| object.pointer("/status/objects")?.as_array());
+        let waiting = waiting.flatten().filter_map(|line| line["object"].as_str()?.strip_prefix("Job/"));
+        let jobs = jobs.chain(waiting.filter_map(|name| name.rsplit('/').next())).filter_map(|name| {
+            let stem = name.get(..name.len().checked_sub(JOB_DIGEST)?)?;
+            Some((name, format!("{stem}DIGEST")))
+        });
         let replaced: Vec<(&str, String)> = jobs
             // An owner is named by its uid, in field ownership as a part of a key.
             .chain(texts("/metadata/uid").map(|uid| (uid, "UID".to_owned())))

@@ -10,6 +10,8 @@ use crate::harness::case::{Tale, without_digest};
 use crate::history::Record;
 use crate::said::{Said, entries};
 
+const NAMESPACES: &str = "core/namespaces ";
+
 /// O13: whenever a Stack or a block of it is called Ready, everything that its inventory listed at that instant exists.
 pub fn truthful(before: &[Value], tales: &[Tale]) -> Vec<Violation> {
     let mut there: BTreeSet<String> = before.iter().map(request_name).map(|name| normal(&name)).collect();
@@ -50,6 +52,11 @@ pub fn truthful(before: &[Value], tales: &[Tale]) -> Vec<Violation> {
             _ if verb == "delete" => {
                 there.remove(&object);
                 listed.remove(&object);
+                // With its namespace a whole block is taken down: it is no block of the Stack any more.
+                if object.starts_with(NAMESPACES) {
+                    listed
+                        .retain(|_, entries| !entries.iter().any(|entry| normal(&resource(entry)) == object));
+                }
             }
             _ => drop(there.insert(object)),
         }
@@ -130,6 +137,13 @@ mod tests {
             let gone = record("delete apps/deployments STACK-a/b", 2.5, None);
             assert_eq!(run(vec![inventory.clone(), apply(2.0), gone, ready(3.0)]).len(), 1);
         }
+        let down = record("delete core/namespaces STACK-a", 1.5, None);
+        let ready = record("apply plinth.dev/stacks/status HOME/STACK", 2.0, said());
+        assert_eq!(
+            run(vec![inventory.clone(), down, ready]),
+            [],
+            "a block that was taken down is not awaited"
+        );
         let other = record("apply plinth.dev/buildingblocks/status HOME/STACK-z", 2.0, said());
         assert_eq!(run(vec![inventory, other]), [], "another block's objects are not its own");
     }
