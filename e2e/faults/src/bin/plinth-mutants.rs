@@ -38,7 +38,7 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 2)]
     planes: usize,
     /// So many cases have to be enough for one.
-    #[arg(long, value_name = "N", default_value_t = 60)]
+    #[arg(long, value_name = "N", default_value_t = 150)]
     cases: usize,
     /// Where the result goes.
     #[arg(long, value_name = "FILE", default_value = "target/mutants.json")]

@@ -51,6 +51,9 @@ pub struct Names {
     pub home: String,
 }
 
+/// Counted up by Kubernetes with each change of a Deployment's pods.
+const REVISION: &str = "deployment.kubernetes.io/revision";
+
 impl Names {
     /// The text without the names.
     pub fn neutral(&self, text: &str) -> String {
@@ -127,6 +130,12 @@ impl Dump {
                 if let Some(part) = object.get_mut(part).and_then(Value::as_object_mut) {
                     part.remove(field);
                 }
+            }
+            // How often a Deployment has rolled.
+            if let Some(annotations) =
+                object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
+            {
+                annotations.remove(REVISION);
             }
             if let Some(conditions) = object.pointer_mut("/status/conditions").and_then(Value::as_array_mut) {
                 conditions.iter_mut().filter_map(Value::as_object_mut).for_each(|condition| {
