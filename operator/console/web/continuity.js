@@ -3,7 +3,7 @@
 import { sign, table, trail } from "./country.js";
 import { element } from "./element.js";
 import { STATES, condition } from "./store.js";
-import { ago, moment, say } from "./texts.js";
+import { ago, day, moment, say } from "./texts.js";
 
 const HOUR = 3600_000;
 /** So long before its end people should have replaced a certificate; the alert PlinthCertificateToReplace says the same. */
@@ -93,12 +93,13 @@ function backups(stack) {
 function certificates(stack) {
   const { certificates: known = [], moreCertificates: more } = stack.view;
   const rows = known.map((one) => element("tr", {},
-    element("td", { title: moment(one.notAfter) }, ending(one), ` ${ago(one.notAfter)}`),
+    element("td", {}, ending(one)),
+    element("td", { title: moment(one.notAfter) }, day(one.notAfter), element("br"), element("span", { class: "beside" }, ago(one.notAfter))),
     element("th", { scope: "row" }, one.object, one.cluster ? ` (${one.cluster})` : ""),
     element("td", {}, one.block ?? ""),
     element("td", {}, say(`certificate-${one.source}`)),
     element("td", { title: moment(one.renewal) }, ago(one.renewal))));
-  const body = rows.length > 0 ? table([say("ends"), say("certificate"), say("block"), say("next-from"), say("renewed")], rows, say("certificates")) : element("p", {}, say("no-certificates"));
+  const body = rows.length > 0 ? table([say("status"), say("ends"), say("certificate"), say("block"), say("next-from"), say("renewed")], rows, say("certificates")) : element("p", {}, say("no-certificates"));
   const rest = more ? element("p", {}, say("more-certificates", { more })) : null;
   return [element("h2", {}, say("certificates")), element("p", { class: "beside" }, say("renewal-policy")), body, rest];
 }

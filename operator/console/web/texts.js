@@ -40,12 +40,17 @@ export function money(amount, currency) {
 export function ago(time, now = Date.now()) {
   if (!time) return "";
   const seconds = Math.round((new Date(time).getTime() - now) / 1000);
-  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-  const [unit, size] = units.find(([, size]) => Math.abs(seconds) >= size) ?? units[3];
+  const units = [["year", 31557600], ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  const [unit, size] = units.find(([, size]) => Math.abs(seconds) >= size) ?? units.at(-1);
   return new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(Math.trunc(seconds / size), unit);
 }
 
 /** A moment, written out. */
 export function moment(time) {
   return time ? new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(time)) : "";
+}
+
+/** A day, written out. */
+export function day(time) {
+  return time ? new Intl.DateTimeFormat(language, { dateStyle: "medium" }).format(new Date(time)) : "";
 }
