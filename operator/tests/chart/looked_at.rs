@@ -82,7 +82,7 @@ async fn kubeconform_finds_every_field_where_the_api_server_has_it() -> Result<(
         ensure!(count("valid") == Some(objects.len() as u64), "{name}: {answer}");
         checked += objects.len();
     }
-    println!("{checked} objects are valid, of {kinds} kinds that the API server serves");
+    println!("seen: {checked} objects are valid, of {kinds} kinds that the API server serves");
     Ok(())
 }
 
@@ -166,6 +166,6 @@ async fn kube_score_says_nothing_that_has_no_answer() -> Result<()> {
         answers.iter().flat_map(|(place, ids)| ids.keys().map(move |id| (place.as_str(), id.clone())));
     let idle: Vec<_> = written.filter(|answer| !used.contains(&(answer.0, answer.1.clone()))).collect();
     ensure!(idle.is_empty(), "answers that nothing asks for: {idle:?}");
-    println!("{looked} objects looked at, {} kinds of findings answered", used.len());
+    println!("seen: {looked} objects looked at, {} kinds of findings answered", used.len());
     Ok(())
 }

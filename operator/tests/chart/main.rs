@@ -15,8 +15,14 @@ mod helm;
 mod house;
 mod install;
 mod looked_at;
+#[path = "../support/page.rs"]
+mod page;
 mod prometheus;
+#[path = "../guide/ran.rs"]
+#[allow(dead_code, reason = "the guide's own tests use all of it")]
+mod ran;
 mod real;
+mod told;
 mod tools;
 
 /// Folder of the chart.

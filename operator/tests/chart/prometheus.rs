@@ -159,6 +159,6 @@ async fn every_query_of_the_dashboard_finds_what_a_running_operator_exports() ->
     ensure!(is_ready.len() == 1 && is_ready[0]["value"][1] == "1", "{is_ready:?}");
     let blocks = prometheus.asked("sum(plinth_blocks{state=\"Ready\"})")?;
     ensure!(blocks[0]["value"][1] == "2", "{blocks:?}");
-    println!("{} queries, each with an answer", queries.len());
+    println!("seen: {} queries, each with an answer", queries.len());
     operator.stop().await
 }

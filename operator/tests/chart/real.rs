@@ -17,10 +17,9 @@ use plinth_cluster::{Lines, Nodes, TOOLBOX};
 use plinth_images::Images;
 use serde_json::json;
 
-use super::CHART;
 use super::account::NAMESPACE;
 use super::house::{condition, ready};
-use super::install::helm;
+use super::told::Guide;
 
 /// Until another process leads, whatever happened to the one before.
 const TAKEN_OVER: Duration = Duration::from_secs(60);
@@ -30,23 +29,14 @@ const TAKEN_OVER: Duration = Duration::from_secs(60);
 async fn the_operator_is_a_pod_that_brings_a_stack_up_and_is_followed_by_another_when_it_is_killed()
 -> Result<()> {
     let image = tokio::task::spawn_blocking(image).await??;
+    println!("seen: the image is {}", image.archive.display());
     TestCluster::run(Nodes::Real, async |cluster| {
-        cluster.import_image(&image).await?;
+        cluster.import_image(&image.archive).await?;
         let client = cluster.client().await?;
-        for (name, labels) in
-            [(NAMESPACE, json!({ "pod-security.kubernetes.io/enforce": "restricted" })), ("dpi", json!({}))]
-        {
-            let namespace: Namespace =
-                serde_json::from_value(json!({ "metadata": { "name": name, "labels": labels } }))?;
-            Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
-        }
-        let port = cluster.server_url().rsplit(':').next().unwrap_or_default().to_owned();
-        let ports = format!("networkPolicy.apiServerPorts={{443,{port}}}");
-        let image =
-            "image.repository=plinth.local/plinth-dev/plinth,image.tag=onboard-1,image.pullPolicy=Never";
-        let arguments =
-            ["install", "plinth", CHART, "--wait", "--timeout=5m", "--set", image, "--set", &ports];
-        helm(cluster, &arguments).await?;
+        let dpi: Namespace = serde_json::from_value(json!({ "metadata": { "name": "dpi" } }))?;
+        Api::all(client.clone()).create(&PostParams::default(), &dpi).await?;
+        let guide = Guide::of(cluster, &image.values).await?;
+        guide.follow("docs/guide/install.md").await?;
         let deployment = Api::<Deployment>::namespaced(client.clone(), NAMESPACE).get("plinth").await?;
         ensure!(deployment.status.as_ref().and_then(|status| status.ready_replicas) == Some(2));
 
@@ -56,6 +46,8 @@ async fn the_operator_is_a_pod_that_brings_a_stack_up_and_is_followed_by_another
         stacks.create(&PostParams::default(), &serde_json::from_value(stack())?).await?;
         let up = ready(&stacks, "hello").await?;
         ensure!(condition(&up, "Simulated").is_none(), "{:?}", up.status);
+        guide.console_is_served(&client).await?;
+        guide.follow("docs/runbooks/PlinthQueueGrows.md").await?;
         another_takes_over(&client, &stacks).await
     })
     .await
@@ -85,15 +77,26 @@ async fn another_takes_over(client: &Client, stacks: &Api<Stack>) -> Result<()> 
     .await;
     mended?;
     ready(stacks, "hello").await?;
-    println!("{first} was killed, {next} leads");
+    println!("seen: {first} was killed, {next} leads");
     Ok(())
 }
 
-/// The image of this program, from its recipe.
-fn image() -> Result<PathBuf> {
+/// An image, and what the chart has to be told of it.
+struct Image {
+    archive: PathBuf,
+    values: String,
+}
+
+/// The image that `PLINTH_IMAGE` names, as it is published; without, one of this program, from its recipe.
+fn image() -> Result<Image> {
+    if let Some(published) = std::env::var_os("PLINTH_IMAGE") {
+        return Ok(Image { archive: published.into(), values: "image.pullPolicy=Never".to_owned() });
+    }
     let program = Path::new(env!("CARGO_BIN_EXE_plinth")).to_owned();
     let progress = Lines::default();
-    Ok(Images::new(&progress)?.given("plinth", program).build("plinth")?.archive)
+    let archive = Images::new(&progress)?.given("plinth", program).build("plinth")?.archive;
+    let values = "image.repository=plinth.local/plinth-dev/plinth,image.tag=onboard-1,image.pullPolicy=Never";
+    Ok(Image { archive, values: values.to_owned() })
 }
 
 /// A product whose image every real node has.

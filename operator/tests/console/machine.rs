@@ -1,5 +1,6 @@
 //! A country on simulated nodes, and a console that somebody with an account of their own looks at.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -73,6 +74,25 @@ impl Machine {
         Ok(String::from_utf8(output.stdout)?)
     }
 
+    /// How often the API server was asked for what the console shows, by kind and verb, and how many watches of it are open.
+    pub fn reads(&self) -> Result<BTreeMap<String, f64>> {
+        let shown = |line: &&str| {
+            let counts = line.starts_with("apiserver_request_total{") && !line.contains("verb=\"WATCH\"")
+                || line.starts_with("apiserver_longrunning_requests{");
+            let reads =
+                ["GET", "LIST", "WATCH"].iter().any(|verb| line.contains(&format!("verb=\"{verb}\"")));
+            counts && reads && (line.contains("group=\"plinth.dev\"") || line.contains("resource=\"events\""))
+        };
+        let metrics = self.kubectl(&["get", "--raw", "/metrics"], None)?;
+        let mut reads = BTreeMap::new();
+        for line in metrics.lines().filter(shown) {
+            let (what, count) = line.rsplit_once(' ').with_context(|| format!("{line}: has no number"))?;
+            reads.insert(what.to_owned(), count.parse()?);
+        }
+        ensure!(!reads.is_empty(), "the API server counts no reads of what is shown:\n{metrics}");
+        Ok(reads)
+    }
+
     fn patch(&self, namespace: &str, stack: &str, patch: &Value) -> Result<()> {
         let patch = patch.to_string();
         self.kubectl(&["patch", "stack", stack, "-n", namespace, "--type=merge", "-p", &patch], None)
@@ -128,6 +148,46 @@ impl Machine {
             },
         });
         self.kubectl(&["create"], Some(&asked)).map(drop)
+    }
+
+    /// The country believes one more authority, whose certificate ends in that many days.
+    pub fn trust_an_authority_that_ends_in(&self, days: i64) -> Result<()> {
+        let end = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
+        let end = end.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let mut params = rcgen::CertificateParams::new(Vec::new())?;
+        params.not_after =
+            rcgen::date_time_ymd(end.year().into(), end.month().try_into()?, end.day().try_into()?);
+        let certificate = params.self_signed(&rcgen::KeyPair::generate()?)?.pem();
+        let map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "country-ca", "namespace": "dpi" },
+            "data": { "ca.crt": certificate },
+        });
+        self.kubectl(&["create"], Some(&map))?;
+        self.patch("dpi", "ukraine", &json!({ "spec": { "site": { "extraCaConfigMap": "country-ca" } } }))
+    }
+
+    /// A site is made known, and a block that runs there is asked for.
+    pub fn open_site(&self, name: &str, kubeconfig: &str) -> Result<()> {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name, "namespace": "dpi" },
+            "stringData": { "kubeconfig": kubeconfig },
+        });
+        let cluster = json!({
+            "apiVersion": "plinth.dev/v1alpha1", "kind": "WorkloadCluster",
+            "metadata": { "name": name, "namespace": "dpi" },
+            "spec": { "kubeconfigSecret": { "name": name }, "jurisdiction": "UA", "location": "UA", "site": name },
+        });
+        self.kubectl(&["create"], Some(&secret))?;
+        self.kubectl(&["create"], Some(&cluster))?;
+        self.patch_list(&json!([
+            { "op": "add", "path": "/spec/blocks/-", "value": { "name": "workflow", "product": "operaton" } },
+            { "op": "add", "path": "/spec/placement", "value": { "blocks": [{ "block": "workflow", "clusters": [name] }] } },
+        ]))
+    }
+
+    fn patch_list(&self, patch: &Value) -> Result<()> {
+        let patch = patch.to_string();
+        self.kubectl(&["patch", "stack", "ukraine", "-n", "dpi", "--type=json", "-p", &patch], None).map(drop)
     }
 
     /// What sandboxes may be, and what things cost.

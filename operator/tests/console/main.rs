@@ -7,7 +7,9 @@
 mod axe;
 mod machine;
 mod pages;
+mod site;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,8 @@ use plinth_journey::{Browser, within};
 
 /// Until the page shows what has happened on the cluster.
 const LIMIT: Duration = Duration::from_secs(180);
+/// So often the page of many Stacks is opened while requests to the API server are counted.
+const LOOKS: usize = 5;
 const UKRAINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/ukraine");
 const LANGUAGES: [(&str, &str); 4] = [("uk", "Стеки"), ("es", "Stacks"), ("fr", "Stacks"), ("en", "Stacks")];
 
@@ -38,9 +42,11 @@ async fn whoever_is_on_duty_sees_the_object_at_fault() -> Result<()> {
     a_broken_database_is_named(&page, &machine).await?;
     pages::what_runs_less_is_told_and_what_is_late(&page, &machine).await?;
     pages::a_takeover_and_the_standbys_are_told(&page).await?;
+    pages::certificates_are_told_before_they_end(&page, &machine).await?;
     a_hundred_stacks_are_there_at_once(&page, &machine).await?;
     pages::a_sandbox_says_what_it_costs_and_why_it_sleeps(&page, &machine).await?;
     it_says_when_the_cluster_is_silent(&page, &machine).await?;
+    site::a_site_that_is_down_is_named(&page, &machine).await?;
     let complaints = browser.complaints().await?;
     ensure!(complaints.is_empty(), "{complaints:#?}");
     browser.close().await?;
@@ -61,6 +67,7 @@ async fn whoever_is_on_duty_sees_the_object_at_fault() -> Result<()> {
         page.shows("main h1", title).await?;
         page.keeps_axes_rules(&format!("{title} in the dark")).await?;
     }
+    pages::pictures_the_certificates(&page, "certificates-dark").await?;
     page.browser.client.clone().close().await?;
     Ok(())
 }
@@ -129,6 +136,21 @@ impl Page<'_> {
         let broken = axe::broken(&self.browser.client).await?;
         ensure!(broken.is_empty(), "{when}: {broken:#?}");
         Ok(())
+    }
+
+    /// What the API server was asked for while the page of many Stacks was opened some times.
+    async fn costs_of_looking(&self, machine: &Machine) -> Result<BTreeSet<String>> {
+        let before = machine.reads()?;
+        for _ in 0..LOOKS {
+            self.browser.client.refresh().await?;
+            self.shows(".cards li:nth-child(101) h2", "").await?;
+        }
+        let after = machine.reads()?;
+        Ok(after
+            .into_iter()
+            .filter(|(what, count)| before.get(what) < Some(count))
+            .map(|(what, _)| what)
+            .collect())
     }
 
     async fn picture(&self, name: &str) -> Result<()> {
@@ -212,21 +234,30 @@ async fn a_broken_database_is_named(page: &Page<'_>, machine: &Machine) -> Resul
     page.shows(".lead .sign.good", "Ready").await
 }
 
-/// First paint, and the time from a change to the page that shows it: printed, for a test does not judge time.
+/// First paint, and the time from a change to the page that shows it: both are to be under a second on an idle machine, and this one may have
+/// other work, so that they are said and not judged. Who looks costs the API server no more than the question who that is.
 async fn a_hundred_stacks_are_there_at_once(page: &Page<'_>, machine: &Machine) -> Result<()> {
     machine.apply_paused_stacks(100)?;
     page.opens("#/").await?;
     page.shows(".cards li:nth-child(101) h2", "").await?;
-    page.browser.client.refresh().await?;
-    page.shows(".cards li:nth-child(101) h2", "").await?;
+    // The operator reads now and then by itself. What a look asks for, it asks for every time.
+    let mut more = page.costs_of_looking(machine).await?;
+    for _ in 0..2 {
+        let again = page.costs_of_looking(machine).await?;
+        more.retain(|line| again.contains(line));
+    }
+    ensure!(more.is_empty(), "{LOOKS} looks at the page ask the API server for {more:#?}");
+    println!(
+        "seen: 3 times {LOOKS} looks at 101 Stacks: no request to the API server for anything that is shown"
+    );
     let paint = "return performance.getEntriesByName('first-contentful-paint')[0].startTime";
-    eprintln!("101 Stacks: first paint after {} ms", page.script(paint).await?);
+    println!("seen: 101 Stacks: first paint after {} ms", page.script(paint).await?);
     page.opens("#/many/stack-42").await?;
     page.shows("main h1", "stack-42").await?;
     let began = Instant::now();
     machine.rename_profile("stack-42")?;
     page.shows("main h1", "standard").await?;
-    eprintln!("a change is seen {} ms after kubectl was started with it", began.elapsed().as_millis());
+    println!("seen: a change is seen {} ms after kubectl was started with it", began.elapsed().as_millis());
     Ok(())
 }
 

@@ -116,3 +116,43 @@ pub async fn a_takeover_and_the_standbys_are_told(page: &Page<'_>) -> Result<()>
     ensure!(rows == expected, "{rows:#?}");
     Ok(())
 }
+
+/// The certificates of a country, the next to end first, each with who brings the next one; what is wrong with one once it is.
+pub async fn certificates_are_told_before_they_end(page: &Page<'_>, machine: &Machine) -> Result<()> {
+    page.opens("#/dpi/ukraine/~continuity").await?;
+    page.shows(&certificates("th"), "Secret ukraine-information-mediator").await?;
+    page.shows(&certificates("td"), "Plinth").await?;
+    page.shows(&certificates("td .sign.good"), "In time").await?;
+    machine.trust_an_authority_that_ends_in(20)?;
+    // What people have to replace comes before what is renewed by itself, for it ends sooner.
+    page.shows(&certificates("tbody tr:first-child"), "ConfigMap dpi/country-ca").await?;
+    page.shows(&certificates("tbody tr:first-child td .sign.work"), "To be replaced").await?;
+    page.keeps_axes_rules("the certificates").await?;
+    page.fits("the certificates").await?;
+    pictures_the_certificates(page, "certificates").await?;
+    page.browser.client.set_window_size(390, 844).await?;
+    pictures_the_certificates(page, "certificates-phone").await?;
+    page.browser.client.set_window_size(1200, 900).await?;
+    for (days, said) in [(30, "Has ended"), (80, "Late")] {
+        page.script(&format!("window.now ??= Date.now; Date.now = () => now() + {days} * 86400e3;")).await?;
+        page.opens("#/dpi/ukraine").await?;
+        page.opens("#/dpi/ukraine/~continuity").await?;
+        page.shows(&certificates("td .sign.bad"), said).await?;
+    }
+    page.browser.client.refresh().await?;
+    page.shows("main h1", "ukraine").await
+}
+
+/// A selector within the table of certificates.
+fn certificates(within: &str) -> String {
+    format!("[aria-label=Certificates] {within}")
+}
+
+/// A picture of the table, of a page that shows it already or is opened with it.
+pub async fn pictures_the_certificates(page: &Page<'_>, name: &str) -> Result<()> {
+    page.opens("#/dpi/ukraine/~continuity").await?;
+    page.shows(&certificates("th"), "ConfigMap dpi/country-ca").await?;
+    page.script("document.querySelector('[aria-label=Certificates]').scrollIntoView({ block: 'end' })")
+        .await?;
+    page.picture(name).await
+}

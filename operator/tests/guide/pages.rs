@@ -261,7 +261,7 @@ async fn what_is_read_daily_runs_as_it_says() -> Result<()> {
             ran += follow(desk, &told).await?;
         }
         ensure!(ran > 25, "{ran} commands are few: are they still found?");
-        println!("{ran} commands");
+        println!("seen: {ran} commands of daily pages and runbooks");
         Ok(())
     })
     .await
@@ -274,7 +274,7 @@ async fn what_takes_longer_runs_as_it_says() -> Result<()> {
         let mut wrong = Vec::new();
         for told in LONG {
             match follow(desk, told).await {
-                Ok(ran) => println!("{}: {ran} commands", told.page),
+                Ok(ran) => println!("seen: {}: {ran} commands", told.page),
                 Err(error) => wrong.push(format!("{error:#}")),
             }
         }
@@ -291,7 +291,7 @@ async fn the_first_ten_minutes_are_as_they_are_told() -> Result<()> {
     let outcome = follow(&mut desk, &START).await;
     // Whatever a command that failed has left.
     let _ = desk.bash("plinth down --purge").await;
-    println!("{}: {} commands", START.page, outcome?);
+    println!("seen: {}: {} commands", START.page, outcome?);
     Ok(())
 }
 

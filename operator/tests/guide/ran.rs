@@ -111,16 +111,38 @@ impl Desk {
             ("cargo", format!("while [ \"$1\" != -- ]; do shift; done; shift; exec {plinth} \"$@\"")),
         ];
         scripts.extend(kubectl.map(|kubectl| ("kubectl", format!("exec {} \"$@\"", kubectl.display()))));
+        let desk = Self { folder, kubeconfig, words: Vec::new() };
         for (name, script) in scripts {
-            let path = programs.join(name);
-            std::fs::write(&path, format!("#!/bin/sh\n{script}\n"))?;
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+            desk.lay(name, &script)?;
         }
-        Ok(Self { folder, kubeconfig, words: Vec::new() })
+        Ok(desk)
+    }
+
+    /// Lays one more program there.
+    pub fn lay(&self, name: &str, script: &str) -> Result<()> {
+        let path = self.folder.path().join("bin").join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n"))?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+        Ok(())
     }
 
     /// Runs a script of bash; its exit code, and all that it said.
     pub async fn bash(&self, script: &str) -> Result<(i32, String)> {
+        let output = tokio::time::timeout(LIMIT, self.command(script).output()).await;
+        let output =
+            output.with_context(|| format!("still runs after {} s: {script}", LIMIT.as_secs()))??;
+        Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned()))
+    }
+
+    /// Begins a command that goes on until it is dropped.
+    #[allow(dead_code, reason = "on simulated nodes nothing serves")]
+    pub fn begins(&self, command: &str) -> Result<tokio::process::Child> {
+        let mut begun = self.command(&format!("exec {command}"));
+        begun.stdout(Stdio::null()).spawn().with_context(|| command.to_owned())
+    }
+
+    /// A script of bash, as it runs at this desk.
+    fn command(&self, script: &str) -> tokio::process::Command {
         let folder = self.folder.path();
         let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap_or_default());
         let mut bash = tokio::process::Command::new("bash");
@@ -134,10 +156,7 @@ impl Desk {
         }
         bash.envs(self.kubeconfig.iter().map(|path| ("KUBECONFIG", path)));
         bash.stdin(Stdio::null()).kill_on_drop(true);
-        let output = tokio::time::timeout(LIMIT, bash.output()).await;
-        let output =
-            output.with_context(|| format!("still runs after {} s: {script}", LIMIT.as_secs()))??;
-        Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned()))
+        bash
     }
 
     /// Runs a command of a page, and holds what comes of it against what the page says.
