@@ -166,7 +166,7 @@ impl Machine {
         self.patch("dpi", "ukraine", &json!({ "spec": { "site": { "extraCaConfigMap": "country-ca" } } }))
     }
 
-    /// A site is made known, and a block that runs there is asked for.
+    /// A site is made known, and a block that runs there is asked for, with a gateway for the host that it publishes.
     pub fn open_site(&self, name: &str, kubeconfig: &str) -> Result<()> {
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name, "namespace": "dpi" },
@@ -180,8 +180,12 @@ impl Machine {
         self.kubectl(&["create"], Some(&secret))?;
         self.kubectl(&["create"], Some(&cluster))?;
         self.patch_list(&json!([
+            { "op": "add", "path": "/spec/blocks/-", "value": { "name": "x-gateway-kharkiv", "product": "envoy-gateway" } },
             { "op": "add", "path": "/spec/blocks/-", "value": { "name": "workflow", "product": "operaton" } },
-            { "op": "add", "path": "/spec/placement", "value": { "blocks": [{ "block": "workflow", "clusters": [name] }] } },
+            { "op": "add", "path": "/spec/placement", "value": { "blocks": [
+                { "block": "x-gateway-kharkiv", "clusters": [name] },
+                { "block": "workflow", "clusters": [name] },
+            ] } },
         ]))
     }
 

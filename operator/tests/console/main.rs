@@ -164,6 +164,7 @@ impl Page<'_> {
 }
 
 async fn it_is_healthy(page: &Page<'_>) -> Result<()> {
+    page.browser.client.set_window_size(1200, 900).await?;
     page.shows(".card.good h2", "ukraine").await?;
     page.keeps_axes_rules("the countries").await?;
     page.browser.client.find(Locator::LinkText("ukraine")).await?.click().await?;

@@ -120,7 +120,7 @@ pub async fn a_takeover_and_the_standbys_are_told(page: &Page<'_>) -> Result<()>
 /// The certificates of a country, the next to end first, each with who brings the next one; what is wrong with one once it is.
 pub async fn certificates_are_told_before_they_end(page: &Page<'_>, machine: &Machine) -> Result<()> {
     page.opens("#/dpi/ukraine/~continuity").await?;
-    page.shows(&certificates("th"), "Secret ukraine-information-mediator").await?;
+    page.shows(&certificates("th"), "Secret hromada-north/exchange-").await?;
     page.shows(&certificates("td"), "Plinth").await?;
     page.shows(&certificates("td .sign.good"), "In time").await?;
     machine.trust_an_authority_that_ends_in(20)?;

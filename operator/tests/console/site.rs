@@ -10,7 +10,8 @@ use crate::machine::Machine;
 
 /// What runs there is no longer known, and the page says because of whom; everything else goes on.
 pub async fn a_site_that_is_down_is_named(page: &Page<'_>, machine: &Machine) -> Result<()> {
-    let site = TestCluster::start(Nodes::Simulated(2)).await?;
+    let site =
+        TestCluster::start_with(|options| options.nodes(Nodes::Simulated(2)).gateway_api(true)).await?;
     machine.open_site("kharkiv", &std::fs::read_to_string(site.kubeconfig())?)?;
     page.opens("#/dpi/ukraine").await?;
     page.shows(".card.good h3", "workflow").await?;
@@ -21,7 +22,7 @@ pub async fn a_site_that_is_down_is_named(page: &Page<'_>, machine: &Machine) ->
     page.shows(".card.good h3", "identity").await?;
     page.shows(".lead", "kharkiv").await?;
     page.keeps_axes_rules("a site that is down").await?;
-    page.script("document.querySelector('.card.unknown').scrollIntoView({ block: 'center' })").await?;
+    page.script("document.querySelector('.card.unknown').scrollIntoView({ block: 'end' })").await?;
     page.picture("site-down").await?;
     page.opens("#/").await?;
     page.shows(".card.unknown .fault", "kharkiv").await?;
