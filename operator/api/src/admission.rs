@@ -14,7 +14,7 @@ pub fn objects(operator: &str) -> Vec<Value> {
     objects.extend(only_the_operator(operator));
     if operator.starts_with(SERVICE_ACCOUNT) {
         objects.extend(confined(operator));
-        objects.extend(stacks_of_sandboxes(operator));
+        objects.extend(only_of_sandboxes(operator));
     }
     objects
 }
@@ -184,30 +184,32 @@ pub fn confined(operator: &str) -> Vec<Value> {
     )
 }
 
-/// The Stacks that the operator makes and deletes are those of Sandboxes: what a country declared is never its to delete.
-fn stacks_of_sandboxes(operator: &str) -> Vec<Value> {
-    let name = "plinth-sandbox-stacks";
-    let of_sandbox = |object: &str| {
+/// What the operator makes and deletes of that which a country declares is a Sandbox's own: Stacks, and what a template declares
+/// beside one.
+fn only_of_sandboxes(operator: &str) -> Vec<Value> {
+    let name = "plinth-sandboxes-alone";
+    let is_a_sandboxes = |object: &str| {
         format!(
-            "has({object}.metadata.annotations) && '{}' in {object}.metadata.annotations",
+            "({object} == null || (has({object}.metadata.annotations) && '{}' in {object}.metadata.annotations))",
             names::ANNOTATION_SANDBOX
         )
     };
+    let mut constraints = of_ours(&["CREATE", "DELETE"], &["stacks"]);
+    if let Some(rules) = constraints["resourceRules"].as_array_mut() {
+        let beside = of_ours(&["CREATE", "UPDATE"], &["members", "registries"]);
+        rules.push(beside["resourceRules"][0].clone());
+    }
     denying(
         name,
         json!({
-            "matchConstraints": of_ours(&["CREATE", "DELETE"], &["stacks"]),
+            "matchConstraints": constraints,
             "matchConditions": [
                 { "name": "operator", "expression": format!("request.userInfo.username == '{operator}'") },
             ],
             "failurePolicy": "Fail",
             "validations": [{
-                "expression": format!(
-                    "request.operation == 'DELETE' ? ({}) : ({})",
-                    of_sandbox("oldObject"),
-                    of_sandbox("object"),
-                ),
-                "message": "Plinth makes and deletes no Stack but a Sandbox's own",
+                "expression": format!("{} && {}", is_a_sandboxes("oldObject"), is_a_sandboxes("object")),
+                "message": "Plinth makes and deletes nothing that is declared but a Sandbox's own",
                 "reason": "Forbidden",
             }],
         }),

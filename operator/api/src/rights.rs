@@ -116,6 +116,14 @@ pub const RIGHTS: &[Right] = &[
     },
     Right {
         group: "plinth.dev",
+        resources: &["members", "registries"],
+        verbs: &["create", "patch"],
+        names: &[],
+        place: Place::Hub,
+        why: "Agencies and registers of a Sandbox's template, made beside its Stack. A policy refuses any other.",
+    },
+    Right {
+        group: "plinth.dev",
         resources: &[
             "stacks/status",
             "operations/status",

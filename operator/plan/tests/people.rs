@@ -10,13 +10,13 @@ use plinth_plan::Inputs;
 use plinth_plan::catalogue::Catalogue;
 use plinth_plan::exchange::Declared;
 use plinth_plan::model::*;
-use plinth_plan::onboarding::Document;
+use plinth_plan::onboarding::{Content, Document, Known, filled};
 use plinth_plan::people::{Person, Portions, Role, Sex, person, progress};
 use plinth_plan::sandbox::life::life;
 use plinth_plan::sandbox::policy::Terms;
 use plinth_plan::sandbox::prospect::prospect;
 use plinth_plan::sandbox::status::{Outcome, status};
-use plinth_plan::sandbox::template::exported;
+use plinth_plan::sandbox::template::{declared, exported};
 use serde_json::{Value, json};
 
 const MANY: u32 = 10_000;
@@ -127,6 +127,52 @@ fn a_family_lives_together_and_its_children_are_of_an_age_to_be_theirs() {
             }
         }
         assert!(children > 800 && couples > 800, "{country:?}: {children} children, {couples} of couples");
+    }
+}
+
+/// The rule written once more: what a man's children have of his name.
+fn of_father(father: &str, sex: Sex) -> String {
+    let root = match father {
+        "Прохір" => "Прохор",
+        "Федір" => "Федор",
+        other => other.trim_end_matches(['а', 'о']),
+    };
+    match (root.strip_suffix('й'), sex) {
+        (Some(root), Sex::Male) => format!("{root}йович"),
+        (Some(root), Sex::Female) => format!("{root}ївна"),
+        (None, Sex::Male) => format!("{root}ович"),
+        (None, Sex::Female) => format!("{root}івна"),
+    }
+}
+
+#[test]
+fn children_of_ukraine_have_the_name_of_the_father_whom_they_live_with() {
+    let all = people(PeopleOf::Ukraine, 7, 4_000);
+    let is_father = |one: &&Person| one.role == Role::Parent && one.sex == Sex::Male;
+    let fathers: BTreeMap<&str, &Person> =
+        all.iter().filter(is_father).map(|one| (one.household.as_str(), one)).collect();
+    let mut held = 0;
+    for child in all.iter().filter(|one| one.role == Role::Child) {
+        let Some(father) = fathers.get(child.household.as_str()) else { continue };
+        held += 1;
+        assert_eq!(child.middle_name, Some(of_father(&father.given_name, child.sex)), "{child:?} {father:?}");
+    }
+    assert!(held > 800, "{held} children who live with their father");
+}
+
+#[test]
+fn grown_ups_have_a_telephone_number_that_is_nobodys() {
+    for country in PeopleOf::ALL {
+        let all = people(country, 7, MANY);
+        let numbers: BTreeSet<&String> = all.iter().filter_map(|one| one.phone.as_ref()).collect();
+        assert_eq!(numbers.len(), all.iter().filter(|one| one.role != Role::Child).count(), "{country:?}");
+        // E.164: at most 15 digits; no country code begins with 0.
+        let is_nobodys = |number: &&String| {
+            number.starts_with('0')
+                && number.len() <= 15
+                && number.bytes().all(|digit| digit.is_ascii_digit())
+        };
+        assert!(numbers.iter().all(is_nobodys), "{country:?}: {numbers:?}");
     }
 }
 
@@ -329,6 +375,76 @@ fn a_sandbox_says_what_its_stack_says_of_these_people_and_not_of_others() {
     let others = json!({ "people": { "amount": 250, "seed": 8, "country": "UA" } });
     assert_eq!(said(&sandbox(others), &stack).map(|people| people.loaded), Some(0));
     assert_eq!(said(&sandbox(json!({})), &stack), None);
+}
+
+/// The document of the step that loads people into a block of a template's sandbox.
+fn document_of(template: &str, block: &str, step: &str) -> Document {
+    let sandbox = sandbox(json!({ "template": template, "people": asked(250) }));
+    let catalogue = Catalogue::builtin().unwrap();
+    let seen = prospect(&sandbox, None, &Terms::of([], "dpi"), &catalogue, 0, jiff::Timestamp::UNIX_EPOCH);
+    let plan = seen.unwrap_or_else(|findings| panic!("{findings:?}")).plan;
+    let unit = plan.units().find(|unit| unit.id.block == block && unit.id.name == step);
+    let unit = unit.unwrap_or_else(|| panic!("no {step}"));
+    let job = &unit.job().expect("its Job").body["spec"];
+    assert_eq!((&job["completionMode"], &job["completions"]), (&json!("Indexed"), &json!(3)), "progress");
+    let own = plan.units().filter(|unit| unit.id.block == block).flat_map(|unit| &unit.objects);
+    let mut maps = own.filter(|o| o.key.kind == "ConfigMap" && o.key.name.contains(step));
+    let map = maps.next().expect("its file");
+    serde_json::from_str(map.body["data"]["onboarding.json"].as_str().expect("a text")).expect("a document")
+}
+
+#[test]
+fn grown_ups_of_a_payments_hub_are_told_to_account_lookup_each_at_one_of_its_banks() {
+    for template in ["payments-hub", "everything"] {
+        let document = document_of(template, "payments", "onboard-people");
+        let [call] = document.calls.as_slice() else { panic!("{document:?}") };
+        let people = document.people.expect("people").people(0);
+        let env = json!({ "ORACLE_URL": "http://oracle", "FSPS": "peoplesbank savingsbank" });
+        let env = env.as_object().expect("variables").clone();
+        let known = Known { env, people: Some(people.clone()), ..Known::default() };
+        let told = known.elements(call.for_each.as_deref().expect("for each of them")).unwrap();
+        let grown = people.iter().filter(|one| one["role"] != "child").count();
+        assert_eq!(told.len(), grown);
+        let mut banks = BTreeMap::new();
+        for one in told {
+            let number = one["phone"].as_str().expect("a number").to_owned();
+            let known = Known { item: Some(one), ..known.clone() };
+            let act = filled(call.act.as_ref().expect("an act"), &known.scope()).unwrap();
+            assert_eq!(act.url, format!("http://oracle/participants/MSISDN/{number}"));
+            let Some(Content::Json(body)) = act.content else { panic!("{act:?}") };
+            *banks.entry(body["fspId"].as_str().expect("a bank").to_owned()).or_insert(0) += 1;
+        }
+        assert!(banks.len() == 2 && banks.values().all(|of| *of > grown / 4), "{template}: {banks:?}");
+    }
+}
+
+#[test]
+fn the_register_of_a_civil_registration_takes_people_and_does_not_go_home() {
+    let people = document_of("civil-registration", "digital-registries", "onboard-people-persons");
+    assert_eq!(people.people.map(|people| people.amount), Some(250));
+    let sandbox = sandbox(json!({ "template": "civil-registration", "people": asked(250) }));
+    let stack = foreseen(&sandbox, &[]).unwrap();
+    let binding = &stack.spec.exchange.as_ref().expect("an exchange").bindings[0];
+    assert_eq!(Some(&binding.namespace), stack.metadata.namespace.as_ref());
+    assert_eq!(
+        (&binding.members[..], &binding.registries[..]),
+        (&["GOV/100".to_owned()][..], &["persons".to_owned()][..])
+    );
+    assert_eq!(exported(&stack, "country", "gov").0.spec.exchange, None);
+
+    // Everybody of every country is a record by the register's own schema.
+    let schema = &declared(&sandbox).registries[0].spec.schema;
+    let validator = jsonschema::validator_for(&Value::Object(schema.clone())).expect("a schema");
+    let names = schema["properties"].as_object().expect("properties");
+    for country in PeopleOf::ALL {
+        for one in (0..1000).map(|number| serde_json::to_value(person(country, 7, number)).unwrap()) {
+            let mut record = one.as_object().expect("a person").clone();
+            record.retain(|name, _| names.contains_key(name));
+            let record = Value::Object(record);
+            let wrong: Vec<String> = validator.iter_errors(&record).map(|error| error.to_string()).collect();
+            assert!(wrong.is_empty(), "{record}: {wrong:?}");
+        }
+    }
 }
 
 fn foreseen(sandbox: &Sandbox, policies: &[SandboxPolicy]) -> Result<Stack, String> {

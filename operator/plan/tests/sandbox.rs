@@ -14,7 +14,7 @@ use plinth_plan::closure;
 use plinth_plan::model::{Desired, Plan};
 use plinth_plan::sandbox::policy::Terms;
 use plinth_plan::sandbox::prospect::{Prospect, prospect};
-use plinth_plan::sandbox::template::{all, copied, exported};
+use plinth_plan::sandbox::template::{all, copied, declared, exported};
 use plinth_plan::{Inputs, plan};
 use serde_json::{Value, json};
 
@@ -80,7 +80,7 @@ fn every_template_becomes_a_whole_stack_within_the_default_quota() {
         let sandbox = sandbox(|spec| spec.template = Some(template.name.clone()));
         let seen = seen(&sandbox, &[], None).unwrap_or_else(|why| panic!("{}: {why:#?}", template.name));
         assert!(seen.plan.blocks.iter().all(|block| block.blocked.is_empty()), "{}", template.name);
-        let inputs = Inputs { catalogue: catalogue(), ..Inputs::default() };
+        let inputs = Inputs { catalogue: catalogue(), declared: declared(&sandbox), ..Inputs::default() };
         let lacking: Vec<String> =
             closure::check(&seen.plan, &seen.stack, &inputs).iter().map(ToString::to_string).collect();
         assert!(lacking.is_empty(), "{}: {}", template.name, lacking.join("\n"));
@@ -116,7 +116,14 @@ fn namespaces_together_may_take_no_more_than_the_sandbox_and_each_what_it_needs(
     let seen = seen(&sandbox(|spec| spec.quota = Some(quota)), &[], None).unwrap();
     let quotas = of_kind(&seen.plan, "ResourceQuota");
     assert_eq!(quotas.len(), seen.plan.blocks.len());
-    assert_eq!(of_kind(&seen.plan, "LimitRange").len(), quotas.len());
+    let ranges = of_kind(&seen.plan, "LimitRange");
+    assert_eq!(ranges.len(), quotas.len());
+    // No container takes more than its namespace may ask for, whatever it says of itself.
+    for (quota, range) in quotas.iter().zip(&ranges) {
+        assert_eq!(quota.key.namespace, range.key.namespace);
+        let (hard, limit) = (&quota.body["spec"]["hard"], &range.body["spec"]["limits"][0]["default"]);
+        assert_eq!((&limit["cpu"], &limit["memory"]), (&hard["requests.cpu"], &hard["requests.memory"]));
+    }
     let text = |quota: &Desired, field: &str| quota.body["spec"]["hard"][field].as_str().unwrap().to_owned();
     let all = |field: &str, size: fn(&str) -> u64| quotas.iter().map(|q| size(&text(q, field))).sum::<u64>();
     let (cpus, memory, storage) =

@@ -61,15 +61,23 @@ def daughters(middle_name):
     return middle_name[:-5] + "ївна" if middle_name.endswith("йович") else middle_name[:-4] + "івна"
 
 
+def father(middle_name):
+    """The man whose son has this middle name: one that the list of men has. In two names the vowel changes."""
+    stem = middle_name[:-5] + "й" if middle_name.endswith("йович") else middle_name[:-4]
+    changed = {"Прохор": "Прохір", "Федор": "Федір"}.get(stem, stem)
+    return next(name for name in (changed, stem + "о", stem + "а") if name in ua.first_names_male)
+
+
 ua, places = provider("person", "uk_UA"), provider("address", "uk_UA")
-fathers = [name for name in sorted(set(ua.middle_names_male)) if daughters(name) in ua.middle_names_female]
+of_fathers = [name for name in sorted(set(ua.middle_names_male)) if daughters(name) in ua.middle_names_female]
 write("UA", "Names and places of Ukraine.", "uk_UA", {
     "women": spread(ua.first_names_female),
     "men": spread(ua.first_names_male),
     "familyNames": spread(ua.last_names_common),
-    # The two lists go together: who is in the same place of both has the same father's name.
-    "middleNamesOfWomen": [daughters(name) for name in fathers],
-    "middleNamesOfMen": fathers,
+    # The three lists go together: in the same place of each are a daughter's, a son's and the father's own name.
+    "middleNamesOfWomen": [daughters(name) for name in of_fathers],
+    "middleNamesOfMen": of_fathers,
+    "fathers": [father(name) for name in of_fathers],
     "cities": spread(places.city_names),
     # Streets that are called after nobody.
     "streets": spread(title for title in places.street_titles if title.endswith(("на", "ова"))),

@@ -22,7 +22,7 @@ pub async fn asleep_and_awake_records_and_balances_are_the_same(world: &World<'_
     let began = Instant::now();
     turn(world, true).await?;
     within(LIMIT, "the country to be asleep", async || nothing_runs(world).await).await?;
-    eprintln!("asleep after {} s", began.elapsed().as_secs());
+    println!("measured: \"asleep, s\": {}", began.elapsed().as_secs());
     let page = world.citizen().open().await;
     ensure!(
         !matches!(page, Ok(Page::Application { .. } | Page::Paid(_))),
@@ -36,7 +36,7 @@ pub async fn asleep_and_awake_records_and_balances_are_the_same(world: &World<'_
         is_ready_for_real(client, STACK_NAMESPACE, STACK).await
     })
     .await?;
-    eprintln!("awake after {} s", began.elapsed().as_secs());
+    println!("measured: \"awake, s\": {}", began.elapsed().as_secs());
     within(LIMIT, "the same records and balances after the night", async || {
         let now = world.kept()?;
         ensure!(now == before, "{now:?} is not {before:?}");

@@ -1,11 +1,14 @@
 //! Sandboxes on a real control plane with simulated nodes: one comes up, is its owner's alone, sleeps and wakes with its data, is not
 //! deleted by a clock, and goes without residue.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, ResourceQuota, Secret};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::discovery::{Discovery, verbs};
@@ -19,6 +22,7 @@ use plinth_cluster::Nodes;
 use plinth_cluster::testing::TestCluster;
 use plinth_runtime::clusters::Access;
 use serde_json::{Value, json};
+use tokio::process::{Child, Command};
 
 use crate::house::*;
 use crate::webhook::Webhook;
@@ -167,7 +171,7 @@ async fn it_is_its_owners_alone(cluster: &TestCluster, home: &str) -> Result<()>
     // Nor does anybody take more than its part, whatever asks.
     let hungry = json!({ "metadata": { "name": "hungry" }, "spec": {
         "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } },
-        "containers": [{ "name": "a", "image": "a", "resources": { "requests": { "cpu": "100" } },
+        "containers": [{ "name": "a", "image": "a", "resources": { "requests": { "cpu": "100" }, "limits": { "cpu": "100" } },
             "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } } }] } });
     let asked = pods(&cluster.client().await?, &blocks)
         .create(&PostParams::default(), &serde_json::from_value(hungry)?)
@@ -312,29 +316,101 @@ fn requests(cluster: &TestCluster) -> Result<usize> {
     Ok(events.filter(counts).count())
 }
 
-/// Many at once: how long each takes, and that one that cannot be changes nothing for the others.
+/// The operator as a process of its own, so that its memory is nobody else's.
+struct Program(Child);
+
+impl Program {
+    fn start(cluster: &TestCluster) -> Result<Self> {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_plinth"));
+        program.args(["run", "--identity", "measured", "--kubeconfig"]).arg(cluster.kubeconfig());
+        let log = std::fs::File::create(cluster.state_dir().join("logs/operator.log"))?;
+        Ok(Self(program.stdin(Stdio::null()).stderr(log).kill_on_drop(true).spawn()?))
+    }
+
+    /// The most memory that was resident at once, in MiB.
+    fn peak(&self) -> Result<u64> {
+        let id = self.0.id().context("the operator has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? / 1024)
+    }
+}
+
+/// Pods of a namespace that want more than its quota gives, as long as they are not let.
+async fn hunger(client: &Client, namespace: &str) -> Result<()> {
+    let container = json!({
+        "name": "a", "image": "a", "resources": { "requests": { "cpu": "1", "memory": "16Mi" } },
+        "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
+    });
+    let hungry = json!({
+        "metadata": { "name": "hungry" },
+        "spec": {
+            "replicas": 100,
+            "selector": { "matchLabels": { "app": "hungry" } },
+            "template": {
+                "metadata": { "labels": { "app": "hungry" } },
+                "spec": {
+                    "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } },
+                    "containers": [container],
+                },
+            },
+        },
+    });
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    deployments.create(&PostParams::default(), &serde_json::from_value(hungry)?).await?;
+    Ok(())
+}
+
+/// It got what its quota gives and nothing more, and is told so.
+async fn is_held(client: &Client, namespace: &str) -> Result<String> {
+    let quotas: Api<ResourceQuota> = Api::namespaced(client.clone(), namespace);
+    let status = quotas.get("plinth-bounds").await?.status.context("a status")?;
+    let milli = |all: &Option<BTreeMap<String, Quantity>>| {
+        let text = all.as_ref().and_then(|all| all.get("requests.cpu")).map(|of| of.0.clone());
+        plinth_plan::amount::cpu(&text.unwrap_or_default())
+    };
+    let (hard, used) = (milli(&status.hard), milli(&status.used));
+    ensure!(used <= hard && hard - used < 1000, "{used} of {hard}");
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    let found = deployments.get("hungry").await?.status.unwrap_or_default();
+    let refused = found.conditions.into_iter().flatten().find(|found| found.type_ == "ReplicaFailure");
+    let why = refused.and_then(|refused| refused.message).context("nothing was refused")?;
+    ensure!(why.contains("exceeded quota: plinth-bounds"), "{why}");
+    Ok(format!("{} of 100 pods run", found.replicas.unwrap_or_default()))
+}
+
+/// Many at once: how long each takes, and that one that cannot be and one that wants too much change nothing for the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "minutes; `e2e/all sandboxes`"]
-async fn many_sandboxes_come_up_at_once_and_a_broken_one_changes_nothing_for_the_others() -> Result<()> {
+async fn many_sandboxes_come_up_at_once_and_a_broken_or_a_hungry_one_changes_nothing_for_the_others()
+-> Result<()> {
     let many: usize = std::env::var("PLINTH_SANDBOXES").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
     let cluster = TestCluster::start(Nodes::Simulated(10)).await?;
     let client = prepare(&cluster).await?;
     source(&client).await?;
     let sandboxes: Api<Sandbox> = Api::namespaced(client.clone(), "dpi");
-    let operator = start(&cluster, &Clock::default());
+    let operator = Program::start(&cluster)?;
     let tiny = json!({ "quota": { "cpu": "100m", "memory": "1Gi", "storage": "1Gi", "objects": 100 } });
     sandboxes.create(&PostParams::default(), &sandbox("broken", tiny)?).await?;
+    // It is there before the others, and asks for more and more while they come up.
+    sandboxes.create(&PostParams::default(), &sandbox("hungry", json!({}))?).await?;
+    let awake = |s: &SandboxStatus| s.phase == SandboxPhase::Awake && s.credentials_secret.is_some();
+    let hungry = until(&sandboxes, "hungry", "it is awake", awake).await?.stack.context("its place")?;
+    let hungry = format!("{}-identity", hungry.namespace);
+    hunger(&client, &hungry).await?;
+    let peak_of_one = operator.peak()?;
+    let before = requests(&cluster)?;
+
     let began = std::time::Instant::now();
     for number in 0..many {
         sandboxes.create(&PostParams::default(), &sandbox(&format!("s-{number}"), json!({}))?).await?;
     }
-    let mut took: std::collections::BTreeMap<String, f64> = std::collections::BTreeMap::new();
+    let mut took: BTreeMap<String, f64> = BTreeMap::new();
     let limit = LIMIT + Duration::from_secs(10) * u32::try_from(many)?;
     plinth_cluster::testing::eventually(limit, "all are awake", async || {
         for found in sandboxes.list(&ListParams::default()).await? {
-            let status = found.status.unwrap_or_default();
             let name = found.metadata.name.unwrap_or_default();
-            if status.phase == SandboxPhase::Awake && status.credentials_secret.is_some() {
+            if name.starts_with("s-") && awake(&found.status.unwrap_or_default()) {
                 took.entry(name).or_insert_with(|| began.elapsed().as_secs_f64());
             }
         }
@@ -344,29 +420,49 @@ async fn many_sandboxes_come_up_at_once_and_a_broken_one_changes_nothing_for_the
     .await?;
     let broken = sandboxes.get("broken").await?.status.unwrap_or_default();
     ensure!(broken.phase == SandboxPhase::Refused, "{broken:?}");
-    let mut times: Vec<f64> = took.into_values().collect();
-    times.sort_by(f64::total_cmp);
-    let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
-    let objects = everything(&client).await?;
-    let of_one = objects
-        .iter()
-        .filter(|object| object.split(' ').nth(1).is_some_and(|o| o.starts_with("s-0-")))
-        .count();
-    let requests = requests(&cluster)?;
+    let held = is_held(&client, &hungry).await?;
+    let (requests, objects) = (requests(&cluster)? - before, objects_of_each(&client).await?);
+    let sizes: BTreeSet<usize> = objects.values().copied().collect();
+    ensure!(objects.len() == many && sizes.len() == 1, "each has the same: {objects:?}");
+    let of_one = sizes.into_iter().next().unwrap_or_default();
+    ensure!(of_one <= 60, "{of_one} objects");
     let at_rest = {
         let before = writes(&cluster)?.len();
         // Silence can only be heard over time.
         tokio::time::sleep(Duration::from_secs(10)).await;
         writes(&cluster)?.len() - before
     };
-    println!(
-        "{many} sandboxes of {of_one} objects: first {:.1} s, p50 {:.1} s, p99 {:.1} s, last {:.1} s; {:.1} requests a sandbox; {at_rest} writes in 10 s at rest",
-        at(0.0),
-        at(0.5),
-        at(0.99),
-        at(1.0),
-        requests as f64 / many as f64
-    );
+    let mut times: Vec<f64> = took.into_values().collect();
+    times.sort_by(f64::total_cmp);
+    let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
+    for (what, value) in [
+        ("sandboxes", format!("{many}")),
+        ("objects of each", format!("{of_one}")),
+        ("first awake, s", format!("{:.1}", at(0.0))),
+        ("half of them awake, s", format!("{:.1}", at(0.5))),
+        ("99 of 100 awake, s", format!("{:.1}", at(0.99))),
+        ("last awake, s", format!("{:.1}", at(1.0))),
+        ("requests of the operator, each", format!("{:.1}", requests as f64 / many as f64)),
+        ("memory of the operator with two sandboxes, at most, MiB", format!("{peak_of_one}")),
+        ("memory of the operator with all, at most, MiB", format!("{}", operator.peak()?)),
+        ("writes in 10 s at rest", format!("{at_rest}")),
+        ("the hungry one", format!("\"{held}\"")),
+    ] {
+        println!("measured: \"{what}\": {value}");
+    }
     ensure!(at_rest == 0, "{at_rest} writes at rest");
-    operator.stop().await
+    Ok(())
+}
+
+/// How many objects each of the many has.
+async fn objects_of_each(client: &Client) -> Result<BTreeMap<String, usize>> {
+    let mut all = BTreeMap::new();
+    for object in everything(client).await? {
+        let place = object.split(' ').nth(1).unwrap_or_default().trim_start_matches('/');
+        let mut parts = place.splitn(3, '-');
+        if let (Some("s"), Some(number)) = (parts.next(), parts.next()) {
+            *all.entry(format!("s-{number}")).or_insert(0) += 1;
+        }
+    }
+    Ok(all)
 }

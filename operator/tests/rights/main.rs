@@ -59,6 +59,7 @@ async fn nothing_is_refused_and_no_right_is_unused() -> Result<()> {
     stages::what_agencies_declare_is_told(&client).await?;
     stages::every_kind_is_made(&client).await?;
     sandbox::one_lives_and_ends(&client).await?;
+    sandbox::one_has_agencies_of_its_own(&client).await?;
     stages::a_block_runs_on_another_cluster(
         &client,
         &account::install_on_site(&site, elsewhere.path()).await?,

@@ -82,6 +82,12 @@ fn peruvian(number: u64) -> String {
     format!("{eight}{}", digit.copied().unwrap_or_default())
 }
 
+/// The telephone number of whoever has that identifier, as digits of the international form. No country code begins with 0 (ITU-T
+/// E.164 keeps it), so that it is nobody's.
+pub fn phone(identifier: &str) -> String {
+    format!("0{identifier}")
+}
+
 /// The account of a person, at bank 00 or 000000, which is nobody's; nothing where the country has no IBAN.
 pub fn account(country: PeopleOf, seed: u32, number: u32) -> Option<String> {
     let own = Draw::of(seed, About::Account, number).below(100_000);

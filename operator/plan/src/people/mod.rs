@@ -59,6 +59,9 @@ pub struct Person {
     pub address: Address,
     /// Address for mail, which goes nowhere.
     pub email: String,
+    /// Telephone number of a grown-up, which payments find the bank by. It begins with 0, as the code of no country does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
     /// IBAN of a grown-up, at a bank that is none; nothing in countries that have no IBAN.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -116,7 +119,7 @@ impl World {
         let spouse = others(role).next().filter(|_| role != Role::Child);
         let guardian = others(Role::Parent).next().filter(|_| role == Role::Child);
         Person {
-            given_name: self.given_name(number, sex),
+            given_name: self.given_name(number, home, sex),
             middle_name: self.middle_name(number, home, sex),
             family_name: self.family_name(home, role, sex),
             sex,
@@ -127,6 +130,7 @@ impl World {
             guardian: guardian.map(|other| self.id(other)),
             address: self.address(home),
             email: format!("{}@{MAIL}", id.to_ascii_lowercase()),
+            phone: (role != Role::Child).then(|| identifier::phone(&id)),
             account: (role != Role::Child)
                 .then(|| identifier::account(self.country, self.seed, number))
                 .flatten(),
@@ -149,12 +153,17 @@ impl World {
         identifier::birth(self.country, self.seed, number, Household::of(self.seed, number).role(number)).day
     }
 
-    fn given_name(self, number: u32, sex: Sex) -> String {
-        let names = match sex {
-            Sex::Female => &self.words.women,
-            Sex::Male => &self.words.men,
+    /// Where children have their father's name in their own, it is the name of the father whom they live with.
+    fn given_name(self, number: u32, home: Household, sex: Sex) -> String {
+        let fathers = &self.words.fathers;
+        let (about, of, names) = match (sex, home.role(number)) {
+            (Sex::Male, Role::Parent) if !fathers.is_empty() => {
+                (About::ChildrensMiddleName, home.first, fathers)
+            }
+            (Sex::Male, _) => (About::GivenName, number, &self.words.men),
+            (Sex::Female, _) => (About::GivenName, number, &self.words.women),
         };
-        self.draw(About::GivenName, number).one(names).clone()
+        self.draw(about, of).one(names).clone()
     }
 
     /// Brothers and sisters have the same father.

@@ -12,11 +12,13 @@ pub struct Words {
     pub women: Vec<String>,
     pub men: Vec<String>,
     pub family_names: Vec<String>,
-    /// Names of the father, as his daughters have them; those of his sons are in the same order.
+    /// Names of the father, as his daughters have them; his own, and those of his sons, are in the same order.
     #[serde(default)]
     pub middle_names_of_women: Vec<String>,
     #[serde(default)]
     pub middle_names_of_men: Vec<String>,
+    #[serde(default)]
+    pub fathers: Vec<String>,
     pub cities: Vec<String>,
     pub streets: Vec<String>,
 }
@@ -39,12 +41,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_list_is_read_and_brothers_and_sisters_have_one_fathers_name() {
+    fn every_list_is_read_and_sons_and_daughters_have_their_fathers_name() {
         for country in PeopleOf::ALL {
             let words = words(country);
             let lists = [&words.women, &words.men, &words.family_names, &words.cities, &words.streets];
             assert!(lists.iter().all(|list| list.len() > 10), "{country:?}");
-            assert_eq!(words.middle_names_of_women.len(), words.middle_names_of_men.len(), "{country:?}");
+            let of_fathers = [&words.middle_names_of_women, &words.middle_names_of_men, &words.fathers];
+            let [women, men, fathers] = of_fathers.map(Vec::len);
+            assert!(women == men && men == fathers, "{country:?}: {women}, {men}, {fathers}");
+            for (place, father) in words.fathers.iter().enumerate() {
+                // What a father's name loses or changes is at its end.
+                let stem: String = father.chars().take(2).collect();
+                let children = [&words.middle_names_of_women[place], &words.middle_names_of_men[place]];
+                assert!(children.iter().all(|name| name.starts_with(&stem)), "{father}: {children:?}");
+                assert!(words.men.contains(father), "{father} is no man's name");
+            }
         }
     }
 }

@@ -46,12 +46,12 @@ pub fn bound(
         let Some(foundation) = units.into_iter().find(|unit| unit.id.name == FOUNDATION) else { continue };
         let Some(namespace) = home(std::slice::from_ref(foundation)) else { continue };
         let peak = needs.peak();
-        let hard = json!({
-            "requests.cpu": cpu_quantity(peak.cpu + share(cpu(&quota.cpu), total.cpu)),
-            "requests.memory": bytes_quantity(peak.memory + share(bytes(&quota.memory), total.memory)),
-            "requests.storage": bytes_quantity(peak.storage + share(bytes(&quota.storage), total.storage)),
-        });
-        foundation.drafts.extend(objects(bounds, id, block, &namespace, hard));
+        let most = Amount {
+            cpu: peak.cpu + share(cpu(&quota.cpu), total.cpu),
+            memory: peak.memory + share(bytes(&quota.memory), total.memory),
+            storage: peak.storage + share(bytes(&quota.storage), total.storage),
+        };
+        foundation.drafts.extend(objects(bounds, id, block, &namespace, most));
     }
 }
 
@@ -89,11 +89,24 @@ fn short(quota: &Quota, needs: &BTreeMap<&str, Needs>) -> Vec<Finding> {
     findings
 }
 
-fn objects(bounds: &Bounds, id: &StackId, block: &str, namespace: &str, hard: Value) -> Vec<Draft> {
+/// What a quota counts is what is asked for. What a container may take that sets itself no limit is as much as all of its namespace may
+/// ask for: one that spins is held there by the kernel, and one that starts has room.
+fn objects(bounds: &Bounds, id: &StackId, block: &str, namespace: &str, most: Amount) -> Vec<Draft> {
     let belongs = of_block(id, block);
     let namespace = Some(namespace);
+    let (cpu, memory) = (cpu_quantity(most.cpu), bytes_quantity(most.memory));
+    let hard = json!({
+        "requests.cpu": cpu,
+        "requests.memory": memory,
+        "requests.storage": bytes_quantity(most.storage),
+    });
     let unsaid = json!({ "cpu": UNSAID.0, "memory": UNSAID.1 });
-    let limits = json!({ "spec": { "limits": [{ "type": "Container", "defaultRequest": unsaid }] } });
+    let container = json!({
+        "type": "Container",
+        "defaultRequest": unsaid,
+        "default": { "cpu": cpu, "memory": memory },
+    });
+    let limits = json!({ "spec": { "limits": [container] } });
     let mut drafts = vec![
         Draft::new("v1", "ResourceQuota", namespace, NAME, belongs, json!({ "spec": { "hard": hard } })),
         Draft::new("v1", "LimitRange", namespace, NAME, belongs, limits),

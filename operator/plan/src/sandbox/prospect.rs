@@ -51,7 +51,8 @@ pub fn prospect(
     }
     let course = terms.course(&sandbox.spec, born)?;
     let stack = template::stack(sandbox, source, terms, false).map_err(|wrong| vec![wrong])?;
-    let inputs = Inputs { catalogue: catalogue.clone(), ..Inputs::default() };
+    let declared = template::declared(sandbox);
+    let inputs = Inputs { catalogue: catalogue.clone(), declared, ..Inputs::default() };
     let plan = crate::plan(&stack, &inputs)
         .map_err(|findings| findings.into_iter().map(of_sandbox).collect::<Vec<_>>())?;
     if sandbox.spec.people.is_some() && !takes_people(&stack, catalogue) {

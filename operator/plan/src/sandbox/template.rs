@@ -1,15 +1,18 @@
 //! What a sandbox becomes: the Stack of a template that comes with Plinth, or of a Stack that is copied.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use include_dir::{Dir, include_dir};
-use plinth_api::v1alpha1::sandbox::{Sandbox, SandboxSpec};
+use plinth_api::v1alpha1::exchange::{Binding, Exchange, StackRef};
+use plinth_api::v1alpha1::sandbox::{Sandbox, SandboxSpec, StackPlace};
 use plinth_api::v1alpha1::stack::{Bounds, Deletion, DeletionPolicy, Profile, Provider, Site};
-use plinth_api::{Stack, StackSpec, names};
+use plinth_api::{Member, MemberSpec, Registry, RegistrySpec, Stack, StackSpec, names};
 use serde::{Deserialize, Serialize};
 
 use super::policy::Terms;
 use super::{id, place};
+use crate::exchange::Declared;
 use crate::expr::listed;
 use crate::model::Finding;
 use crate::resolve::finding;
@@ -29,6 +32,57 @@ pub struct Template {
     pub description: String,
     /// Its Stack.
     pub stack: StackSpec,
+    /// Agencies that are declared beside its Stack, by name. Like the registers they name a Stack of the template's own name.
+    #[serde(default)]
+    pub members: BTreeMap<String, MemberSpec>,
+    /// Registers that these agencies answer for, by name.
+    #[serde(default)]
+    pub registries: BTreeMap<String, RegistrySpec>,
+}
+
+impl Template {
+    /// Its Stack at a place, which says that what is declared beside it speaks for its agencies.
+    pub fn stack_at(&self, place: &StackPlace) -> Stack {
+        let mut stack = Stack::new(&place.name, self.stack.clone());
+        stack.metadata.namespace = Some(place.namespace.clone());
+        if !self.members.is_empty() {
+            let binding = Binding {
+                namespace: place.namespace.clone(),
+                members: self.members.values().map(|one| format!("{}/{}", one.class, one.code)).collect(),
+                registries: self.registries.values().map(|one| one.code.clone()).collect(),
+                ..Binding::default()
+            };
+            stack.spec.exchange.get_or_insert_with(Exchange::default).bindings.push(binding);
+        }
+        stack
+    }
+
+    /// What is declared beside its Stack at a place.
+    pub fn declared_at(&self, place: &StackPlace) -> Declared {
+        let stack_ref = StackRef { name: place.name.clone(), namespace: None };
+        let member = |(name, spec): (&String, &MemberSpec)| {
+            let mut member = Member::new(name, MemberSpec { stack_ref: stack_ref.clone(), ..spec.clone() });
+            member.metadata.namespace = Some(place.namespace.clone());
+            member
+        };
+        let registry = |(name, spec): (&String, &RegistrySpec)| {
+            let mut registry =
+                Registry::new(name, RegistrySpec { stack_ref: stack_ref.clone(), ..spec.clone() });
+            registry.metadata.namespace = Some(place.namespace.clone());
+            registry
+        };
+        Declared {
+            members: self.members.iter().map(member).collect(),
+            registries: self.registries.iter().map(registry).collect(),
+            ..Declared::default()
+        }
+    }
+}
+
+/// What is declared beside the Stack of a Sandbox; nothing, where that is copied.
+pub fn declared(sandbox: &Sandbox) -> Declared {
+    let template = sandbox.spec.template.as_deref().and_then(|name| find(name).ok());
+    template.map(|template| template.declared_at(&place(sandbox))).unwrap_or_default()
 }
 
 /// Every template, by name.
@@ -69,9 +123,9 @@ pub fn stack(
     terms: &Terms,
     asleep: bool,
 ) -> Result<Stack, Finding> {
-    let spec = &sandbox.spec;
+    let (spec, place) = (&sandbox.spec, place(sandbox));
     let base = match (&spec.template, &spec.from_stack, source) {
-        (Some(name), ..) => find(name)?.stack.clone(),
+        (Some(name), ..) => find(name)?.stack_at(&place).spec,
         (None, Some(_), Some(source)) => copied(source).0,
         (None, Some(from), None) => {
             let why = format!("there is no Stack `{}` beside this Sandbox", from.name);
@@ -79,7 +133,6 @@ pub fn stack(
         }
         (None, None, _) => return Err(finding("spec", "names neither a template nor a Stack")),
     };
-    let place = place(sandbox);
     let site = site(terms, &base.site, &place.namespace);
     let mut stack = Stack::new(&place.name, bounded(base, spec, terms, site, asleep));
     stack.spec.namespace_prefix = Some(place.namespace.clone());
@@ -154,6 +207,11 @@ pub fn exported(stack: &Stack, name: &str, namespace: &str) -> (Stack, Vec<Strin
     spec.namespace_prefix = None;
     spec.bounds = None;
     spec.people = None;
+    // Agencies of a template are the sandbox's own.
+    if let Some(exchange) = &mut spec.exchange {
+        exchange.bindings.retain(|binding| Some(&binding.namespace) != stack.metadata.namespace.as_ref());
+    }
+    spec.exchange = spec.exchange.take().filter(|exchange| *exchange != Exchange::default());
     spec.asleep = false;
     spec.deletion = Deletion::default();
     spec.site = Site::default();

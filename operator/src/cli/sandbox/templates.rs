@@ -1,8 +1,10 @@
 //! `plinth sandbox templates`: what a sandbox can begin with, and what each asks for.
 
 use anyhow::Result;
+use plinth_api::v1alpha1::sandbox::StackPlace;
 use plinth_plan::Inputs;
 use plinth_plan::amount::Needs;
+use plinth_plan::catalogue::Catalogue;
 use plinth_plan::sandbox::template::{self, Template};
 use serde::Serialize;
 
@@ -34,16 +36,17 @@ struct Line {
 /// Prints them.
 pub fn run(out: Out) -> Result<Exit> {
     let catalogue = builtin()?;
-    let inputs = Inputs { catalogue, ..Inputs::default() };
-    let lines = template::all().iter().map(|template| line(template, &inputs));
+    let lines = template::all().iter().map(|template| line(template, &catalogue));
     let listing = Listing { templates: lines.collect::<Result<_>>()? };
     out.print(&listing, text)?;
     Ok(Exit::Ok)
 }
 
-fn line(template: &'static Template, inputs: &Inputs) -> Result<Line> {
-    let stack = plinth_api::Stack::new(&template.name, template.stack.clone());
-    let plan = plinth_plan::plan(&stack, inputs)
+fn line(template: &'static Template, catalogue: &Catalogue) -> Result<Line> {
+    let place = StackPlace { namespace: template.name.clone(), name: template.name.clone() };
+    let declared = template.declared_at(&place);
+    let inputs = Inputs { catalogue: catalogue.clone(), declared, ..Inputs::default() };
+    let plan = plinth_plan::plan(&template.stack_at(&place), &inputs)
         .map_err(|findings| anyhow::anyhow!("template {}: {}", template.name, findings[0]))?;
     let needs = Needs::of(plan.objects().map(|object| &object.body));
     let block = |block: &plinth_plan::model::BlockPlan| {

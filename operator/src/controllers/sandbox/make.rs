@@ -1,13 +1,14 @@
-//! What a Sandbox is made of: a namespace of its own, and a Stack in it. Everything else is the Stack's.
+//! What a Sandbox is made of: a namespace of its own, and a Stack in it, beside what its template declares. Everything else is the Stack's.
 
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use plinth_api::{Sandbox, Stack, StackSpec, names};
 use plinth_plan::model::{Finding, ObjectKey};
 use plinth_plan::sandbox::life::Life;
 use plinth_plan::sandbox::prospect::Prospect;
-use plinth_plan::sandbox::{id, place};
+use plinth_plan::sandbox::{id, place, template};
 use plinth_runtime::call::{Answer, Applying, CallError};
 use plinth_runtime::observe::own;
 use serde::de::IgnoredAny;
@@ -96,10 +97,35 @@ async fn house(sandbox: &Sandbox, context: &Context) -> Result<Result<(), Findin
             return Err(CallError::Lost(format!("Namespace {name} is still being deleted")));
         }
     }
-    for (key, body) in objects(sandbox, &name) {
+    for (key, body) in objects(sandbox, &name).into_iter().chain(declared(sandbox)) {
         put(&key, &body, names::FIELD_MANAGER, context).await?;
     }
     Ok(Ok(()))
+}
+
+/// What the template declares beside the Stack: agencies, and the registers that they answer for.
+fn declared(sandbox: &Sandbox) -> Vec<(ObjectKey, Value)> {
+    let all = template::declared(sandbox);
+    let of = |kind: &str, metadata: &ObjectMeta, spec: Value| {
+        let (api_version, kind) = own(kind);
+        let name = metadata.name.clone().unwrap_or_default();
+        let key = ObjectKey { api_version, kind, namespace: metadata.namespace.clone(), name };
+        let body = json!({
+            "apiVersion": key.api_version,
+            "kind": key.kind,
+            "metadata": {
+                "name": key.name,
+                "namespace": key.namespace,
+                "labels": { names::LABEL_MANAGED_BY: names::MANAGED_BY },
+                "annotations": { names::ANNOTATION_SANDBOX: id(sandbox) },
+            },
+            "spec": spec,
+        });
+        (key, body)
+    };
+    let members = all.members.iter().map(|one| of("Member", &one.metadata, json!(one.spec)));
+    let registries = all.registries.iter().map(|one| of("Registry", &one.metadata, json!(one.spec)));
+    members.chain(registries).collect()
 }
 
 /// The namespace and what is in it beside the Stack: nothing runs there, and only its owner's groups look into it.
