@@ -11,10 +11,11 @@ use kube::api::{Api, PostParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action as Next;
 use kube::{Resource, ResourceExt};
+use plinth_api::names::LABEL_PART_OF;
 use plinth_api::v1alpha1::operation::{OperationPhase, OperationType};
 use plinth_api::{Operation, OperationStatus, Stack, names};
 use plinth_plan::expr::listed;
-use plinth_plan::model::{Desired, ObjectKey, Plan, SecretKeyRef, SecretSource, StackId};
+use plinth_plan::model::{Desired, ObjectKey, Plan, SecretKeyRef, SecretSource, StackId, Unit};
 use plinth_plan::placement::shown;
 use plinth_runtime::apply::Applier;
 use plinth_runtime::apply::classify::classify;
@@ -408,14 +409,25 @@ fn copies_of<'a>(plan: &'a Plan, secrets: &[&ObjectKey]) -> Vec<(Option<&'a str>
     copies
 }
 
-/// Jobs of onboarding that read one of these Secrets: they tell a product a value that it keeps.
+/// Jobs that read one of these Secrets and tell a product a value that it keeps: steps of onboarding, and those by which a product
+/// provisions what is asked of it, the password with it.
 fn told<'a>(plan: &'a Plan, secrets: &[&ObjectKey]) -> Vec<&'a Desired> {
-    let steps = plan.units().filter(|unit| unit.step.is_some());
-    let jobs = steps.flat_map(|unit| &unit.objects).filter(|o| o.key.kind == "Job");
-    jobs.filter(|job| reads(job, secrets)).collect()
+    let jobs = plan.units().flat_map(|unit| unit.objects.iter().map(move |object| (unit, object)));
+    let jobs = jobs.filter(|(_, object)| object.key.kind == "Job");
+    let tells = |(unit, job): &(&Unit, &Desired)| {
+        let product = job.body["metadata"]["labels"][LABEL_PART_OF].as_str();
+        let mut claims = secrets.iter().copied().filter(|secret| {
+            product.is_some_and(|product| secret.name.starts_with(&format!("{product}-claim-")))
+        });
+        match &unit.step {
+            Some(_) => reads(job, secrets),
+            None => claims.any(|claim| reads(job, &[claim])),
+        }
+    };
+    jobs.filter(tells).map(|(_, job)| job).collect()
 }
 
-/// Workloads that read one of these Secrets. Other Jobs than those of onboarding do not: they ran.
+/// Workloads that read one of these Secrets. Other Jobs than those that tell a product of it do not: they ran.
 fn readers<'a>(plan: &'a Plan, secrets: &[&ObjectKey]) -> Vec<&'a Desired> {
     let workloads =
         plan.objects().filter(|o| matches!(o.key.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet"));
@@ -485,7 +497,7 @@ fn annotation(object: &impl Resource, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use plinth_api::v1alpha1::product::Generator;
-    use plinth_plan::model::{BlockPlan, Piece, Step, Unit, UnitId};
+    use plinth_plan::model::{BlockPlan, Piece, Step, UnitId};
 
     use super::*;
 
@@ -525,42 +537,58 @@ mod tests {
         Plan { blocks: vec![BlockPlan { units: vec![unit], ..BlockPlan::default() }], ..Plan::default() }
     }
 
+    fn reader(kind: &str, name: &str, secret: &str) -> Desired {
+        let env = json!([{ "valueFrom": { "secretKeyRef": { "name": secret, "key": "password" } } }]);
+        object(kind, name, json!({ "spec": { "template": { "spec": { "containers": [{ "env": env }] } } } }))
+    }
+
+    fn names<'a>(objects: &[&'a Desired]) -> Vec<&'a str> {
+        objects.iter().map(|object| object.key.name.as_str()).collect()
+    }
+
     #[test]
     fn a_rotation_reaches_what_is_composed_and_what_reads_it() {
-        let reads = |secret: &str| {
-            json!({ "spec": { "template": { "spec": { "containers": [
-                { "env": [{ "valueFrom": { "secretKeyRef": { "name": secret, "key": "password" } } }] },
-            ] } } } })
-        };
         let plan = plan(vec![
             generated("db", false),
             composed("url", "db"),
             composed("config", "url"),
             generated("other", false),
-            object("Deployment", "direct", reads("db")),
-            object("Deployment", "indirect", reads("config")),
-            object("Deployment", "stranger", reads("other")),
-            object("Job", "migration", reads("db")),
+            reader("Deployment", "direct", "db"),
+            reader("Deployment", "indirect", "config"),
+            reader("Deployment", "stranger", "other"),
+            reader("Job", "migration", "db"),
         ]);
         let db = plan.objects().next().unwrap();
         let composed = composed_of(&plan, &db.key);
-        assert_eq!(composed.iter().map(|o| o.key.name.as_str()).collect::<Vec<_>>(), ["url", "config"]);
+        assert_eq!(names(&composed), ["url", "config"]);
         let changed: Vec<&ObjectKey> = composed.iter().map(|o| &o.key).chain([&db.key]).collect();
-        let readers = readers(&plan, &changed);
-        assert_eq!(readers.iter().map(|o| o.key.name.as_str()).collect::<Vec<_>>(), ["direct", "indirect"]);
+        assert_eq!(names(&readers(&plan, &changed)), ["direct", "indirect"]);
         assert!(told(&plan, &changed).is_empty());
     }
 
     #[test]
     fn a_product_that_keeps_a_rotated_value_is_told_the_new_one() {
-        let reads = json!({ "spec": { "template": { "spec": { "containers": [
-            { "env": [{ "valueFrom": { "secretKeyRef": { "name": "client", "key": "password" } } }] },
-        ] } } } });
-        let mut plan = plan(vec![generated("client", false), object("Job", "onboard-client", reads)]);
+        let mut plan = plan(vec![generated("client", false), reader("Job", "onboard-client", "client")]);
         plan.blocks[0].units[0].step = Some(Step::default());
         let secret = plan.objects().next().unwrap();
-        let told = told(&plan, &[&secret.key]);
-        assert_eq!(told.iter().map(|o| o.key.name.as_str()).collect::<Vec<_>>(), ["onboard-client"]);
+        assert_eq!(names(&told(&plan, &[&secret.key])), ["onboard-client"]);
+    }
+
+    #[test]
+    fn a_server_is_told_the_new_password_of_a_role_and_no_migration_runs_again() {
+        let job = |name: &str, product: &str, secret: &str| {
+            let mut job = reader("Job", name, secret);
+            job.body["metadata"]["labels"][LABEL_PART_OF] = json!(product);
+            job
+        };
+        let plan = plan(vec![
+            generated("postgresql-claim-db", false),
+            job("postgresql-provision-db", "postgresql", "postgresql-claim-db"),
+            job("postgresql-provision-other", "postgresql", "postgresql-claim-other"),
+            job("hub-migration", "hub", "postgresql-claim-db"),
+        ]);
+        let secret = plan.objects().next().unwrap();
+        assert_eq!(names(&told(&plan, &[&secret.key])), ["postgresql-provision-db"]);
     }
 
     #[test]
