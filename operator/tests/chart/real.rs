@@ -29,7 +29,7 @@ const TAKEN_OVER: Duration = Duration::from_secs(60);
 async fn the_operator_is_a_pod_that_brings_a_stack_up_and_is_followed_by_another_when_it_is_killed()
 -> Result<()> {
     let image = tokio::task::spawn_blocking(image).await??;
-    println!("seen: the image is {}", image.archive.display());
+    println!("the image is {}", image.archive.display());
     TestCluster::run(Nodes::Real, async |cluster| {
         cluster.import_image(&image.archive).await?;
         let client = cluster.client().await?;
