@@ -15,6 +15,7 @@ use serde_json::Value;
 use self::object::{Judged, Stop, Write, judge, stopped};
 use self::prune::{Removal, claims, missing, note_orphans, prune};
 pub use self::prune::{Teardown, teardown};
+pub(crate) use self::secrets::mentions;
 use crate::model::{
     Action, BlockPlan, Decisions, Desired, Inventory, InventoryEntry, ObjectDecision, ObjectKey, Observed,
     Plan, StackId, Unit, UnitDecision, UnitId,

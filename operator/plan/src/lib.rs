@@ -43,6 +43,7 @@ pub mod render;
 mod requirement;
 pub mod resolve;
 pub mod restoring;
+pub mod rotation;
 pub mod sandbox;
 pub mod status;
 pub mod surge;

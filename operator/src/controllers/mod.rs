@@ -20,6 +20,7 @@ mod reach;
 mod read;
 mod records;
 pub mod restoring;
+mod rotation;
 pub mod sandbox;
 mod sites;
 pub mod stack;

@@ -108,7 +108,7 @@ fn witness(
         let started = workloads.iter().find(|(desired, live)| started_with_it(desired, live));
         // What is left alone, without a workload, is as it was when that ran.
         let alone = workloads.is_empty() && !matches!(proof, Some(Proof::KeyReference(_)));
-        if (started.is_some() || alone || matches!(proof, Some(Proof::Certain)))
+        if (started.is_some() || alone)
             && let Some(volume) = data_of(consumer, secret.key.namespace.as_deref(), observed)
         {
             return Some(Witness::Volume(volume));
@@ -169,7 +169,7 @@ fn keeps_data(unit: &Unit) -> bool {
 }
 
 /// The object refers to the Secret (and to this key of it) from a container or a volume.
-fn mentions(body: &Value, secret: &str, key: Option<&str>) -> bool {
+pub(crate) fn mentions(body: &Value, secret: &str, key: Option<&str>) -> bool {
     match body {
         Value::Array(items) => items.iter().any(|item| mentions(item, secret, key)),
         Value::Object(fields) => fields.iter().any(|(field, value)| {

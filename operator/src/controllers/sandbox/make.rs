@@ -54,21 +54,34 @@ fn is_ours(stack: &Stack, sandbox: &Sandbox) -> bool {
 
 /// By a manager of its own: the finalizer that a Stack's reconcile sets is not this one's to take away.
 async fn apply(sandbox: &Sandbox, stack: &Stack, context: &Context) -> Result<(), CallError> {
-    let (api_version, kind) = own("Stack");
-    let key = ObjectKey { api_version, kind, namespace: stack.namespace(), name: stack.name_any() };
     let metadata = &stack.metadata;
+    let (key, body) = owned(sandbox, "Stack", metadata, json!(metadata.labels), json!(stack.spec));
+    put(&key, &body, names::SANDBOX_MANAGER, context).await
+}
+
+/// An object of one of Plinth's kinds that says whose it is.
+fn owned(
+    sandbox: &Sandbox,
+    kind: &str,
+    metadata: &ObjectMeta,
+    labels: Value,
+    spec: Value,
+) -> (ObjectKey, Value) {
+    let (api_version, kind) = own(kind);
+    let name = metadata.name.clone().unwrap_or_default();
+    let key = ObjectKey { api_version, kind, namespace: metadata.namespace.clone(), name };
     let body = json!({
         "apiVersion": key.api_version,
         "kind": key.kind,
         "metadata": {
             "name": key.name,
             "namespace": key.namespace,
-            "labels": metadata.labels,
+            "labels": labels,
             "annotations": { names::ANNOTATION_SANDBOX: id(sandbox) },
         },
-        "spec": stack.spec,
+        "spec": spec,
     });
-    put(&key, &body, names::SANDBOX_MANAGER, context).await
+    (key, body)
 }
 
 /// The finalizer first, then the namespace, then what bounds it. A namespace that is somebody else's is refused with its owner's name.
@@ -106,23 +119,8 @@ async fn house(sandbox: &Sandbox, context: &Context) -> Result<Result<(), Findin
 /// What the template declares beside the Stack: agencies, and the registers that they answer for.
 fn declared(sandbox: &Sandbox) -> Vec<(ObjectKey, Value)> {
     let all = template::declared(sandbox);
-    let of = |kind: &str, metadata: &ObjectMeta, spec: Value| {
-        let (api_version, kind) = own(kind);
-        let name = metadata.name.clone().unwrap_or_default();
-        let key = ObjectKey { api_version, kind, namespace: metadata.namespace.clone(), name };
-        let body = json!({
-            "apiVersion": key.api_version,
-            "kind": key.kind,
-            "metadata": {
-                "name": key.name,
-                "namespace": key.namespace,
-                "labels": { names::LABEL_MANAGED_BY: names::MANAGED_BY },
-                "annotations": { names::ANNOTATION_SANDBOX: id(sandbox) },
-            },
-            "spec": spec,
-        });
-        (key, body)
-    };
+    let ours = json!({ names::LABEL_MANAGED_BY: names::MANAGED_BY });
+    let of = |kind: &str, metadata: &ObjectMeta, spec| owned(sandbox, kind, metadata, ours.clone(), spec);
     let members = all.members.iter().map(|one| of("Member", &one.metadata, json!(one.spec)));
     let registries = all.registries.iter().map(|one| of("Registry", &one.metadata, json!(one.spec)));
     members.chain(registries).collect()
