@@ -116,7 +116,7 @@ async fn write(object: &Object, status: Status, context: &Context) -> Result<Opt
                 ..ObjectReference::default()
             };
             let changed = transitions(seen.status.conditions(), status.conditions());
-            context.events.publish(&about, changed).await;
+            context.publish(&about, changed).await;
             Ok(None)
         }
         Err(CallError::NotLeader(error)) => Err(error),

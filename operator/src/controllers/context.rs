@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
@@ -13,7 +14,7 @@ use plinth_plan::model::{Finding, Plan, StackId};
 use plinth_runtime::apply::{Applier, Failures};
 use plinth_runtime::call::CallError;
 use plinth_runtime::clusters::{ClusterId, Clusters};
-use plinth_runtime::events::Events;
+use plinth_runtime::events::{Events, Transition};
 use plinth_runtime::lease::Fence;
 use plinth_runtime::metrics::Metrics;
 use plinth_runtime::observe::agencies::Agencies;
@@ -46,7 +47,7 @@ pub struct Context {
     pub applier: Applier,
     /// Writes status.
     pub status: StatusWriter,
-    /// Publishes events.
+    /// Publishes events, by [`Self::publish`].
     pub events: Events,
     /// Counts.
     pub metrics: Metrics,
@@ -141,6 +142,14 @@ impl Context {
         let Some(name) = cluster else { return Ok(self.applier.clone()) };
         let hand = self.clusters.get(&stack.namespace, name);
         hand.ok_or_else(|| CallError::Lost(format!("WorkloadCluster {name} has not answered yet")))
+    }
+
+    /// Tells in events what changed. Not in a namespace on its way out: that takes nothing new from anybody.
+    pub(super) async fn publish(&self, about: &ObjectReference, changed: Vec<Transition>) {
+        let namespace = about.namespace.as_deref().unwrap_or_default();
+        if !self.agencies.is_ending(namespace) && !self.sandboxes.is_ending(namespace) {
+            self.events.publish(about, changed).await;
+        }
     }
 
     /// Wakes the Stacks of a namespace: a cluster beside them has changed.

@@ -546,7 +546,7 @@ pub(super) async fn tell(
     };
     let one = context.status.stack(stack, &status).await;
     if matches!(one, Ok(Told::Now)) || Mutant::EventsEachTime.lives() {
-        context.events.publish(&stack.object_ref(&()), transitions(&before, &status.conditions)).await;
+        context.publish(&stack.object_ref(&()), transitions(&before, &status.conditions)).await;
     }
     let mut again = None;
     for told in [one, other] {

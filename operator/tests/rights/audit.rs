@@ -6,9 +6,6 @@ use anyhow::Result;
 use plinth_cluster::testing::TestCluster;
 use serde_json::Value;
 
-/// What the API server says of a namespace that is being deleted.
-const ENDING: &str = "because it is being terminated";
-
 /// A verb on a resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Right {
@@ -73,12 +70,7 @@ impl Seen {
         let code = event.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or_default();
         self.requests += 1;
         if matches!(code, 401 | 403) {
-            let message = text("/responseStatus/message");
-            // A namespace on its way out takes nothing new from anybody, whatever rights he has: what is said of an agency in a sandbox
-            // that goes may come too late by a moment.
-            if !message.ends_with(ENDING) {
-                self.refused.push(format!("{verb} {}: {message}", text("/requestURI")));
-            }
+            self.refused.push(format!("{verb} {}: {}", text("/requestURI"), text("/responseStatus/message")));
             return;
         }
         // Discovery is everybody's.

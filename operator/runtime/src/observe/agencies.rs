@@ -130,6 +130,12 @@ impl Agencies {
         declared
     }
 
+    /// Whether a namespace is being deleted, as far as the watch has shown.
+    pub fn is_ending(&self, namespace: &str) -> bool {
+        let found = self.namespaces.get(&ObjectRef::new(namespace));
+        found.is_some_and(|found| found.metadata.deletion_timestamp.is_some())
+    }
+
     /// Why an object cannot be read; `None` where it can, or does not exist.
     pub fn broken(&self, subject: &Subject) -> Option<String> {
         fn why<K: AgencyKind>(objects: &Store<DeserializeGuard<K>>, subject: &Subject) -> Option<String> {

@@ -293,7 +293,7 @@ async fn tell(
         Ok(()) => {
             let changed = transitions(&before.conditions, &status.conditions);
             memory.told = Some(status);
-            context.events.publish(&cluster.object_ref(&()), changed).await;
+            context.publish(&cluster.object_ref(&()), changed).await;
             context.wake(&cluster.namespace().unwrap_or_default());
         }
         Err(error) if error.is_not_found() || error.is_conflict() => {}

@@ -559,7 +559,7 @@ async fn tell(sandbox: &Sandbox, outcome: Option<Owned>, memory: &mut Memory, co
         Ok(()) => {
             let changed = transitions(&before.conditions, &after.conditions);
             memory.told = Some(after);
-            context.events.publish(&sandbox.object_ref(&()), changed).await;
+            context.publish(&sandbox.object_ref(&()), changed).await;
             true
         }
         Err(error) if error.is_not_found() || error.is_conflict() => true,
