@@ -40,7 +40,7 @@ fn no_cluster_is_6_and_says_what_to_do() {
         &["approve", "x", "--reason", "r"],
         &["pause", "x"],
         &["resume", "x", "identity"],
-        &["rotate", "x", "identity", "keycloak-admin", "--reason", "r"],
+        &["rotate", "x", "identity", "postgresql-superuser", "--reason", "r"],
         &["failover", "x", "identity", "--reason", "r"],
         &["switchback", "x", "identity", "--reason", "r"],
     ] {

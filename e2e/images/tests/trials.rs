@@ -3,6 +3,7 @@
 
 mod world;
 
+use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -18,6 +19,9 @@ const LEDGER: &str = "[{ name: payments, product: mojaloop, version: 17.2.0-ledg
 const MESSAGES: &str =
     "[{ name: messaging, product: novu, parameters: { administrator: admin@example.org } }]";
 const TESTED: &str = "[{ name: payments, product: mojaloop, parameters: { lookupAndQuoting: true, settlement: true, testingToolkit: true } }]";
+
+/// A password that has to be quoted.
+const ODD: &str = r#"it's "new" \ & $HOME"#;
 
 /// The product of one's own that signs, and its component.
 const SIGNING: &str = include_str!("../../../examples/journey/e-signature.yaml");
@@ -45,6 +49,43 @@ fn postgresql_makes_its_cluster_role_and_password_and_keeps_rows_over_a_crash() 
     let _again = world.start("postgresql").ready(PATIENCE);
     assert_eq!(as_owner("SELECT count(*) FROM citizens").unwrap().trim(), "1");
     assert!(world.job("postgresql-provision-db").contains("database keycloak belongs to keycloak"));
+}
+
+#[test]
+#[ignore = "minutes: builds images from package registries; run by e2e/all images"]
+fn postgresql_takes_another_password_of_its_superuser_at_the_next_start() {
+    let world = World::of("[{ name: identity, product: keycloak }]");
+    let as_superuser = |sql: &str| world.inside("postgresql-provision-db", &["psql", "-AtXc", sql]);
+    let refused = |password: &str| {
+        let script = format!("PGPASSWORD={password} psql -AtXc 'SELECT 1'");
+        world.inside("postgresql-provision-db", &["bash", "-c", &script]).unwrap_err()
+    };
+    let set = |server: &world::Running<'_>| server.said().matches("has the Secret's password").count();
+    let first = world.secret("postgresql-superuser", "password");
+    let server = world.start("postgresql").ready(PATIENCE);
+    as_superuser("CREATE TABLE citizens AS SELECT 1").unwrap();
+    assert_eq!(set(&server), 0, "the image sets the first one");
+    server.stop(PATIENCE);
+
+    world.supply("postgresql-superuser", "password", ODD);
+    let server = world.start("postgresql").ready(PATIENCE);
+    assert_eq!(as_superuser("SELECT count(*) FROM citizens").unwrap().trim(), "1");
+    assert!(refused(&first).contains("password authentication failed"));
+    assert_eq!(set(&server), 1);
+    // A crash, and nothing new: the server recovers alone.
+    drop(server);
+    let server = world.start("postgresql").ready(PATIENCE);
+    assert_eq!(as_superuser("SELECT count(*) FROM citizens").unwrap().trim(), "1");
+    assert_eq!(set(&server), 1);
+    // A crash, and a new one.
+    as_superuser("INSERT INTO citizens SELECT 2").unwrap();
+    drop(server);
+    world.supply("postgresql-superuser", "password", "third");
+    let server = world.start("postgresql").ready(PATIENCE);
+    assert_eq!(as_superuser("SELECT count(*) FROM citizens").unwrap().trim(), "2");
+    assert!(refused(&first).contains("password authentication failed"));
+    assert!(world.job("postgresql-provision-db").contains("database keycloak belongs to keycloak"));
+    assert!(!server.said().contains(ODD) && !server.said().contains("third"), "{}", server.said());
 }
 
 #[test]
@@ -99,6 +140,42 @@ fn mysql_makes_the_claims_user_and_keeps_rows_over_a_crash() {
     let _again = world.start("mysql").ready(PATIENCE);
     let rows = client("central_ledger", "$CLAIM_PASSWORD", "SELECT n FROM central_ledger.t").unwrap();
     assert_eq!(rows.trim(), "7");
+}
+
+#[test]
+#[ignore = "minutes: builds images from package registries; run by e2e/all images"]
+fn mysql_takes_another_password_of_root_at_the_next_start() {
+    let world = World::of(LEDGER);
+    let client = |password: &str, sql: &str| {
+        let script =
+            format!("{password} mysql --protocol=TCP -h $SERVER_HOST -P $SERVER_PORT -u root -N -e '{sql}'");
+        world.inside("mysql-provision-ledger", &["bash", "-c", &script])
+    };
+    let first = format!("MYSQL_PWD={}", world.secret("mysql-root", "password"));
+    let server = world.start("mysql").ready(PATIENCE);
+    client("", "CREATE DATABASE own; CREATE TABLE own.citizens (n INT); INSERT INTO own.citizens VALUES (7)")
+        .unwrap();
+    let file = world.volume("mysql", "scratch-root").join("root.sql");
+    assert!(!file.exists(), "the image sets the first one");
+    server.stop(PATIENCE);
+
+    world.supply("mysql-root", "password", ODD);
+    let server = world.start("mysql").ready(PATIENCE);
+    assert_eq!(client("", "SELECT n FROM own.citizens").unwrap().trim(), "7");
+    let refused = client(&first, "SELECT 1").unwrap_err();
+    assert!(refused.contains("Access denied"), "{refused}");
+    let seen = file.metadata().unwrap();
+    assert_eq!((seen.uid(), seen.mode() & 0o777), (999, 0o600), "the server's user alone reads it");
+    // A crash, and a new one.
+    drop(server);
+    world.supply("mysql-root", "password", "third");
+    let server = world.start("mysql").ready(PATIENCE);
+    assert_eq!(client("", "SELECT n FROM own.citizens").unwrap().trim(), "7");
+    assert!(client(&first, "SELECT 1").unwrap_err().contains("Access denied"));
+    assert!(
+        world.job("mysql-provision-ledger").contains("database central_ledger belongs to central_ledger")
+    );
+    assert!(!server.said().contains(ODD) && !server.said().contains("third"), "{}", server.said());
 }
 
 #[test]

@@ -87,6 +87,7 @@ fn seal(step: &Onboarding) -> Secret {
         name: SEAL.to_owned(),
         generate: Some(Generator { alphabet: Alphabet::Hex, length: 64 }),
         permanent: true,
+        first_start_only: false,
         ..SecretKey::default()
     };
     Secret {

@@ -7,23 +7,33 @@ use crate::model::{Desired, ObjectKey, Plan, SecretKeyRef, SecretSource, Unit};
 
 /// Why a secret cannot be rotated as asked.
 pub fn unrotatable(secret: &Desired, key: Option<&str>) -> Option<String> {
-    let generated = SecretSource::is_born;
-    let renewable = SecretSource::is_renewable;
-    match key {
-        Some(key) => match secret.secret.get(key) {
-            None => Some(format!("{} has no key {key}", secret.key)),
-            Some(source) if !generated(source) => {
-                Some(format!("key {key} of {} is not generated: rotate what it is made of", secret.key))
-            }
-            Some(source) if !renewable(source) => Some(format!(
-                "key {key} of {} is permanent: data was made with it and would be lost to it",
-                secret.key
-            )),
-            Some(_) => None,
-        },
-        None if secret.secret.values().any(renewable) => None,
-        None => Some(format!("{} has no generated key that may change", secret.key)),
+    let Some(key) = key else {
+        let mut generated = secret.secret.iter().filter(|(_, source)| source.is_born()).peekable();
+        if generated.peek().is_none() {
+            return Some(format!("{} has no generated key", secret.key));
+        }
+        let reasons: Option<Vec<String>> = generated.map(|(key, source)| kept(secret, key, source)).collect();
+        return reasons.map(|reasons| reasons.join("; "));
+    };
+    match secret.secret.get(key) {
+        None => Some(format!("{} has no key {key}", secret.key)),
+        Some(source) if !source.is_born() => {
+            Some(format!("key {key} of {} is not generated: rotate what it is made of", secret.key))
+        }
+        Some(source) => kept(secret, key, source),
     }
+}
+
+/// Why a generated key keeps its value.
+fn kept(secret: &Desired, key: &str, source: &SecretSource) -> Option<String> {
+    let why = match source {
+        _ if source.is_renewable() => return None,
+        SecretSource::Generate { first_start_only: true, .. } => {
+            "was taken by the product at its first start, which would take no other: change it there, then in the Secret"
+        }
+        _ => "is permanent: data was made with it and would be lost to it",
+    };
+    Some(format!("key {key} of {} {why}", secret.key))
 }
 
 /// Secrets that hold a value made of one of `source`, directly or through one another, in the order in which to make them.
@@ -56,20 +66,22 @@ pub fn copies_of<'a>(plan: &'a Plan, secrets: &[&ObjectKey]) -> Vec<(Option<&'a 
     copies
 }
 
-/// Jobs that read one of these Secrets and tell a product a value that it keeps: steps of onboarding, and those by which a product
-/// provisions what is asked of it, the password with it.
+/// Jobs that read one of these Secrets and tell a product a value that it keeps: steps of onboarding, those by which a product
+/// provisions what is asked of it, the password with it, and those that alone read a secret of their product, which nobody else can
+/// have told.
 pub fn told<'a>(plan: &'a Plan, secrets: &[&ObjectKey]) -> Vec<&'a Desired> {
     let jobs = plan.units().flat_map(|unit| unit.objects.iter().map(move |object| (unit, object)));
     let jobs = jobs.filter(|(_, object)| object.key.kind == "Job");
     let tells = |(unit, job): &(&Unit, &Desired)| {
-        let product = job.body["metadata"]["labels"][LABEL_PART_OF].as_str();
-        let mut claims = secrets.iter().copied().filter(|secret| {
-            product.is_some_and(|product| secret.name.starts_with(&format!("{product}-claim-")))
-        });
-        match &unit.step {
-            Some(_) => reads(job, secrets),
-            None => claims.any(|claim| reads(job, &[claim])),
+        if unit.step.is_some() {
+            return reads(job, secrets);
         }
+        let product = job.body["metadata"]["labels"][LABEL_PART_OF].as_str().unwrap_or_default();
+        secrets.iter().any(|&secret| {
+            let own = secret.name.strip_prefix(product).and_then(|rest| rest.strip_prefix('-'));
+            let telling = |own: &str| own.starts_with("claim-") || readers(plan, &[secret]).is_empty();
+            own.is_some_and(telling) && reads(job, &[secret])
+        })
     };
     jobs.filter(tells).map(|(_, job)| job).collect()
 }
@@ -114,7 +126,17 @@ mod tests {
     }
 
     fn generated(name: &str, permanent: bool) -> Desired {
-        let source = SecretSource::Generate { generator: Generator::default(), permanent };
+        let source =
+            SecretSource::Generate { generator: Generator::default(), permanent, first_start_only: false };
+        Desired { secret: [("password".to_owned(), source)].into(), ..object("Secret", name, Value::Null) }
+    }
+
+    fn taken_once(name: &str) -> Desired {
+        let source = SecretSource::Generate {
+            generator: Generator::default(),
+            permanent: false,
+            first_start_only: true,
+        };
         Desired { secret: [("password".to_owned(), source)].into(), ..object("Secret", name, Value::Null) }
     }
 
@@ -169,13 +191,37 @@ mod tests {
         assert_eq!(names(&told(&plan, &[&secret.key])), ["onboard-client"]);
     }
 
+    fn job(name: &str, product: &str, secret: &str) -> Desired {
+        let mut job = reader("Job", name, secret);
+        job.body["metadata"]["labels"][LABEL_PART_OF] = json!(product);
+        job
+    }
+
+    #[test]
+    fn a_server_that_reads_its_own_password_is_restarted_and_provisions_nothing_again() {
+        let plan = plan(vec![
+            generated("postgresql-superuser", false),
+            reader("StatefulSet", "postgresql", "postgresql-superuser"),
+            job("postgresql-provision-db", "postgresql", "postgresql-superuser"),
+        ]);
+        let secret = plan.objects().next().unwrap();
+        assert_eq!(names(&readers(&plan, &[&secret.key])), ["postgresql"]);
+        assert!(told(&plan, &[&secret.key]).is_empty());
+    }
+
+    #[test]
+    fn a_password_that_a_job_alone_sets_is_set_again_and_by_that_product_only() {
+        let plan = plan(vec![
+            generated("registry-admin", false),
+            job("registry-setup", "registry", "registry-admin"),
+            job("stranger-setup", "stranger", "registry-admin"),
+        ]);
+        let secret = plan.objects().next().unwrap();
+        assert_eq!(names(&told(&plan, &[&secret.key])), ["registry-setup"]);
+    }
+
     #[test]
     fn a_server_is_told_the_new_password_of_a_role_and_no_migration_runs_again() {
-        let job = |name: &str, product: &str, secret: &str| {
-            let mut job = reader("Job", name, secret);
-            job.body["metadata"]["labels"][LABEL_PART_OF] = json!(product);
-            job
-        };
         let plan = plan(vec![
             generated("postgresql-claim-db", false),
             job("postgresql-provision-db", "postgresql", "postgresql-claim-db"),
@@ -193,7 +239,10 @@ mod tests {
             (generated("a", false), Some("password"), None),
             (generated("a", false), Some("user"), Some("no key user")),
             (generated("a", true), Some("password"), Some("permanent")),
-            (generated("a", true), None, Some("no generated key")),
+            (generated("a", true), None, Some("permanent")),
+            (taken_once("a"), Some("password"), Some("at its first start")),
+            (taken_once("a"), None, Some("at its first start")),
+            (composed("a", "b"), None, Some("no generated key")),
             (composed("a", "b"), Some("password"), Some("not generated")),
         ];
         for (secret, key, part) in cases {

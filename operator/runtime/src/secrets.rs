@@ -160,7 +160,7 @@ pub async fn apply(
     hand.settle(desired, &Fresh::Missing, None, force).await
 }
 
-/// Gives generated keys of a Secret new values: `key`, or all that are not permanent. `revision` names the request: a
+/// Gives generated keys of a Secret new values: `key`, or all that may change. `revision` names the request: a
 /// Secret that carries it already was rotated by an earlier try and is left as it is.
 ///
 /// # Errors
@@ -186,16 +186,16 @@ pub async fn rotate(
 enum Fresh<'a> {
     /// Those that have none.
     Missing,
-    /// This one, or all that are not permanent; and those that have none.
+    /// This one, or all that may change; and those that have none.
     Rotated(Option<&'a str>),
 }
 
 impl Fresh<'_> {
-    fn renews(&self, name: &str, permanent: bool) -> bool {
+    fn renews(&self, name: &str, renewable: bool) -> bool {
         match self {
             Fresh::Missing => false,
             Fresh::Rotated(Some(key)) => *key == name,
-            Fresh::Rotated(None) => !permanent,
+            Fresh::Rotated(None) => renewable,
         }
     }
 }
@@ -394,11 +394,11 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_spares_permanent_keys_unless_they_are_named() {
-        assert!(!Fresh::Rotated(None).renews("salt", true));
-        assert!(Fresh::Rotated(None).renews("password", false));
-        assert!(Fresh::Rotated(Some("password")).renews("password", false));
-        assert!(!Fresh::Rotated(Some("password")).renews("other", false));
-        assert!(!Fresh::Missing.renews("password", false));
+    fn a_rotation_spares_keys_that_may_not_change_unless_they_are_named() {
+        assert!(!Fresh::Rotated(None).renews("salt", false));
+        assert!(Fresh::Rotated(None).renews("password", true));
+        assert!(Fresh::Rotated(Some("password")).renews("password", true));
+        assert!(!Fresh::Rotated(Some("password")).renews("other", true));
+        assert!(!Fresh::Missing.renews("password", true));
     }
 }

@@ -34,7 +34,7 @@ async fn ended(house: &House, stack: &StackId, job: &str, message: &str) -> Resu
 
 fn seal(stack: &StackId) -> Desired {
     let generator = Generator { alphabet: Alphabet::Hex, length: 64 };
-    let source = SecretSource::Generate { generator, permanent: true };
+    let source = SecretSource::Generate { generator, permanent: true, first_start_only: false };
     secret(stack, "seal", [("seal".to_owned(), source)].into())
 }
 

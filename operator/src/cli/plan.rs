@@ -260,9 +260,13 @@ fn notes(object: &Desired) -> String {
 /// How a secret value comes to be.
 pub fn recipe(source: &SecretSource) -> String {
     match source {
-        SecretSource::Generate { generator, permanent } => {
-            let permanent = if *permanent { ", permanent" } else { "" };
-            format!("generated ({} characters{permanent})", generator.length)
+        SecretSource::Generate { generator, permanent, first_start_only } => {
+            let kept = match (permanent, first_start_only) {
+                (true, _) => ", permanent",
+                (_, true) => ", for the first start only",
+                _ => "",
+            };
+            format!("generated ({} characters{kept})", generator.length)
         }
         SecretSource::KeyPair { algorithm, permanent } => {
             let permanent = if *permanent { ", permanent" } else { "" };
@@ -312,8 +316,14 @@ mod tests {
     #[test]
     fn a_secret_is_shown_by_its_recipe() {
         let generator = Generator { length: 32, ..Generator::default() };
-        let source = SecretSource::Generate { generator, permanent: true };
+        let source = SecretSource::Generate { generator, permanent: true, first_start_only: false };
         assert_eq!(recipe(&source), "generated (32 characters, permanent)");
+        let source = SecretSource::Generate {
+            generator: Generator::default(),
+            permanent: false,
+            first_start_only: true,
+        };
+        assert_eq!(recipe(&source), "generated (32 characters, for the first start only)");
         let key = |key: &str| SecretKeyRef { namespace: "ns".into(), name: "db".into(), key: key.into() };
         let pieces = vec![
             Piece::Text("postgres://u:".into()),

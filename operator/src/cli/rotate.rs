@@ -15,7 +15,7 @@ pub struct Args {
     stack: String,
     /// Block whose secret it is.
     block: String,
-    /// Name of the Secret in the block's namespace, for example keycloak-admin.
+    /// Name of the Secret in the block's namespace, for example postgresql-superuser.
     secret: String,
     /// Only this key of it; every generated key that may change when left out.
     #[arg(long, value_name = "KEY")]

@@ -188,6 +188,18 @@ impl<'a> Running<'a> {
         self
     }
 
+    /// Stops it as the kubelet does, and waits until it has ended by itself.
+    pub fn stop(mut self, limit: Duration) {
+        let first = first_process(self.process.id()).expect("it runs");
+        let told = Command::new("kill").args(["-TERM", &first]).status().unwrap();
+        assert!(told.success(), "{} ended by itself:\n{}", self.spec.component, self.said());
+        let end = Instant::now() + limit;
+        while self.process.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < end, "{} does not stop:\n{}", self.spec.component, self.said());
+            std::thread::sleep(POLL);
+        }
+    }
+
     /// Everything that it and those before it wrote.
     pub fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

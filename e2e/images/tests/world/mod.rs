@@ -89,7 +89,7 @@ impl World {
             plinth_plan::plan(&self.stack, &self.inputs).unwrap_or_else(|findings| panic!("{findings:#?}"));
     }
 
-    /// Puts a value into a Secret of the Stack's namespace, which the plan does not make.
+    /// Puts a value into a Secret: one that the plan does not make, or another than it had, as a rotation does.
     pub fn supply(&self, name: &str, key: &str, value: &str) {
         self.secrets.borrow_mut().insert((name.to_owned(), key.to_owned()), value.to_owned());
     }

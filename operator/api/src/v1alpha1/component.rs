@@ -302,6 +302,10 @@ pub struct Mount {
     /// Empty folder by name, gone with the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scratch: Option<String>,
+    /// The scratch folder is in memory, never on the node's disk: for a secret that a program wants as a file. It counts as memory
+    /// of the container.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub memory: bool,
     /// One file of the config or one key of the secret, mounted as the file `path`; the whole folder where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,

@@ -80,6 +80,10 @@ pub struct SecretKey {
     /// Never rotated in passing: salts, PINs, root keys.
     #[serde(default)]
     pub permanent: bool,
+    /// The product takes it at its first start and keeps what it took, whatever the Secret says later: it is not rotated.
+    /// For class Generated with `generate`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first_start_only: bool,
 }
 
 /// How a private key is made.

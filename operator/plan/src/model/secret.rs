@@ -13,6 +13,9 @@ pub enum SecretSource {
         generator: Generator,
         /// Never rotated in passing.
         permanent: bool,
+        /// The product took it at its first start, and would not take another.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        first_start_only: bool,
     },
     /// A private key, made once, adopted if present.
     KeyPair {
@@ -82,7 +85,11 @@ impl SecretSource {
 
     /// Whether a rotation that names no key gives it a new value.
     pub fn is_renewable(&self) -> bool {
-        matches!(self, Self::Generate { permanent: false, .. } | Self::KeyPair { permanent: false, .. })
+        matches!(
+            self,
+            Self::Generate { permanent: false, first_start_only: false, .. }
+                | Self::KeyPair { permanent: false, .. }
+        )
     }
 
     /// Keys of Secrets that the value is made from, beside those that it names as keys of its own Secret.

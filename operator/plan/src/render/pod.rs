@@ -259,6 +259,9 @@ fn mounts(
         if !frame.wanted(scope, mount.when.as_deref(), &path, findings) {
             continue;
         }
+        if mount.memory && mount.scratch.is_none() {
+            findings.push(frame.finding(&path, "memory goes with scratch"));
+        }
         let mut read_only = true;
         let volume = match (&mount.config, &mount.secret, &mount.volume, &mount.scratch) {
             (Some(config), None, None, None) => match spec.configs.iter().find(|c| &c.name == config) {
@@ -319,7 +322,14 @@ fn mounts(
             }
             (None, None, None, Some(scratch)) => {
                 read_only = false;
-                Ok((format!("scratch-{scratch}"), json!({ "emptyDir": {} })))
+                let name = format!("scratch-{scratch}");
+                let medium = if mount.memory { json!({ "medium": "Memory" }) } else { json!({}) };
+                match used.volumes.get(&name) {
+                    Some(known) if known["emptyDir"] != medium => Err(format!(
+                        "scratch `{scratch}` is in memory at one path and not at another: say memory at both"
+                    )),
+                    _ => Ok((name, json!({ "emptyDir": medium }))),
+                }
             }
             _ => Err("give exactly one of config, secret, volume, scratch".to_owned()),
         };

@@ -109,6 +109,7 @@ impl Product<'_> {
             value,
             cel,
             permanent,
+            first_start_only,
         } = declared;
         let given = [
             generate.is_some(),
@@ -136,12 +137,17 @@ impl Product<'_> {
             of.map(|_| key.clone())
                 .ok_or_else(|| format!("`{key}` is no keyPair of secret `{}`", secret.name))
         };
-        let permanent = *permanent;
+        if *first_start_only && (generate.is_none() || *permanent) {
+            return Err("firstStartOnly goes with generate, and without permanent".to_owned());
+        }
+        let (permanent, first_start_only) = (*permanent, *first_start_only);
         if let Some(captured) = captured {
             return self.captured(captured, scope);
         }
         Ok(match (generate, key_pair, public_key_of, certificate_of, value, cel) {
-            (Some(generator), ..) => SecretSource::Generate { generator: generator.clone(), permanent },
+            (Some(generator), ..) => {
+                SecretSource::Generate { generator: generator.clone(), permanent, first_start_only }
+            }
             (_, Some(pair), ..) => SecretSource::KeyPair { algorithm: pair.algorithm, permanent },
             (_, _, Some(key), ..) => SecretSource::PublicKey { of: private(key)? },
             (_, _, _, Some(certificate), ..) => {

@@ -80,7 +80,10 @@ impl Builder {
     pub fn secret(self, name: &str) -> Self {
         let mut secret = self.object("v1", "Secret", name, name, json!(null), "1");
         let generator = Generator { alphabet: Alphabet::Alphanumeric, length: 32 };
-        secret.secret.insert("password".into(), SecretSource::Generate { generator, permanent: true });
+        secret.secret.insert(
+            "password".into(),
+            SecretSource::Generate { generator, permanent: true, first_start_only: false },
+        );
         secret.data = true;
         self.unit(&format!("secret/{name}"), false, &[], vec![secret])
     }

@@ -36,15 +36,14 @@ impl Hand<'_> {
         let mut content = Content::default();
         let mut others = Others::new();
         for (name, source) in &desired.secret {
-            let adopted = |permanent: bool| {
-                live.and_then(|live| live.value(name)).filter(|_| !fresh.renews(name, permanent)).cloned()
-            };
+            let renewed = fresh.renews(name, source.is_renewable());
+            let adopted = || live.and_then(|live| live.value(name)).filter(|_| !renewed).cloned();
             let value = match source {
-                SecretSource::Generate { generator, permanent } => match adopted(*permanent) {
+                SecretSource::Generate { generator, .. } => match adopted() {
                     Some(value) => value,
                     None => Secret::of(&generate(generator)?),
                 },
-                SecretSource::KeyPair { algorithm, permanent } => match adopted(*permanent) {
+                SecretSource::KeyPair { algorithm, .. } => match adopted() {
                     Some(value) => value,
                     None => Secret::of(keys::private_key(*algorithm).await?.as_bytes()),
                 },

@@ -208,7 +208,11 @@ pub async fn values(house: &House, namespace: &str, name: &str) -> Result<BTreeM
 }
 
 pub fn generate(permanent: bool) -> SecretSource {
-    SecretSource::Generate { generator: Generator { length: 32, ..Generator::default() }, permanent }
+    SecretSource::Generate {
+        generator: Generator { length: 32, ..Generator::default() },
+        permanent,
+        first_start_only: false,
+    }
 }
 
 pub fn compose(stack: &StackId, before: &str, secret: &str, key: &str) -> SecretSource {
