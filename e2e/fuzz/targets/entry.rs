@@ -21,7 +21,7 @@ fuzz_target!(|text: &str| {
         "metadata": { "name": "fuzzed", "namespace": "default", "uid": "0" },
         "spec": {
             "country": { "code": "EE" },
-            "blocks": [{ "name": entry.spec.building_block, "product": entry.name, "version": version }],
+            "blocks": [{ "name": entry.spec.block.as_deref().unwrap_or("x-fuzzed"), "product": entry.name, "version": version }],
         },
     });
     let Ok(stack) = serde_json::from_value::<Stack>(stack) else { return };
