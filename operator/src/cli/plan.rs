@@ -316,13 +316,10 @@ mod tests {
     #[test]
     fn a_secret_is_shown_by_its_recipe() {
         let generator = Generator { length: 32, ..Generator::default() };
-        let source = SecretSource::Generate { generator, permanent: true, first_start_only: false };
+        let source =
+            SecretSource::Generate { generator: generator.clone(), permanent: true, first_start_only: false };
         assert_eq!(recipe(&source), "generated (32 characters, permanent)");
-        let source = SecretSource::Generate {
-            generator: Generator::default(),
-            permanent: false,
-            first_start_only: true,
-        };
+        let source = SecretSource::Generate { generator, permanent: false, first_start_only: true };
         assert_eq!(recipe(&source), "generated (32 characters, for the first start only)");
         let key = |key: &str| SecretKeyRef { namespace: "ns".into(), name: "db".into(), key: key.into() };
         let pieces = vec![

@@ -68,6 +68,18 @@ const DAILY: &[Told] = &[
         before: &[],
         claims: &[Claim { command: "kubectl patch stack estate", code: 0, says: "estate patched" }],
     },
+    Told {
+        page: "docs/guide/rotation.md",
+        words: &[
+            ("NAMESPACE", "dpi"),
+            ("STACK", "small"),
+            ("BLOCK", "identity"),
+            ("SECRET", "postgresql-superuser"),
+            ("KEY", "password"),
+        ],
+        before: &[],
+        claims: &[Claim { command: "plinth rotate small identity", code: 0, says: "postgresql-superuser" }],
+    },
 ];
 
 /// Pages that take minutes.

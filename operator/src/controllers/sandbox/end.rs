@@ -102,7 +102,7 @@ mod tests {
             "apiVersion": "plinth.dev/v1alpha1",
             "kind": "Sandbox",
             "metadata": { "name": "demo", "namespace": "donors", "deletionTimestamp": deleted },
-            "spec": { "owner": { "team": "one", "contact": "one@example" }, "ttl": "1d" },
+            "spec": { "owner": { "team": "one", "contact": "one@example", "groups": ["one"] }, "ttl": "1d" },
             "status": { "phase": phase },
         });
         let sandbox: Sandbox = serde_json::from_value(sandbox).unwrap();
