@@ -19,17 +19,19 @@ def held():
     return int(dict(line.split() for line in read("cpu.stat").splitlines())["nr_throttled"])
 
 
-def spin():
-    end = time.monotonic() + 3
-    while time.monotonic() < end:
-        pass
+def spin(until):
+    """A loaded machine gives it less than the limit for a while: it goes on until it was held, within a minute."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end and held() == until:
+        for _ in range(1_000_000):
+            pass
 
 
 before = held()
 if child := os.fork():
-    spin()
+    spin(before)
     os.waitpid(child, 0)
     print(*(number.strip() for number in most()), held() - before)
 else:
-    spin()
+    spin(before)
     os._exit(0)
