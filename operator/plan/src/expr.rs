@@ -265,11 +265,15 @@ impl<'p> Scope<'p> {
         })
     }
 
-    /// What stands between `{{` and `}}`, with the type of its value. Strict, as a template is.
+    /// What stands between `{{` and `}}`, with the type of its value. Strict, as a template is. It holds no `}}` itself.
     ///
     /// # Errors
     /// Says what is wrong with it.
     pub fn expression(&self, source: &str) -> Result<Value, String> {
+        // minijinja takes it for the end, and panics at what follows.
+        if source.contains("}}") {
+            return Err(format!("`{source}`: `}}}}` ends it before its end"));
+        }
         let environment = templates();
         let value = environment
             .compile_expression(source)
@@ -354,6 +358,15 @@ mod tests {
     fn the_string_and_list_extensions_are_there() {
         assert_eq!(scope().cel("params.names.join(',')").unwrap(), json!("a,b"));
         assert_eq!(scope().cel("lists.range(params.count)").unwrap(), json!([0, 1, 2]));
+    }
+
+    #[test]
+    fn an_expression_that_ends_before_its_end_is_an_error() {
+        for source in ["params.count }} and", "params.count -}}{{ params.on", "'a' }}'b", "(1) }}2"] {
+            let error = scope().expression(source).unwrap_err();
+            assert!(error.ends_with("`}}` ends it before its end"), "{source}: {error}");
+        }
+        assert_eq!(scope().expression("{'a': {'b': params.count} }").unwrap(), json!({ "a": { "b": 3 } }));
     }
 
     #[test]

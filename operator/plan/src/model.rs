@@ -1,7 +1,7 @@
 //! The values that flow through a reconcile: what should be ([`Plan`]), what is ([`Observed`]), what to do about it
 //! ([`Decisions`]). Pure data: no client, no clock.
 
-mod kept;
+mod compact;
 mod observed;
 mod secret;
 
@@ -21,7 +21,7 @@ use crate::moving::Move;
 use crate::people::Portions;
 use crate::restoring::Restore;
 use crate::upgrade::Upgrading;
-pub use kept::kept;
+pub use compact::compact;
 pub use observed::{Failure, Live, Observed, PodBrief};
 pub use secret::{Certificate, Escrow, Piece, SecretKeyRef, SecretSource, Signer};
 

@@ -12,7 +12,8 @@ pub fn unrotatable(secret: &Desired, key: Option<&str>) -> Option<String> {
         if generated.peek().is_none() {
             return Some(format!("{} has no generated key", secret.key));
         }
-        let reasons: Option<Vec<String>> = generated.map(|(key, source)| kept(secret, key, source)).collect();
+        let reasons: Option<Vec<String>> =
+            generated.map(|(key, source)| why_kept(secret, key, source)).collect();
         return reasons.map(|reasons| reasons.join("; "));
     };
     match secret.secret.get(key) {
@@ -20,12 +21,12 @@ pub fn unrotatable(secret: &Desired, key: Option<&str>) -> Option<String> {
         Some(source) if !source.is_born() => {
             Some(format!("key {key} of {} is not generated: rotate what it is made of", secret.key))
         }
-        Some(source) => kept(secret, key, source),
+        Some(source) => why_kept(secret, key, source),
     }
 }
 
 /// Why a generated key keeps its value.
-fn kept(secret: &Desired, key: &str, source: &SecretSource) -> Option<String> {
+fn why_kept(secret: &Desired, key: &str, source: &SecretSource) -> Option<String> {
     let why = match source {
         _ if source.is_renewable() => return None,
         SecretSource::Generate { first_start_only: true, .. } => {

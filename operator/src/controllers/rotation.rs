@@ -77,25 +77,22 @@ pub(super) async fn rotate(
         }
         steps.push(format!("copied {} to the standby on {}", copy.key, shown(cluster)));
     }
-    for workload in readers(&plan, &changed) {
-        match restart(&hand_of(&plan, workload, context)?, workload, &revision).await {
-            Ok(true) => steps.push(format!("restarted {}", workload.key)),
+    let restarted = readers(&plan, &changed).into_iter().map(|workload| (workload, false));
+    let again = told(&plan, &changed).into_iter().map(|job| (job, true));
+    for (object, is_job) in restarted.chain(again) {
+        let hand = hand_of(&plan, object, context)?;
+        let reached = match is_job {
+            true => run_again(&hand, object).await,
+            false => restart(&hand, object, &revision).await,
+        };
+        match reached {
+            Ok(true) if is_job => steps.push(format!("ran {} again, for whoever has to be told", object.key)),
+            Ok(true) => steps.push(format!("restarted {}", object.key)),
             Ok(false) => {}
             Err(error @ CallError::NotLeader(_)) => return Err(error),
             Err(error) => {
-                let message = classify(&workload.key, &error).message;
-                return Ok(Verdict::NotYet(format!("{}: {message}", workload.key)));
-            }
-        }
-    }
-    for job in told(&plan, &changed) {
-        match run_again(&hand_of(&plan, job, context)?, job).await {
-            Ok(true) => steps.push(format!("ran {} again, for whoever has to be told", job.key)),
-            Ok(false) => {}
-            Err(error @ CallError::NotLeader(_)) => return Err(error),
-            Err(error) => {
-                let message = classify(&job.key, &error).message;
-                return Ok(Verdict::NotYet(format!("{}: {message}", job.key)));
+                let message = classify(&object.key, &error).message;
+                return Ok(Verdict::NotYet(format!("{}: {message}", object.key)));
             }
         }
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::catalogue::hex;
-use crate::model::{Desired, ObjectKey, SecretSource, StackId, kept};
+use crate::model::{Desired, ObjectKey, SecretSource, StackId, compact};
 
 /// Who an object belongs to.
 #[derive(Clone, Copy)]
@@ -134,7 +134,7 @@ impl Draft {
         }
         Desired {
             key: self.key(),
-            body: kept(self.body),
+            body: compact(self.body),
             hash,
             secret: self.secret,
             data: self.data,

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicResourceScope;
 use kube::discovery::ApiResource;
 use plinth_api::names;
-use plinth_plan::model::{InventoryEntry, Live, ObjectKey, PodBrief, StackId, UnitId, kept};
+use plinth_plan::model::{InventoryEntry, Live, ObjectKey, PodBrief, StackId, UnitId, compact};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
@@ -334,7 +334,7 @@ fn live_of(mut body: Value, applied: Option<i64>) -> Live {
             .map_or(0, jiff::Timestamp::as_second),
         applied,
         deleting: metadata("deletionTimestamp").is_some(),
-        body: Arc::new(kept(body)),
+        body: Arc::new(compact(body)),
     }
 }
 
